@@ -1,0 +1,67 @@
+//! `information_schema`: the SQL standard's view of the same metadata.
+//!
+//! Everybody sees what the graph's policy lets them see, so the views here show what
+//! PostgreSQL shows to the owner of a schema. What has no counterpart (triggers, grants,
+//! foreign servers, sequences) is empty.
+
+mod columns;
+mod constraints;
+mod routines;
+mod tables;
+mod types;
+
+use omnigraph_engine::Result;
+
+use crate::pg_catalog::{GraphFacts, Objects, RelationDef, Rows, System};
+
+pub(crate) fn of_schema(
+    def: &'static RelationDef,
+    objects: &Objects,
+    rows: &mut Rows,
+) -> Result<()> {
+    match def.name {
+        "check_constraints" => constraints::checks(objects, rows),
+        "columns" => columns::of_schema(objects, rows),
+        "constraint_column_usage" => constraints::column_usage(objects, rows),
+        "constraint_table_usage" => constraints::table_usage(objects, rows),
+        "element_types" => types::of_schema(objects, rows),
+        "key_column_usage" => constraints::key_columns(objects, rows),
+        "referential_constraints" => constraints::referential(objects, rows),
+        "table_constraints" => constraints::of_tables(objects, rows),
+        "tables" => tables::of_schema(objects, rows),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn of_system(def: &'static RelationDef, system: &System, rows: &mut Rows) -> Result<()> {
+    match def.name {
+        "collations" => tables::collations(rows),
+        "columns" => columns::of_system(rows),
+        "domains" => types::domains(rows),
+        "element_types" => types::of_system(system, rows),
+        "parameters" => routines::parameters(system, rows),
+        "routines" => routines::routines(system, rows),
+        "tables" => tables::of_system(rows),
+        "views" => tables::views(rows),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn of_graph(
+    def: &'static RelationDef,
+    graph: &GraphFacts,
+    rows: &mut Rows,
+) -> Result<()> {
+    match def.name {
+        "enabled_roles" => tables::enabled_roles(graph, rows),
+        "information_schema_catalog_name" => tables::catalog_name(graph, rows),
+        "schemata" => tables::schemata(graph, rows),
+        "character_sets" => tables::character_sets(graph, rows),
+        _ => Ok(()),
+    }
+}
+
+/// The standard's answer.
+fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "YES" } else { "NO" }
+}

@@ -1,0 +1,9 @@
+//! Which graphs exist, who may do what, and how DataFusion sees them.
+
+pub mod access;
+pub mod actor;
+pub mod information_schema;
+pub mod lookup;
+pub mod pg_catalog;
+pub mod provider;
+pub mod types;

@@ -1,0 +1,1 @@
+SELECT * FROM information_schema.domains WHERE domain_schema = 'information_schema'

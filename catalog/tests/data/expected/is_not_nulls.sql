@@ -1,0 +1,1 @@
+SELECT table_schema, table_name, constraint_type, nulls_distinct, count(*) FROM information_schema.table_constraints WHERE table_schema IN ('main', 'review/1') AND constraint_name LIKE '%not_null' GROUP BY 1, 2, 3, 4

@@ -1,0 +1,1 @@
+SELECT * FROM pg_indexes WHERE schemaname IN ('main', 'review/1')

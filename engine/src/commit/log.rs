@@ -1,0 +1,232 @@
+//! The log of one branch: numbered slots, each filled once and never emptied.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::slot::{self, Filled, SlotError};
+use crate::error::{Error, Result};
+use crate::format::{self, LogEntry};
+use crate::names::CommitId;
+use crate::storage::{Store, layout};
+
+/// Entries kept in memory per graph; a walk over history reads each once.
+const CACHED_ENTRIES: u64 = 20_000;
+
+/// What the logs of one graph share.
+#[derive(Debug)]
+pub(crate) struct LogStore {
+    pub store: Store,
+    entries: moka::sync::Cache<(String, u64), Arc<LogEntry>>,
+    /// Set when the store wrote an entry that it cannot promise to keep.
+    poisoned: AtomicBool,
+}
+
+impl LogStore {
+    pub fn new(store: Store) -> Self {
+        LogStore {
+            store,
+            entries: moka::sync::Cache::new(CACHED_ENTRIES),
+            poisoned: AtomicBool::new(false),
+        }
+    }
+
+    pub async fn entry(&self, branch_id: &str, seq: u64) -> Result<Option<Arc<LogEntry>>> {
+        let cache_key = (branch_id.to_owned(), seq);
+        if let Some(entry) = self.entries.get(&cache_key) {
+            return Ok(Some(entry));
+        }
+        let key = layout::log_entry(branch_id, seq);
+        let Some(bytes) = self.store.read(&key).await? else {
+            return Ok(None);
+        };
+        let entry = self.decode(&key, seq, &bytes)?;
+        // Somebody else's file may be visible before its folder is on disk.
+        self.store
+            .sync_folder(&layout::log_folder(branch_id, seq))
+            .await?;
+        self.entries.insert(cache_key, entry.clone());
+        Ok(Some(entry))
+    }
+
+    fn decode(&self, key: &str, seq: u64, bytes: &[u8]) -> Result<Arc<LogEntry>> {
+        let entry: LogEntry = format::decode(key, bytes)?;
+        if entry.seq != seq {
+            return Err(Error::Corrupt {
+                object: key.to_owned(),
+                message: format!("it says it is entry {}", entry.seq),
+            });
+        }
+        Ok(Arc::new(entry))
+    }
+
+    /// Publishes `entry` in its slot, or says what fills it.
+    pub async fn fill(&self, branch_id: &str, entry: LogEntry) -> Result<Published> {
+        self.check_writable()?;
+        let key = layout::log_entry(branch_id, entry.seq);
+        let body = format::encode(&entry)?;
+        if body.len() > MAX_ENTRY_BYTES {
+            return Err(Error::LimitExceeded {
+                what: "a log entry's size in bytes".to_owned(),
+                limit: MAX_ENTRY_BYTES as u64,
+                actual: body.len() as u64,
+            });
+        }
+        let ours = |held: &[u8]| {
+            format::decode::<LogEntry>(&key, held).is_ok_and(|held| held.nonce == entry.nonce)
+        };
+        let filled = slot::fill(&self.store, &key, body, ours).await;
+        self.settle(filled, &key, entry.seq, entry_commit(&entry))
+            .map(|theirs| match theirs {
+                None => {
+                    let entry = Arc::new(entry);
+                    self.entries
+                        .insert((branch_id.to_owned(), entry.seq), entry.clone());
+                    Published::Ours(entry)
+                }
+                Some(theirs) => Published::Theirs(theirs),
+            })
+    }
+
+    fn settle(
+        &self,
+        filled: Result<Filled, SlotError>,
+        key: &str,
+        seq: u64,
+        commit: Option<CommitId>,
+    ) -> Result<Option<Arc<LogEntry>>> {
+        match filled {
+            Ok(Filled::Ours) => Ok(None),
+            Ok(Filled::Theirs(bytes)) => self.decode(key, seq, &bytes).map(Some),
+            Err(SlotError::NotWritten(error)) => Err(error),
+            Err(SlotError::Unknown { poisoned }) => {
+                if poisoned {
+                    self.poisoned.store(true, Ordering::SeqCst);
+                }
+                Err(Error::OutcomeUnknown {
+                    commit: commit.map(|id| id.to_string()).unwrap_or_default(),
+                })
+            }
+        }
+    }
+
+    pub fn check_writable(&self) -> Result<()> {
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(Error::ReadOnly {
+                reason: "an fsync of its log failed; restart the server once the disk is sound"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Above this an entry would slow every reader; what could make it so large (ids, tables) is
+/// bounded before.
+const MAX_ENTRY_BYTES: usize = 1 << 20;
+
+fn entry_commit(entry: &LogEntry) -> Option<CommitId> {
+    match &entry.kind {
+        format::EntryKind::Commits { commits } => commits.last().map(|commit| commit.id),
+        _ => entry.state.as_ref().map(|state| state.head),
+    }
+}
+
+pub(crate) enum Published {
+    Ours(Arc<LogEntry>),
+    Theirs(Arc<LogEntry>),
+}
+
+/// One branch's log, and how far this process has read it.
+#[derive(Debug)]
+pub(crate) struct BranchLog {
+    pub branch_id: String,
+    logs: Arc<LogStore>,
+    head: RwLock<Option<Arc<LogEntry>>>,
+}
+
+impl BranchLog {
+    pub fn new(logs: Arc<LogStore>, branch_id: String) -> Self {
+        BranchLog {
+            branch_id,
+            logs,
+            head: RwLock::new(None),
+        }
+    }
+
+    /// The newest entry. The next one's name is known, so one request that finds nothing
+    /// proves that the head is the head; a cold start lists, newest first.
+    pub async fn head(&self) -> Result<Arc<LogEntry>> {
+        let known = self.head.read().clone();
+        let mut newest = match known {
+            Some(entry) => entry,
+            None => self.newest_listed().await?,
+        };
+        while let Some(next) = self.logs.entry(&self.branch_id, newest.seq + 1).await? {
+            newest = next;
+        }
+        self.advance(&newest);
+        Ok(self.head.read().clone().unwrap_or(newest))
+    }
+
+    /// The newest entry this process knows of, without asking the store.
+    pub fn known_head(&self) -> Option<Arc<LogEntry>> {
+        self.head.read().clone()
+    }
+
+    /// A process's known head never goes back.
+    pub fn advance(&self, entry: &Arc<LogEntry>) {
+        let mut head = self.head.write();
+        if head.as_ref().is_none_or(|known| known.seq < entry.seq) {
+            *head = Some(entry.clone());
+        }
+    }
+
+    pub async fn entry(&self, seq: u64) -> Result<Arc<LogEntry>> {
+        self.logs
+            .entry(&self.branch_id, seq)
+            .await?
+            .ok_or_else(|| Error::Corrupt {
+                object: layout::log_entry(&self.branch_id, seq),
+                message: "it is missing from the log".to_owned(),
+            })
+    }
+
+    pub async fn publish(&self, entry: LogEntry) -> Result<Published> {
+        let published = self.logs.fill(&self.branch_id, entry).await?;
+        match &published {
+            Published::Ours(entry) | Published::Theirs(entry) => self.advance(entry),
+        }
+        Ok(published)
+    }
+
+    /// A list is a hint: the greatest number in it is where reading begins.
+    async fn newest_listed(&self) -> Result<Arc<LogEntry>> {
+        let store = &self.logs.store;
+        let folder = layout::branch_folder(&self.branch_id);
+        let newest_folder = store.list_folders(&folder).await?.into_iter().min();
+        if let Some(name) = newest_folder {
+            let newest = store
+                .list_objects(&format!("{folder}/{name}"))
+                .await?
+                .iter()
+                .filter_map(|name| layout::number_of(name))
+                .max();
+            if let Some(seq) = newest {
+                return self.entry(seq).await;
+            }
+        }
+        self.entry(0).await
+    }
+}
+
+/// Reads and decodes any object of ours, if it is there.
+pub(crate) async fn read_object<T: format::Object>(store: &Store, key: &str) -> Result<Option<T>> {
+    store
+        .read(key)
+        .await?
+        .map(|bytes: Bytes| format::decode(key, &bytes))
+        .transpose()
+}

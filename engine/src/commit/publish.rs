@@ -1,0 +1,457 @@
+//! The one path by which anything is published: a queue for each branch of a process, whose
+//! head is published by whoever comes first, as one log entry for all that wait.
+//!
+//! Members of a group keep their own commit, author, parents and table versions; the order of
+//! members is the order of commits, and every rule holds between them as between entries. A
+//! member that fails is taken out and those after it are prepared again; it never fails its
+//! neighbours.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::CommitInfo;
+use super::log::{BranchLog, Published};
+use super::rebase::{self, Prepared};
+use crate::clock;
+use crate::dataset::Staged;
+use crate::error::{Error, Result};
+use crate::format::{
+    self, BranchState, ChangedIds, CommitPointer, EntryKind, LogEntry, TableLine, Written,
+};
+use crate::graph::GraphShared;
+use crate::names::{BranchName, CommitId};
+use crate::schema::TypeId;
+use crate::snapshot::SnapshotState;
+use crate::storage::layout;
+use crate::write::bulk::BulkChange;
+use crate::write::changes::Changes;
+use crate::write::transaction::CommitMessage;
+
+/// Commits in one log entry.
+const GROUP: usize = 64;
+/// How long a commit that nobody conflicts with keeps trying to win the next slot.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A branch, as all its users in this process share it.
+#[derive(Debug)]
+pub(crate) struct BranchShared {
+    pub name: BranchName,
+    pub ordinal: u64,
+    pub log: BranchLog,
+    pub graph: Arc<GraphShared>,
+    pub head_state: Mutex<Option<Arc<SnapshotState>>>,
+    queue: Mutex<VecDeque<Waiting>>,
+    publishing: tokio::sync::Mutex<()>,
+}
+
+struct Waiting {
+    proposal: Proposal,
+    reply: oneshot::Sender<Result<CommitInfo>>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}
+
+/// What a writer wants published.
+pub(crate) struct Proposal {
+    pub id: CommitId,
+    pub base: Arc<SnapshotState>,
+    pub actor: String,
+    pub message: CommitMessage,
+    pub payload: Payload,
+    /// The rows to add, in files already.
+    pub staged: BTreeMap<TypeId, Staged>,
+    /// The same rows, where they are few enough to be held.
+    pub put: BTreeMap<TypeId, RecordBatch>,
+}
+
+pub(crate) enum Payload {
+    Rows(Changes),
+    Bulk(BulkChange),
+}
+
+impl Proposal {
+    /// Writes the rows of a transaction to files, side by side.
+    pub async fn of_rows(
+        base: Arc<SnapshotState>,
+        changes: Changes,
+        actor: String,
+        message: CommitMessage,
+    ) -> Result<Proposal> {
+        let environment = base.environment.clone();
+        let mut put = BTreeMap::new();
+        for (&id, table) in &changes.tables {
+            let def = base
+                .schema
+                .by_id(id)
+                .ok_or_else(|| Error::internal("a change names a type that the schema lacks"))?;
+            let rows = table.put_rows(&def.arrow_schema())?;
+            if rows.num_rows() > 0 {
+                put.insert(id, rows);
+            }
+        }
+        let staging = put.iter().map(|(&id, rows)| {
+            let base = base.clone();
+            async move {
+                let version = rebase::table_of(&base, id)?.version().await?;
+                Ok::<_, Error>((id, version.stage(vec![rows.clone()]).await?))
+            }
+        });
+        let staged = futures::future::try_join_all(staging).await?;
+        Ok(Proposal {
+            id: clock::commit_id(&*environment),
+            base,
+            actor,
+            message,
+            payload: Payload::Rows(changes),
+            staged: staged.into_iter().collect(),
+            put,
+        })
+    }
+
+    pub fn tables(&self) -> Vec<TypeId> {
+        match &self.payload {
+            Payload::Rows(changes) => changes
+                .tables
+                .iter()
+                .filter(|(_, table)| !table.is_empty())
+                .map(|(id, _)| *id)
+                .collect(),
+            Payload::Bulk(bulk) => bulk.tables.clone(),
+        }
+    }
+
+    /// Does it replace all rows of the table?
+    pub fn replaces(&self, table: TypeId) -> bool {
+        match &self.payload {
+            Payload::Rows(_) => false,
+            Payload::Bulk(bulk) => bulk.replaced.contains(&table),
+        }
+    }
+
+    /// The ids written, if they are few enough to be held.
+    pub fn written_ids(&self, table: TypeId) -> Option<Vec<String>> {
+        match &self.payload {
+            Payload::Rows(changes) => {
+                let mut ids: Vec<String> = changes
+                    .tables
+                    .get(&table)?
+                    .rows
+                    .iter()
+                    .filter(|(_, change)| change.base.is_some() || change.present)
+                    .map(|(id, _)| id.to_string())
+                    .collect();
+                ids.sort_unstable();
+                Some(ids)
+            }
+            Payload::Bulk(bulk) => bulk.written.get(&table).cloned(),
+        }
+    }
+
+    pub fn unlisted(&self, table: TypeId) -> Written {
+        if self.replaces(table) {
+            Written::All
+        } else {
+            Written::Unlisted
+        }
+    }
+
+    /// Rows inserted, updated and deleted.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        match &self.payload {
+            Payload::Rows(changes) => changes
+                .tables
+                .values()
+                .map(|table| table.counts())
+                .fold((0, 0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)),
+            Payload::Bulk(bulk) => bulk.counts,
+        }
+    }
+}
+
+impl BranchShared {
+    pub fn new(
+        name: BranchName,
+        ordinal: u64,
+        log: BranchLog,
+        graph: Arc<GraphShared>,
+    ) -> Arc<Self> {
+        Arc::new(BranchShared {
+            name,
+            ordinal,
+            log,
+            graph,
+            head_state: Mutex::new(None),
+            queue: Mutex::default(),
+            publishing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The newest state, as the store has it now.
+    pub async fn head_state(self: &Arc<Self>) -> Result<Arc<SnapshotState>> {
+        let entry = self.log.head().await?;
+        self.state_of(&entry).await
+    }
+
+    /// The newest state that this process knows of.
+    pub async fn known_state(self: &Arc<Self>) -> Result<Arc<SnapshotState>> {
+        match self.log.known_head() {
+            Some(entry) => self.state_of(&entry).await,
+            None => self.head_state().await,
+        }
+    }
+
+    async fn state_of(self: &Arc<Self>, entry: &Arc<LogEntry>) -> Result<Arc<SnapshotState>> {
+        if let Some(state) = &*self.head_state.lock()
+            && state.seq == entry.seq
+        {
+            return Ok(state.clone());
+        }
+        let Some(state) = &entry.state else {
+            return Err(Error::BranchDeleted {
+                name: self.name.to_string(),
+            });
+        };
+        let state = self
+            .graph
+            .state(self, state, entry.seq, entry.time)
+            .await?;
+        self.keep(&state);
+        Ok(state)
+    }
+
+    fn keep(&self, state: &Arc<SnapshotState>) {
+        let mut kept = self.head_state.lock();
+        if kept.as_ref().is_none_or(|kept| kept.seq < state.seq) {
+            *kept = Some(state.clone());
+        }
+    }
+
+    /// Publishes a proposal, together with whatever else waits. What was submitted is
+    /// carried through even if the caller goes away.
+    pub async fn submit(self: &Arc<Self>, proposal: Proposal) -> Result<CommitInfo> {
+        let id = proposal.id;
+        let (reply, answer) = oneshot::channel();
+        self.queue.lock().push_back(Waiting { proposal, reply });
+        let branch = self.clone();
+        tokio::spawn(async move { branch.publish_waiting().await });
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::OutcomeUnknown {
+                commit: id.to_string(),
+            })
+        })
+    }
+
+    async fn publish_waiting(self: Arc<Self>) {
+        let _turn = self.publishing.lock().await;
+        let group: Vec<Waiting> = {
+            let mut queue = self.queue.lock();
+            let count = queue.len().min(GROUP);
+            queue.drain(..count).collect()
+        };
+        if !group.is_empty() {
+            self.publish_group(group).await;
+        }
+    }
+
+    async fn publish_group(self: &Arc<Self>, mut group: Vec<Waiting>) {
+        let give_up = Instant::now() + LOCK_TIMEOUT;
+        let mut state = self.known_state().await;
+        loop {
+            let start = match state {
+                Ok(start) => start,
+                Err(error) => return fail(group, &error),
+            };
+            let (waiting, prepared) = self.prepare_group(group, &start).await;
+            group = waiting;
+            if group.is_empty() {
+                return;
+            }
+            match self.publish_prepared(&start, &group, &prepared).await {
+                Ok(Published::Ours(entry)) => return self.answer(group, prepared, &entry),
+                Ok(Published::Theirs(_)) if Instant::now() >= give_up => {
+                    return fail(group, &lock_timeout(&self.name));
+                }
+                Ok(Published::Theirs(entry)) if entry.state.is_none() => {
+                    return fail(
+                        group,
+                        &Error::BranchDeleted {
+                            name: self.name.to_string(),
+                        },
+                    );
+                }
+                Ok(Published::Theirs(_)) => {
+                    // Whoever lost waits a little, so that two processes take turns.
+                    let jitter = self.graph.environment.random() as u64 % 4000;
+                    tokio::time::sleep(Duration::from_micros(jitter)).await;
+                    state = self.head_state().await;
+                }
+                Err(Error::OutcomeUnknown { .. }) => {
+                    for waiting in group {
+                        let commit = waiting.proposal.id.to_string();
+                        let _ = waiting.reply.send(Err(Error::OutcomeUnknown { commit }));
+                    }
+                    return;
+                }
+                Err(error) => return fail(group, &error),
+            }
+        }
+    }
+
+    /// Prepares the members one on top of the other. Those that fail are answered and left
+    /// out.
+    async fn prepare_group(
+        self: &Arc<Self>,
+        group: Vec<Waiting>,
+        start: &Arc<SnapshotState>,
+    ) -> (Vec<Waiting>, Vec<Prepared>) {
+        let seq = start.seq + 1;
+        let time = self.graph.environment.now().max(start.time + 1);
+        let mut state = start.clone();
+        let mut generation = start.generation;
+        let mut kept = Vec::with_capacity(group.len());
+        let mut prepared: Vec<Prepared> = Vec::with_capacity(group.len());
+        for waiting in group {
+            let next =
+                match rebase::prepare(&waiting.proposal, &state, generation + 1, seq, time).await {
+                    Ok(next) => match self.make_durable(&next, seq).await {
+                        Ok(()) => Ok(next),
+                        Err(error) => Err(error),
+                    },
+                    Err(error) => Err(error),
+                };
+            match next {
+                Ok(next) => {
+                    state = next.state.clone();
+                    generation += 1;
+                    kept.push(waiting);
+                    prepared.push(next);
+                }
+                Err(error) => {
+                    let _ = waiting.reply.send(Err(error));
+                }
+            }
+        }
+        (kept, prepared)
+    }
+
+    /// Writes what goes with a commit, all side by side, and waits for it.
+    async fn make_durable(&self, prepared: &Prepared, seq: u64) -> Result<()> {
+        let store = &self.graph.store;
+        let id = prepared.commit.id;
+        let pointer = format::encode(&CommitPointer {
+            branch: self.log.branch_id.clone(),
+            seq,
+        })?;
+        let pointer_key = layout::commit(id);
+        let pointer = store.write(&pointer_key, pointer);
+        let listed = async {
+            if prepared.listed.is_empty() {
+                return Ok(());
+            }
+            let ids = format::encode(&ChangedIds {
+                tables: prepared.listed.clone(),
+            })?;
+            store.write(&layout::changes(id), ids).await
+        };
+        let tables = futures::future::try_join_all(
+            prepared
+                .written
+                .iter()
+                .map(|(next, before)| next.settle(before.as_ref())),
+        );
+        let (pointer, listed, tables) = tokio::join!(pointer, listed, tables);
+        pointer?;
+        listed?;
+        tables?;
+        Ok(())
+    }
+
+    async fn publish_prepared(
+        &self,
+        start: &SnapshotState,
+        group: &[Waiting],
+        prepared: &[Prepared],
+    ) -> Result<Published> {
+        let Some(last) = prepared.last() else {
+            return Err(Error::internal("a group without members was published"));
+        };
+        self.graph.prove_writable().await?;
+        let entry = LogEntry {
+            seq: start.seq + 1,
+            nonce: clock::unique(&*self.graph.environment),
+            time: last.state.time,
+            actor: group
+                .first()
+                .map(|waiting| waiting.proposal.actor.clone())
+                .unwrap_or_default(),
+            kind: EntryKind::Commits {
+                commits: prepared.iter().map(|one| one.commit.clone()).collect(),
+            },
+            state: Some(describe(&last.state)),
+        };
+        self.log.publish(entry).await
+    }
+
+    fn answer(&self, group: Vec<Waiting>, prepared: Vec<Prepared>, entry: &LogEntry) {
+        if let Some(last) = prepared.last() {
+            self.keep(&last.state);
+        }
+        for (waiting, one) in group.into_iter().zip(prepared) {
+            let info = CommitInfo::new(&one.commit, entry.seq, self.name.to_string());
+            let _ = waiting.reply.send(Ok(info));
+        }
+    }
+}
+
+/// The state as a log entry says it.
+pub(crate) fn describe(state: &SnapshotState) -> BranchState {
+    BranchState {
+        head: state.commit,
+        generation: state.generation,
+        schema: state.schema.digest().to_owned(),
+        tables: state
+            .tables
+            .iter()
+            .map(|(id, table)| {
+                let shape = state
+                    .schema
+                    .by_id(*id)
+                    .map(|def| def.shape_digest().to_string())
+                    .unwrap_or_default();
+                (
+                    *id,
+                    TableLine {
+                        location: table.location().clone(),
+                        shape,
+                    },
+                )
+            })
+            .collect(),
+    }
+}
+
+fn fail(group: Vec<Waiting>, error: &Error) {
+    for waiting in group {
+        let _ = waiting.reply.send(Err(error.clone()));
+    }
+}
+
+fn lock_timeout(branch: &BranchName) -> Error {
+    Error::Conflict {
+        table: String::new(),
+        id: String::new(),
+        branch: branch.to_string(),
+        expected: "a turn to publish".to_owned(),
+        actual: format!("other writers won for {} s", LOCK_TIMEOUT.as_secs()),
+    }
+}
+

@@ -1,0 +1,146 @@
+//! The wall around Lance: tables as directories of immutable files, at immutable versions.
+//!
+//! Every version made here is *detached*: no write moves a dataset's main line, and nobody
+//! sees a version until a log entry names it. Lance checks no conflicts for such commits and
+//! would delete their files in its own cleanup, so:
+//! - a [`Table`](table::TableVersion) is only ever changed through [`TableVersion::commit`],
+//!   from the very version it was prepared against;
+//! - Lance's cleanup, `optimize` and every `&mut Dataset` method stay unused;
+//! - versions are random and carry no order. They are kept as text.
+//!
+//! [`TableVersion::commit`]: table::TableVersion::commit
+
+mod handler;
+mod table;
+mod write_behind;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use lance::session::Session;
+use lance_io::object_store::ObjectStoreRegistry;
+use parking_lot::RwLock;
+use roaring::RoaringBitmap;
+
+use crate::index::ChunkIndex;
+use crate::storage::Store;
+use crate::traverse::Topologies;
+
+pub use table::{Fragment, Staged, TableChange, TableLocation, TableVersion};
+pub(crate) use write_behind::WriteBehind;
+
+/// How much memory the shared caches may take.
+#[derive(Debug, Clone)]
+pub struct ResourceLimits {
+    /// Decoded columns of immutable files, in bytes.
+    pub column_bytes: u64,
+    /// Hash indexes over immutable files, in bytes.
+    pub index_bytes: u64,
+    /// Lance's metadata (manifests, file footers), in bytes.
+    pub metadata_bytes: usize,
+    /// Opened table versions.
+    pub open_tables: u64,
+    /// Adjacency of edge tables, in bytes.
+    pub topology_bytes: usize,
+}
+
+impl Default for ResourceLimits {
+    fn default() -> Self {
+        ResourceLimits {
+            column_bytes: 512 << 20,
+            index_bytes: 256 << 20,
+            metadata_bytes: 64 << 20,
+            open_tables: 4096,
+            topology_bytes: 512 << 20,
+        }
+    }
+}
+
+/// What all graphs of a process share: caches and the session of Lance. Everything cached is
+/// immutable and keyed by the path of the file it came from, never by fragment or row
+/// numbers: sibling branches give one number to different things.
+#[derive(Debug)]
+pub struct Resources {
+    session: Arc<Session>,
+    stores: Arc<RwLock<HashMap<String, Arc<WriteBehind>>>>,
+    columns: moka::future::Cache<(Arc<str>, String), ArrayRef>,
+    deletions: moka::future::Cache<String, Arc<RoaringBitmap>>,
+    indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
+    tables: moka::future::Cache<(String, u64), TableVersion>,
+    topologies: Arc<Topologies>,
+}
+
+impl Resources {
+    pub fn new(limits: &ResourceLimits) -> Arc<Self> {
+        let stores: Arc<RwLock<HashMap<String, Arc<WriteBehind>>>> = Arc::default();
+        let registry = ObjectStoreRegistry::empty();
+        registry.insert(
+            write_behind::SCHEME,
+            Arc::new(write_behind::Provider::new(stores.clone())),
+        );
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::new(Resources {
+            session: Arc::new(Session::new(
+                limits.metadata_bytes,
+                limits.metadata_bytes,
+                Arc::new(registry),
+            )),
+            stores,
+            columns: moka::future::Cache::builder()
+                .max_capacity(limits.column_bytes)
+                .weigher(move |_, array: &ArrayRef| weight(array.get_array_memory_size()))
+                .build(),
+            deletions: moka::future::Cache::builder()
+                .max_capacity(32 << 20)
+                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| weight(bitmap.serialized_size() + 64))
+                .build(),
+            indexes: moka::future::Cache::builder()
+                .max_capacity(limits.index_bytes)
+                .weigher(move |_, index: &Arc<ChunkIndex>| weight(index.size()))
+                .build(),
+            tables: moka::future::Cache::builder()
+                .max_capacity(limits.open_tables)
+                .build(),
+            topologies: Arc::new(Topologies::new(limits.topology_bytes)),
+        })
+    }
+
+    /// What traversals walk over.
+    pub fn topologies(&self) -> &Arc<Topologies> {
+        &self.topologies
+    }
+
+    /// The write-behind front of a store, made at first use.
+    fn front(&self, store: &Store) -> (String, Arc<WriteBehind>) {
+        let key = write_behind::key(store);
+        if let Some(front) = self.stores.read().get(&key) {
+            return (key, front.clone());
+        }
+        let mut stores = self.stores.write();
+        let front = stores
+            .entry(key.clone())
+            .or_insert_with(|| Arc::new(WriteBehind::new(store.layer())))
+            .clone();
+        (key, front)
+    }
+
+    pub(crate) fn indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>> {
+        &self.indexes
+    }
+}
+
+/// Lance's error, seen from outside.
+fn lance_error(error: lance::Error) -> crate::error::Error {
+    use crate::error::Error;
+    match &error {
+        lance::Error::NotFound { .. } | lance::Error::DatasetNotFound { .. } => Error::Corrupt {
+            object: "a table file".to_owned(),
+            message: error.to_string(),
+        },
+        lance::Error::IO { .. } => Error::Unavailable {
+            message: error.to_string(),
+        },
+        _ => Error::internal(error),
+    }
+}

@@ -1,0 +1,562 @@
+//! One table at one version: its fragments, what was deleted of them, and the next version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use lance::dataset::builder::DatasetBuilder;
+use lance::dataset::fragment::{FileFragment, FragReadConfig};
+use lance::dataset::transaction::{Operation, TransactionBuilder, UpdateMode};
+use lance::dataset::{CommitBuilder, Dataset, InsertBuilder, WriteMode, WriteParams};
+use lance_core::utils::deletion::DeletionVector;
+use lance_table::format::Fragment as LanceFragment;
+use lance_table::io::deletion::{
+    deletion_file_path, relative_deletion_file_path, write_deletion_file,
+};
+use object_store::path::Path;
+use roaring::RoaringBitmap;
+
+use super::handler::PinnedHandler;
+use super::{Resources, WriteBehind, lance_error, write_behind};
+use crate::error::{Error, Result};
+use crate::storage::Store;
+
+/// Rows in one data file at the most: what is decoded, cached and indexed as one piece.
+const ROWS_PER_FILE: usize = 1 << 17;
+
+/// Where a log entry says that a table lies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct TableLocation {
+    /// Relative to the graph's root.
+    pub dir: String,
+    /// A number, as text: its top bit is set, which no int8 and few JSON readers hold.
+    #[serde(with = "version_text")]
+    pub version: u64,
+    /// Bytes of the manifest, so that opening needs no request to ask.
+    pub manifest_size: u64,
+    pub rows: u64,
+    /// Pieces the table has; maintenance goes by it.
+    pub fragments: u32,
+}
+
+mod version_text {
+    pub fn serialize<S: serde::Serializer>(version: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(version)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An immutable piece of a table: one data file, with the rows that are gone.
+#[derive(Debug, Clone)]
+pub struct Fragment {
+    pub id: u64,
+    /// The path of its data file, unique for ever: what caches go by.
+    pub key: Arc<str>,
+    /// Rows in the file, deleted ones included.
+    pub rows: u32,
+    pub deleted: u32,
+    pub bytes: u64,
+    deletion_file: Option<String>,
+}
+
+/// Written rows that no version holds yet.
+#[derive(Debug, Clone, Default)]
+pub struct Staged {
+    fragments: Vec<LanceFragment>,
+}
+
+impl Staged {
+    pub fn rows(&self) -> u64 {
+        self.fragments
+            .iter()
+            .map(|fragment| fragment.physical_rows.unwrap_or(0) as u64)
+            .sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.fragments.is_empty()
+    }
+
+    pub fn extend(&mut self, other: Staged) {
+        self.fragments.extend(other.fragments);
+    }
+}
+
+/// What a commit does to one table, against one version of it.
+#[derive(Debug, Clone, Default)]
+pub struct TableChange {
+    /// Rows to delete: offsets by fragment.
+    pub deletions: BTreeMap<u64, RoaringBitmap>,
+    pub added: Staged,
+}
+
+impl TableChange {
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.deletions.values().all(RoaringBitmap::is_empty)
+    }
+}
+
+/// A table at one version. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TableVersion {
+    dataset: Arc<Dataset>,
+    location: TableLocation,
+    fragments: Arc<Vec<Fragment>>,
+    front: Arc<WriteBehind>,
+    resources: Arc<Resources>,
+}
+
+impl TableVersion {
+    /// Makes an empty table in a directory of its own.
+    pub async fn create(
+        resources: &Arc<Resources>,
+        store: &Store,
+        dir: &str,
+        schema: SchemaRef,
+    ) -> Result<TableVersion> {
+        let (key, front) = resources.front(store);
+        let url = write_behind::url(&key, &store.path(dir));
+        let params = WriteParams {
+            mode: WriteMode::Create,
+            ..write_params(resources)
+        };
+        let dataset = InsertBuilder::new(url.as_str())
+            .with_params(&params)
+            .execute(vec![RecordBatch::new_empty(schema)])
+            .await
+            .map_err(lance_error)?;
+        front.settle([dataset.manifest_location().path.clone()]).await?;
+        // The main line stays at this first version for ever; what the log names is
+        // detached, beginning with a restatement of it.
+        Self::wrap(resources.clone(), front, Arc::new(dataset), dir.to_owned())
+            .commit(TableChange::default())
+            .await
+    }
+
+    pub async fn open(
+        resources: &Arc<Resources>,
+        store: &Store,
+        location: &TableLocation,
+    ) -> Result<TableVersion> {
+        let (store_key, front) = resources.front(store);
+        let key = (format!("{store_key}/{}", location.dir), location.version);
+        let open = async {
+            let handler = PinnedHandler {
+                version: location.version,
+                size: Some(location.manifest_size),
+            };
+            let dataset =
+                DatasetBuilder::from_uri(write_behind::url(&store_key, &store.path(&location.dir)))
+                    .with_version(location.version)
+                    .with_session(resources.session.clone())
+                    .with_commit_handler(Arc::new(handler))
+                    .load()
+                    .await
+                    .map_err(lance_error)?;
+            Ok(Self::wrap(
+                resources.clone(),
+                front,
+                Arc::new(dataset),
+                location.dir.clone(),
+            ))
+        };
+        resources
+            .tables
+            .try_get_with(key, open)
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())
+    }
+
+    fn wrap(
+        resources: Arc<Resources>,
+        front: Arc<WriteBehind>,
+        dataset: Arc<Dataset>,
+        dir: String,
+    ) -> TableVersion {
+        let fragments: Vec<Fragment> = dataset
+            .manifest()
+            .fragments
+            .iter()
+            .map(|fragment| describe(&dir, fragment))
+            .collect();
+        let rows = fragments
+            .iter()
+            .map(|fragment| u64::from(fragment.rows - fragment.deleted))
+            .sum();
+        let location = TableLocation {
+            dir,
+            version: dataset.version_id(),
+            manifest_size: dataset.manifest_location().size.unwrap_or(0),
+            rows,
+            fragments: fragments.len() as u32,
+        };
+        TableVersion {
+            dataset,
+            location,
+            fragments: Arc::new(fragments),
+            front,
+            resources,
+        }
+    }
+
+    pub fn location(&self) -> &TableLocation {
+        &self.location
+    }
+
+    /// The Arrow schema of its columns, under their physical names.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(self.dataset.schema().into())
+    }
+
+    pub fn fragments(&self) -> &[Fragment] {
+        &self.fragments
+    }
+
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.resources
+    }
+
+    /// The rows of a fragment that are gone.
+    pub async fn deletions(&self, fragment: &Fragment) -> Result<Option<Arc<RoaringBitmap>>> {
+        let Some(file) = &fragment.deletion_file else {
+            return Ok(None);
+        };
+        let read = async {
+            let vector = self
+                .lance_fragment(fragment.id)?
+                .get_deletion_vector()
+                .await
+                .map_err(lance_error)?;
+            Ok::<_, Error>(Arc::new(match vector.as_deref() {
+                None | Some(DeletionVector::NoDeletions) => RoaringBitmap::new(),
+                Some(DeletionVector::Set(set)) => set.iter().copied().collect(),
+                Some(DeletionVector::Bitmap(bitmap)) => bitmap.clone(),
+            }))
+        };
+        let bitmap = self
+            .resources
+            .deletions
+            .try_get_with(file.clone(), read)
+            .await
+            .map_err(|error| (*error).clone())?;
+        Ok(Some(bitmap))
+    }
+
+    /// Whole columns of a fragment, by physical name, deleted rows included. Decoded once
+    /// and kept while the cache has room.
+    pub async fn columns(&self, fragment: &Fragment, names: &[&str]) -> Result<Vec<ArrayRef>> {
+        let cache = &self.resources.columns;
+        let mut columns: Vec<Option<ArrayRef>> = Vec::with_capacity(names.len());
+        for name in names {
+            columns.push(cache.get(&(fragment.key.clone(), (*name).to_owned())).await);
+        }
+        let missing: Vec<&str> = names
+            .iter()
+            .zip(&columns)
+            .filter(|(_, column)| column.is_none())
+            .map(|(name, _)| *name)
+            .collect();
+        if !missing.is_empty() {
+            let batch = self.read(fragment, &missing, 0..fragment.rows).await?;
+            for (name, array) in missing.iter().zip(batch.columns()) {
+                cache
+                    .insert((fragment.key.clone(), (*name).to_owned()), array.clone())
+                    .await;
+            }
+            let mut read = batch.columns().iter();
+            for column in columns.iter_mut().filter(|column| column.is_none()) {
+                *column = read.next().cloned();
+            }
+        }
+        columns
+            .into_iter()
+            .map(|column| column.ok_or_else(|| Error::internal("a column was not read")))
+            .collect()
+    }
+
+    async fn read(
+        &self,
+        fragment: &Fragment,
+        names: &[&str],
+        rows: std::ops::Range<u32>,
+    ) -> Result<RecordBatch> {
+        let projection = self
+            .dataset
+            .schema()
+            .project(names)
+            .map_err(lance_error)?;
+        let config = FragReadConfig::default().with_ignore_deletions(true);
+        let reader = self
+            .lance_fragment(fragment.id)?
+            .open(&projection, config)
+            .await
+            .map_err(lance_error)?;
+        let batch = reader
+            .read_range_as_batch(rows.start as usize..rows.end as usize)
+            .await
+            .map_err(lance_error)?;
+        // Lance may order the projection by its schema; the caller asked for names.
+        let order: Vec<usize> = names
+            .iter()
+            .map(|name| batch.schema().index_of(name))
+            .collect::<std::result::Result<_, _>>()?;
+        Ok(batch.project(&order)?)
+    }
+
+    fn lance_fragment(&self, id: u64) -> Result<FileFragment> {
+        let fragments = &self.dataset.manifest().fragments;
+        let fragment = fragments
+            .iter()
+            .find(|fragment| fragment.id == id)
+            .ok_or_else(|| Error::internal(format!("fragment {id} is not in this version")))?;
+        Ok(FileFragment::new(self.dataset.clone(), fragment.clone()))
+    }
+
+    /// Writes rows to files that no version holds yet.
+    pub async fn stage(&self, batches: Vec<RecordBatch>) -> Result<Staged> {
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(Staged::default());
+        }
+        let params = self.append_params();
+        let transaction = InsertBuilder::new(self.dataset.clone())
+            .with_params(&params)
+            .execute_uncommitted(batches.clone())
+            .await
+            .map_err(lance_error)?;
+        let staged = staged(transaction.operation)?;
+        self.keep(&staged, &batches).await;
+        Ok(staged)
+    }
+
+    /// Keeps the columns that were just written: the next reader wants them.
+    async fn keep(&self, staged: &Staged, batches: &[RecordBatch]) {
+        let ([fragment], [batch]) = (staged.fragments.as_slice(), batches) else {
+            return;
+        };
+        let key = describe(&self.location.dir, fragment).key;
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            self.resources
+                .columns
+                .insert((key.clone(), field.name().clone()), column.clone())
+                .await;
+        }
+    }
+
+    /// As [`TableVersion::stage`], for rows without end.
+    pub async fn stage_stream(&self, rows: SendableRecordBatchStream) -> Result<Staged> {
+        let params = self.append_params();
+        let transaction = InsertBuilder::new(self.dataset.clone())
+            .with_params(&params)
+            .execute_uncommitted_stream(rows)
+            .await
+            .map_err(lance_error)?;
+        staged(transaction.operation)
+    }
+
+    fn append_params(&self) -> WriteParams {
+        WriteParams {
+            mode: WriteMode::Append,
+            ..write_params(&self.resources)
+        }
+    }
+
+    /// The next version: this one with `change` applied. Its files may still be on their
+    /// way; [`TableVersion::settle`] waits for them.
+    pub async fn commit(&self, change: TableChange) -> Result<TableVersion> {
+        let mut updated_fragments = Vec::new();
+        let mut removed_fragment_ids = Vec::new();
+        let mut known_deletions = Vec::new();
+        for (id, offsets) in &change.deletions {
+            if offsets.is_empty() {
+                continue;
+            }
+            match self.without(*id, offsets).await? {
+                Some((rest, deleted)) => {
+                    known_deletions.push((rest.id, deleted));
+                    updated_fragments.push(rest);
+                }
+                None => removed_fragment_ids.push(*id),
+            }
+        }
+        let operation = if updated_fragments.is_empty() && removed_fragment_ids.is_empty() {
+            Operation::Append {
+                fragments: change.added.fragments,
+            }
+        } else {
+            Operation::Update {
+                removed_fragment_ids,
+                updated_fragments,
+                new_fragments: change.added.fragments,
+                fields_modified: Vec::new(),
+                compacted_sstables: Vec::new(),
+                fields_for_preserving_frag_bitmap: Vec::new(),
+                update_mode: Some(UpdateMode::RewriteRows),
+                inserted_rows_filter: None,
+                updated_fragment_offsets: None,
+            }
+        };
+        let transaction =
+            TransactionBuilder::new(self.dataset.version_id(), operation).build();
+        let dataset = CommitBuilder::new(self.dataset.clone())
+            .with_detached(true)
+            .with_skip_auto_cleanup(true)
+            .with_commit_handler(PinnedHandler::writer())
+            .execute(transaction)
+            .await
+            .map_err(lance_error)?;
+        let next = Self::wrap(
+            self.resources.clone(),
+            self.front.clone(),
+            Arc::new(dataset),
+            self.location.dir.clone(),
+        );
+        // What was just written need not be read back.
+        for (id, deleted) in known_deletions {
+            let file = next
+                .fragments
+                .iter()
+                .find(|fragment| fragment.id == id)
+                .and_then(|fragment| fragment.deletion_file.clone());
+            if let Some(file) = file {
+                self.resources.deletions.insert(file, Arc::new(deleted)).await;
+            }
+        }
+        Ok(next)
+    }
+
+    /// A fragment with more of its rows gone, and which are gone then; `None` if all are.
+    async fn without(
+        &self,
+        id: u64,
+        offsets: &RoaringBitmap,
+    ) -> Result<Option<(LanceFragment, RoaringBitmap)>> {
+        let fragment = self
+            .fragments
+            .iter()
+            .find(|fragment| fragment.id == id)
+            .ok_or_else(|| Error::internal(format!("fragment {id} is not in this version")))?;
+        let mut deleted = match self.deletions(fragment).await? {
+            Some(before) => (*before).clone(),
+            None => RoaringBitmap::new(),
+        };
+        deleted |= offsets;
+        if deleted.len() >= u64::from(fragment.rows) {
+            return Ok(None);
+        }
+        let store = self
+            .dataset
+            .object_store(None)
+            .await
+            .map_err(lance_error)?;
+        let file = write_deletion_file(
+            &self.root(),
+            id,
+            self.dataset.version_id(),
+            &DeletionVector::Bitmap(deleted.clone()),
+            &store,
+        )
+        .await
+        .map_err(lance_error)?;
+        let mut rest = self.lance_fragment(id)?.metadata().clone();
+        rest.deletion_file = file;
+        Ok(Some((rest, deleted)))
+    }
+
+    /// The path of the table's directory.
+    fn root(&self) -> Path {
+        dataset_root(&self.dataset.manifest_location().path)
+    }
+
+    /// Waits until everything that this version holds and `before` did not is durable.
+    pub async fn settle(&self, before: Option<&TableVersion>) -> Result<()> {
+        let manifest = &self.dataset.manifest_location().path;
+        let base = self.root();
+        let known: std::collections::HashSet<(&str, Option<&str>)> = before
+            .map(|before| {
+                before
+                    .fragments
+                    .iter()
+                    .map(|fragment| (&*fragment.key, fragment.deletion_file.as_deref()))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let mut paths = vec![manifest.clone()];
+        for (fragment, described) in self
+            .dataset
+            .manifest()
+            .fragments
+            .iter()
+            .zip(self.fragments.iter())
+        {
+            if known.contains(&(&*described.key, described.deletion_file.as_deref())) {
+                continue;
+            }
+            paths.extend(
+                fragment
+                    .files
+                    .iter()
+                    .map(|file| base.clone().join("data").join(file.path.as_str())),
+            );
+            if let Some(file) = &fragment.deletion_file {
+                paths.push(deletion_file_path(&base, fragment.id, file));
+            }
+        }
+        self.front.settle(paths).await
+    }
+}
+
+fn dataset_root(manifest: &Path) -> Path {
+    let parts: Vec<_> = manifest.parts().collect();
+    parts[..parts.len().saturating_sub(2)]
+        .iter()
+        .fold(Path::default(), |path, part| path.join(part.clone()))
+}
+
+fn describe(dir: &str, fragment: &LanceFragment) -> Fragment {
+    let files: Vec<&str> = fragment.files.iter().map(|file| file.path.as_str()).collect();
+    Fragment {
+        id: fragment.id,
+        key: format!("{dir}/data/{}", files.join("+")).into(),
+        rows: fragment.physical_rows.unwrap_or(0) as u32,
+        deleted: fragment
+            .deletion_file
+            .as_ref()
+            .and_then(|file| file.num_deleted_rows)
+            .unwrap_or(0) as u32,
+        bytes: fragment
+            .files
+            .iter()
+            .filter_map(|file| file.file_size_bytes.get().map(u64::from))
+            .sum(),
+        deletion_file: fragment
+            .deletion_file
+            .as_ref()
+            .map(|file| format!("{dir}/{}", relative_deletion_file_path(fragment.id, file))),
+    }
+}
+
+fn staged(operation: Operation) -> Result<Staged> {
+    match operation {
+        Operation::Append { fragments } => Ok(Staged { fragments }),
+        _ => Err(Error::internal("writing rows did not give an append")),
+    }
+}
+
+fn write_params(resources: &Arc<Resources>) -> WriteParams {
+    WriteParams {
+        max_rows_per_file: ROWS_PER_FILE,
+        enable_stable_row_ids: false,
+        enable_v2_manifest_paths: true,
+        auto_cleanup: None,
+        skip_auto_cleanup: true,
+        session: Some(resources.session.clone()),
+        commit_handler: Some(PinnedHandler::writer()),
+        ..WriteParams::default()
+    }
+}

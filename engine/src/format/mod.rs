@@ -1,0 +1,310 @@
+//! Every byte that a graph persists of its own, encoded and decoded here and nowhere else.
+//!
+//! An object is one line of header and a JSON body:
+//!
+//! ```text
+//! omnigraph <kind> <format version> <xxh3-64 of the body, 16 hex digits>\n
+//! {…}
+//! ```
+//!
+//! A header or checksum that does not fit makes the object damaged: it is named in the error,
+//! left where it is, and never skipped.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dataset::TableLocation;
+use crate::error::{Error, Result};
+use crate::names::CommitId;
+use crate::schema::TypeId;
+
+const FORMAT_VERSION: u32 = 1;
+
+pub trait Object: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+}
+
+pub fn encode<T: Object>(object: &T) -> Result<Bytes> {
+    let body = serde_json::to_vec(object).map_err(Error::internal)?;
+    let mut bytes = format!(
+        "omnigraph {} {FORMAT_VERSION} {:016x}\n",
+        T::KIND,
+        xxh3_64(&body)
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body);
+    Ok(bytes.into())
+}
+
+/// Decodes the object that was read from `key`.
+pub fn decode<T: Object>(key: &str, bytes: &[u8]) -> Result<T> {
+    let corrupt = |message: String| Error::Corrupt {
+        object: key.to_owned(),
+        message,
+    };
+    let line = bytes
+        .iter()
+        .take(200)
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(|| corrupt("it has no header".to_owned()))?;
+    let header = std::str::from_utf8(&bytes[..line])
+        .map_err(|_| corrupt("its header is not text".to_owned()))?;
+    let body = &bytes[line + 1..];
+    let mut words = header.split(' ');
+    if (words.next(), words.next()) != (Some("omnigraph"), Some(T::KIND)) {
+        return Err(corrupt(format!("its header says {header:?}")));
+    }
+    let version = words.next().unwrap_or_default();
+    if version != FORMAT_VERSION.to_string() {
+        return Err(corrupt(format!(
+            "it has format {version}; this program reads {FORMAT_VERSION}"
+        )));
+    }
+    if words.next() != Some(format!("{:016x}", xxh3_64(body)).as_str()) {
+        return Err(corrupt("its checksum does not fit".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| corrupt(error.to_string()))
+}
+
+/// `_graph/graph.json`: written last when a graph is made, so that a graph exists whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GraphFile {
+    pub id: String,
+    pub created_at: i64,
+    pub created_by: String,
+}
+
+/// One step of a branch. Every kind but the last re-states the whole state of the branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    pub seq: u64,
+    /// Tells this attempt from every other: what `AlreadyExists` is checked against.
+    pub nonce: String,
+    /// Microseconds since 1970; never below its predecessor's.
+    pub time: i64,
+    pub actor: String,
+    #[serde(flatten)]
+    pub kind: EntryKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<BranchState>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EntryKind {
+    /// The first entry of a branch made from another one.
+    Fork { from: ForkPoint },
+    /// New commits, oldest first.
+    Commits { commits: Vec<Commit> },
+    /// The same rows in other files.
+    Maintain,
+    /// The state of another branch's commit.
+    Forward,
+    Reset,
+    Fence,
+    Noop,
+    /// The end of the branch. Nothing is ever written after it.
+    Tombstone,
+}
+
+impl EntryKind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            EntryKind::Fork { .. } => "fork",
+            EntryKind::Commits { .. } => "commits",
+            EntryKind::Maintain => "maintain",
+            EntryKind::Forward => "forward",
+            EntryKind::Reset => "reset",
+            EntryKind::Fence => "fence",
+            EntryKind::Noop => "noop",
+            EntryKind::Tombstone => "tombstone",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkPoint {
+    pub branch: String,
+    pub seq: u64,
+    pub commit: CommitId,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BranchState {
+    pub head: CommitId,
+    /// Longest path to the first commit.
+    pub generation: u64,
+    pub schema: String,
+    pub tables: BTreeMap<TypeId, TableLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableLine {
+    #[serde(flatten)]
+    pub location: TableLocation,
+    /// Digest of identities, types, nullability and constraints.
+    pub shape: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    pub id: CommitId,
+    pub parents: Vec<CommitId>,
+    pub generation: u64,
+    pub actor: String,
+    pub time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub kind: CommitKind,
+    /// The schema after it, where it changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    pub inserted: u64,
+    pub updated: u64,
+    pub deleted: u64,
+    /// The tables that it changed.
+    pub tables: BTreeMap<TypeId, TableCommit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitKind {
+    Data,
+    Schema,
+    Merge,
+    Revert,
+}
+
+impl CommitKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            CommitKind::Data => "data",
+            CommitKind::Schema => "schema",
+            CommitKind::Merge => "merge",
+            CommitKind::Revert => "revert",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableCommit {
+    pub after: TableLine,
+    pub written: Written,
+}
+
+/// Which rows a commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Written {
+    Ids(Vec<String>),
+    /// Too many for the entry: they lie in `_graph/changes/`.
+    Elsewhere,
+    /// Too many to list: compare the states.
+    Unlisted,
+    /// The whole table was replaced.
+    All,
+}
+
+/// `_graph/commits/<id>.json`: a hint. The commit exists if the entry there lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommitPointer {
+    pub branch: String,
+    pub seq: u64,
+}
+
+/// The ids of one commit, by table, where its log entry has no room for them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChangedIds {
+    pub tables: BTreeMap<TypeId, Vec<String>>,
+}
+
+/// One step of the log of names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RefEntry {
+    pub number: u64,
+    pub nonce: String,
+    pub time: i64,
+    pub actor: String,
+    #[serde(flatten)]
+    pub operation: RefOperation,
+    /// All live names after this step; in every hundredth entry, so that reading the log
+    /// never goes back further.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<BTreeMap<String, NameLine>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum RefOperation {
+    Create { name: String, line: NameLine },
+    Delete { name: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameLine {
+    pub branch: String,
+    /// The number of the entry that made it: never used again in this graph.
+    pub ordinal: u64,
+    pub created_at: i64,
+    pub created_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<ForkPoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_name: Option<String>,
+}
+
+impl Object for GraphFile {
+    const KIND: &'static str = "graph";
+}
+impl Object for LogEntry {
+    const KIND: &'static str = "log";
+}
+impl Object for CommitPointer {
+    const KIND: &'static str = "commit";
+}
+impl Object for ChangedIds {
+    const KIND: &'static str = "changes";
+}
+impl Object for RefEntry {
+    const KIND: &'static str = "ref";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointer() -> CommitPointer {
+        CommitPointer {
+            branch: "b".to_owned(),
+            seq: 7,
+        }
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let bytes = encode(&pointer()).unwrap();
+        let back: CommitPointer = decode("k", &bytes).unwrap();
+        assert_eq!((back.branch.as_str(), back.seq), ("b", 7));
+    }
+
+    #[test]
+    fn damage_is_named_and_never_read() {
+        let bytes = encode(&pointer()).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 1;
+            let error = decode::<CommitPointer>("the/key", &damaged).unwrap_err();
+            assert!(matches!(error, Error::Corrupt { object, .. } if object == "the/key"));
+        }
+        for cut in 0..bytes.len() {
+            assert!(decode::<CommitPointer>("k", &bytes[..cut]).is_err());
+        }
+        assert!(decode::<GraphFile>("k", &bytes).is_err());
+    }
+}

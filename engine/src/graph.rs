@@ -1,0 +1,749 @@
+//! A graph: its branches, its history, and the one door to everything in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use crate::clock::{self, Environment};
+use crate::commit::log::{BranchLog, LogStore, Published, read_object};
+use crate::commit::names::{NameLog, Names};
+use crate::commit::publish::{BranchShared, describe};
+use crate::commit::{CommitInfo, history};
+use crate::dataset::{Resources, TableVersion};
+use crate::error::{Error, ObjectKind, Result};
+use crate::format::{
+    self, BranchState, Commit, CommitKind, EntryKind, ForkPoint, GraphFile, LogEntry, NameLine,
+    RefOperation, TableLine,
+};
+use crate::names::{BranchName, CommitId};
+use crate::schema::{IdSource, Schema};
+use crate::snapshot::{Snapshot, SnapshotState};
+use crate::storage::{Created, Store, layout};
+use crate::table::BaseTable;
+use crate::write::transaction::{Transaction, TransactionOptions};
+
+/// Opened tables that are kept for the next reader.
+const KEPT_TABLES: u64 = 4096;
+/// Schemas kept in memory; a graph rarely has more than a few alive.
+const KEPT_SCHEMAS: u64 = 256;
+/// Tries to write a name while others write names.
+const NAME_ATTEMPTS: usize = 100;
+
+/// A versioned, branchable property graph. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    pub(crate) shared: Arc<GraphShared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct GraphShared {
+    pub id: String,
+    pub store: Store,
+    pub logs: Arc<LogStore>,
+    pub names: NameLog,
+    pub resources: Arc<Resources>,
+    pub environment: Arc<dyn Environment>,
+    branches: Mutex<HashMap<String, Arc<BranchShared>>>,
+    schemas: moka::sync::Cache<String, Arc<Schema>>,
+    tables: moka::sync::Cache<(String, u64), Arc<BaseTable>>,
+    writable: OnceCell<()>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BranchInfo {
+    pub name: BranchName,
+    pub id: String,
+    /// Never used again in this graph.
+    pub ordinal: u64,
+    pub head: CommitId,
+    pub head_seq: u64,
+    /// Microseconds since 1970.
+    pub created_at: i64,
+    pub created_by: String,
+    /// The branch it was made from.
+    pub created_from: Option<String>,
+}
+
+impl Graph {
+    /// Makes a graph with an empty `main`. What tells that a graph exists is written last.
+    pub async fn create(
+        store: Store,
+        schema_source: &str,
+        actor: &str,
+        resources: Arc<Resources>,
+    ) -> Result<Graph> {
+        Self::create_in(store, schema_source, actor, resources, clock::system()).await
+    }
+
+    pub async fn create_in(
+        store: Store,
+        schema_source: &str,
+        actor: &str,
+        resources: Arc<Resources>,
+        environment: Arc<dyn Environment>,
+    ) -> Result<Graph> {
+        if store.exists(&layout::graph()).await? {
+            return Err(already_there(&store));
+        }
+        let mut ids = FromEnvironment(&*environment);
+        let schema = Arc::new(Schema::parse(schema_source, &mut ids)?);
+        store.prove_create(&clock::unique(&*environment)).await?;
+        let graph_id = clock::unique(&*environment);
+        let shared = Arc::new(GraphShared::new(
+            graph_id.clone(),
+            store.clone(),
+            resources,
+            environment.clone(),
+        ));
+        // The store was just proven.
+        let _ = shared.writable.set(());
+        shared.write_schema(&schema).await?;
+        let tables = shared.create_tables(&schema).await?;
+        let branch_id = clock::unique(&*environment);
+        let now = environment.now();
+        let commit = Commit {
+            id: clock::commit_id(&*environment),
+            parents: Vec::new(),
+            generation: 0,
+            actor: actor.to_owned(),
+            time: now,
+            message: Some("create the graph".to_owned()),
+            metadata: serde_json::Map::new(),
+            kind: CommitKind::Schema,
+            schema: Some(schema.digest().to_owned()),
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            tables: BTreeMap::new(),
+        };
+        let state = BranchState {
+            head: commit.id,
+            generation: 0,
+            schema: schema.digest().to_owned(),
+            tables,
+        };
+        let pointer = format::encode(&format::CommitPointer {
+            branch: branch_id.clone(),
+            seq: 0,
+        })?;
+        store.write(&layout::commit(commit.id), pointer).await?;
+        let entry = LogEntry {
+            seq: 0,
+            nonce: clock::unique(&*environment),
+            time: now,
+            actor: actor.to_owned(),
+            kind: EntryKind::Commits {
+                commits: vec![commit],
+            },
+            state: Some(state),
+        };
+        shared.first_entry(&branch_id, entry).await?;
+        let names = shared.names.refresh().await?;
+        let line = NameLine {
+            branch: branch_id,
+            ordinal: 0,
+            created_at: now,
+            created_by: actor.to_owned(),
+            from: None,
+            from_name: None,
+        };
+        shared
+            .write_name(&names, BranchName::MAIN, line, actor)
+            .await?;
+        let file = format::encode(&GraphFile {
+            id: graph_id,
+            created_at: now,
+            created_by: actor.to_owned(),
+        })?;
+        if store.create(&layout::graph(), file.clone()).await? == Created::Exists
+            && store.read(&layout::graph()).await? != Some(file)
+        {
+            return Err(already_there(&store));
+        }
+        Ok(Graph { shared })
+    }
+
+    pub async fn open(store: Store, resources: Arc<Resources>) -> Result<Graph> {
+        Self::open_in(store, resources, clock::system()).await
+    }
+
+    pub async fn open_in(
+        store: Store,
+        resources: Arc<Resources>,
+        environment: Arc<dyn Environment>,
+    ) -> Result<Graph> {
+        let file: GraphFile = read_object(&store, &layout::graph())
+            .await?
+            .ok_or_else(|| Error::not_found(ObjectKind::Graph, store.url()))?;
+        let shared = Arc::new(GraphShared::new(file.id, store, resources, environment));
+        let graph = Graph { shared };
+        // A graph that cannot be read is found out now, not by the first query.
+        graph.snapshot(BranchName::MAIN).await?;
+        Ok(graph)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.shared.resources
+    }
+
+    pub fn environment(&self) -> &Arc<dyn Environment> {
+        &self.shared.environment
+    }
+
+    /// All branches, by name.
+    pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
+        let names = self.shared.names.refresh().await?;
+        let mut branches = Vec::with_capacity(names.live.len());
+        for (name, line) in names.live.iter() {
+            let branch = self.shared.branch_of(name, line)?;
+            match branch.head_state().await {
+                Ok(state) => branches.push(info(&branch, line, &state)),
+                // Its tombstone is there and its name is about to go.
+                Err(Error::BranchDeleted { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(branches)
+    }
+
+    pub async fn branch(&self, name: &BranchName) -> Result<BranchInfo> {
+        let (branch, state) = self.shared.resolve(name, false).await?;
+        let names = self.shared.names.known();
+        let line = names
+            .and_then(|names| names.live.get(name.as_str()).cloned())
+            .ok_or_else(|| Error::not_found(ObjectKind::Branch, name.as_str()))?;
+        Ok(info(&branch, &line, &state))
+    }
+
+    /// A branch at the state `from` names, at a cost that does not depend on the graph's size.
+    pub async fn create_branch(
+        &self,
+        name: &BranchName,
+        from: &str,
+        actor: &str,
+    ) -> Result<BranchInfo> {
+        let shared = &self.shared;
+        shared.prove_writable().await?;
+        let source = self.snapshot(from).await?;
+        let mut names = shared.names.refresh().await?;
+        if names.live.contains_key(name.as_str()) {
+            return Err(exists(name));
+        }
+        let fork = ForkPoint {
+            branch: source.state.branch_id.clone(),
+            seq: source.state.seq,
+            commit: source.state.commit,
+        };
+        let now = shared.environment.now().max(source.state.time + 1);
+        let branch_id = clock::unique(&*shared.environment);
+        let entry = LogEntry {
+            seq: 0,
+            nonce: clock::unique(&*shared.environment),
+            time: now,
+            actor: actor.to_owned(),
+            kind: EntryKind::Fork { from: fork.clone() },
+            state: Some(describe(&source.state)),
+        };
+        shared.first_entry(&branch_id, entry).await?;
+        for _ in 0..NAME_ATTEMPTS {
+            if names.live.contains_key(name.as_str()) {
+                return Err(exists(name));
+            }
+            let line = NameLine {
+                branch: branch_id.clone(),
+                ordinal: names.number.map_or(0, |number| number + 1),
+                created_at: now,
+                created_by: actor.to_owned(),
+                from: Some(fork.clone()),
+                from_name: Some(source.state.branch.to_string()),
+            };
+            if shared
+                .write_name(&names, name.as_str(), line.clone(), actor)
+                .await?
+            {
+                let branch = shared.branch_of(name.as_str(), &line)?;
+                let state = branch.head_state().await?;
+                return Ok(info(&branch, &line, &state));
+            }
+            names = shared.names.refresh().await?;
+        }
+        Err(busy(name))
+    }
+
+    /// Ends a branch. Without `cascade` a branch with commits that are nowhere else stays.
+    pub async fn delete_branch(
+        &self,
+        name: &BranchName,
+        cascade: bool,
+        actor: &str,
+    ) -> Result<()> {
+        let shared = &self.shared;
+        if name.as_str() == BranchName::MAIN {
+            return Err(Error::Unsupported {
+                message: "branch \"main\" cannot be deleted".to_owned(),
+                hint: None,
+            });
+        }
+        shared.prove_writable().await?;
+        let names = shared.names.refresh().await?;
+        let Some(line) = names.live.get(name.as_str()).cloned() else {
+            return Err(Error::not_found(ObjectKind::Branch, name.as_str()));
+        };
+        let branch = shared.branch_of(name.as_str(), &line)?;
+        // The tombstone goes exactly behind the head that was looked at.
+        for _ in 0..NAME_ATTEMPTS {
+            let state = match branch.head_state().await {
+                Ok(state) => state,
+                Err(Error::BranchDeleted { .. }) => break,
+                Err(error) => return Err(error),
+            };
+            if !cascade && self.is_unmerged(&line, &state).await? {
+                return Err(Error::Unmerged {
+                    name: name.to_string(),
+                });
+            }
+            let entry = LogEntry {
+                seq: state.seq + 1,
+                nonce: clock::unique(&*shared.environment),
+                time: shared.environment.now().max(state.time + 1),
+                actor: actor.to_owned(),
+                kind: EntryKind::Tombstone,
+                state: None,
+            };
+            if let Published::Ours(_) = branch.log.publish(entry).await? {
+                break;
+            }
+        }
+        for _ in 0..NAME_ATTEMPTS {
+            let names = shared.names.refresh().await?;
+            let ours = names
+                .live
+                .get(name.as_str())
+                .is_some_and(|held| held.branch == line.branch);
+            if !ours || shared.remove_name(&names, name.as_str(), actor).await? {
+                shared.branches.lock().remove(&line.branch);
+                return Ok(());
+            }
+        }
+        Err(busy(name))
+    }
+
+    /// Does the branch hold commits that `main` does not?
+    async fn is_unmerged(&self, line: &NameLine, state: &SnapshotState) -> Result<bool> {
+        if line
+            .from
+            .as_ref()
+            .is_some_and(|from| from.commit == state.commit)
+        {
+            return Ok(false);
+        }
+        let main = self.snapshot(BranchName::MAIN).await?;
+        if main.state.generation < state.generation {
+            return Ok(true);
+        }
+        let mut commits = self.commits_of(&main).await?;
+        while let Some(commit) = commits.try_next().await? {
+            if commit.id == state.commit {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What `reference` names: a branch, a commit's id, or either followed by `~n`, the n-th
+    /// commit before it. A branch is read as it is now.
+    pub async fn snapshot(&self, reference: &str) -> Result<Snapshot> {
+        if let Some((base, back)) = reference.rsplit_once('~') {
+            let back: usize = back.parse().map_err(|_| not_a_ref(reference))?;
+            let base = Box::pin(self.snapshot(base)).await?;
+            let commits = self.commits_of(&base).await?;
+            let found = commits.skip(back).boxed().try_next().await?;
+            let commit = found.ok_or_else(|| not_a_ref(reference))?;
+            return self.snapshot_of_commit(commit.id).await;
+        }
+        if let Ok(id) = CommitId::parse(reference) {
+            return self.snapshot_of_commit(id).await;
+        }
+        let name = BranchName::parse(reference).map_err(|_| not_a_ref(reference))?;
+        let (_, state) = self.shared.resolve(&name, false).await?;
+        Ok(Snapshot::of(state))
+    }
+
+    async fn snapshot_of_commit(&self, id: CommitId) -> Result<Snapshot> {
+        let (branch_id, entry, state) = history::find(&self.shared, id).await?;
+        let label = self.shared.branch_label(&branch_id);
+        let name = BranchName::parse(&label).unwrap_or_else(|_| BranchName::main());
+        let ordinal = self.shared.ordinal_of(&branch_id);
+        let state = self
+            .shared
+            .assemble(&name, &branch_id, ordinal, &state, entry.seq, entry.time)
+            .await?;
+        Ok(Snapshot::of(Arc::new(state)))
+    }
+
+    pub async fn begin(
+        &self,
+        branch: &BranchName,
+        options: TransactionOptions,
+    ) -> Result<Transaction> {
+        let (branch, state) = self.shared.resolve(branch, options.optimistic).await?;
+        self.shared.logs.check_writable()?;
+        Ok(Transaction::new(branch, state, options))
+    }
+
+    /// The commits that lead to `reference`, newest first.
+    pub fn commits(&self, reference: &str) -> BoxStream<'static, Result<CommitInfo>> {
+        let (graph, reference) = (self.clone(), reference.to_owned());
+        futures::stream::once(async move {
+            let snapshot = graph.snapshot(&reference).await?;
+            graph.commits_of(&snapshot).await
+        })
+        .try_flatten()
+        .boxed()
+    }
+
+    async fn commits_of(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
+        let state = &snapshot.state;
+        let entry = self
+            .shared
+            .logs
+            .entry(&state.branch_id, state.seq)
+            .await?
+            .ok_or_else(|| Error::Corrupt {
+                object: layout::log_entry(&state.branch_id, state.seq),
+                message: "it is missing from the log".to_owned(),
+            })?;
+        Ok(history::walk(
+            self.shared.clone(),
+            state.branch_id.clone(),
+            entry,
+            state.commit,
+        ))
+    }
+}
+
+impl GraphShared {
+    fn new(
+        id: String,
+        store: Store,
+        resources: Arc<Resources>,
+        environment: Arc<dyn Environment>,
+    ) -> Self {
+        GraphShared {
+            names: NameLog::new(store.clone(), id.clone()),
+            logs: Arc::new(LogStore::new(store.clone())),
+            id,
+            store,
+            resources,
+            environment,
+            branches: Mutex::default(),
+            schemas: moka::sync::Cache::new(KEPT_SCHEMAS),
+            tables: moka::sync::Cache::new(KEPT_TABLES),
+            writable: OnceCell::new(),
+        }
+    }
+
+    /// Before its first write a process proves that the store keeps put-if-absent.
+    pub async fn prove_writable(&self) -> Result<()> {
+        self.logs.check_writable()?;
+        self.writable
+            .get_or_try_init(|| async {
+                self.store
+                    .prove_create(&clock::unique(&*self.environment))
+                    .await
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// A branch by name, with its state. `known`: as this process last saw it.
+    pub async fn resolve(
+        self: &Arc<Self>,
+        name: &BranchName,
+        known: bool,
+    ) -> Result<(Arc<BranchShared>, Arc<SnapshotState>)> {
+        let mut names = self.names.known();
+        let mut fresh = false;
+        loop {
+            let line = names
+                .as_ref()
+                .and_then(|names| names.live.get(name.as_str()).cloned());
+            if let Some(line) = line {
+                let branch = self.branch_of(name.as_str(), &line)?;
+                let state = if known {
+                    branch.known_state().await
+                } else {
+                    branch.head_state().await
+                };
+                match state {
+                    Ok(state) => return Ok((branch, state)),
+                    // The name may stand for another branch by now.
+                    Err(Error::BranchDeleted { .. }) => {
+                        self.branches.lock().remove(&line.branch);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if fresh {
+                return Err(Error::not_found(ObjectKind::Branch, name.as_str()));
+            }
+            names = Some(self.names.refresh().await?);
+            fresh = true;
+        }
+    }
+
+    pub fn branch_of(self: &Arc<Self>, name: &str, line: &NameLine) -> Result<Arc<BranchShared>> {
+        let name = BranchName::parse(name)?;
+        let mut branches = self.branches.lock();
+        Ok(branches
+            .entry(line.branch.clone())
+            .or_insert_with(|| {
+                let log = BranchLog::new(self.logs.clone(), line.branch.clone());
+                BranchShared::new(name, line.ordinal, log, self.clone())
+            })
+            .clone())
+    }
+
+    /// A branch's name, or its id once the branch is gone.
+    pub fn branch_label(&self, branch_id: &str) -> String {
+        self.line_of(branch_id)
+            .map_or_else(|| branch_id.to_owned(), |(name, _)| name)
+    }
+
+    fn ordinal_of(&self, branch_id: &str) -> u64 {
+        self.line_of(branch_id).map_or(0, |(_, line)| line.ordinal)
+    }
+
+    fn line_of(&self, branch_id: &str) -> Option<(String, NameLine)> {
+        let names = self.names.known()?;
+        names
+            .live
+            .iter()
+            .find(|(_, line)| line.branch == branch_id)
+            .map(|(name, line)| (name.clone(), line.clone()))
+    }
+
+    pub async fn state(
+        self: &Arc<Self>,
+        branch: &BranchShared,
+        state: &BranchState,
+        seq: u64,
+        time: i64,
+    ) -> Result<Arc<SnapshotState>> {
+        self.assemble(
+            &branch.name,
+            &branch.log.branch_id,
+            branch.ordinal,
+            state,
+            seq,
+            time,
+        )
+        .await
+        .map(Arc::new)
+    }
+
+    async fn assemble(
+        &self,
+        name: &BranchName,
+        branch_id: &str,
+        ordinal: u64,
+        state: &BranchState,
+        seq: u64,
+        time: i64,
+    ) -> Result<SnapshotState> {
+        let schema = self.schema(&state.schema).await?;
+        let tables = state
+            .tables
+            .iter()
+            .map(|(id, line)| {
+                let location = &line.location;
+                let key = (location.dir.clone(), location.version);
+                let table = self.tables.get_with(key, || {
+                    Arc::new(BaseTable::new(
+                        self.resources.clone(),
+                        self.store.clone(),
+                        location.clone(),
+                    ))
+                });
+                (*id, table)
+            })
+            .collect();
+        Ok(SnapshotState {
+            branch: name.clone(),
+            branch_id: branch_id.to_owned(),
+            branch_ordinal: ordinal,
+            seq,
+            commit: state.head,
+            generation: state.generation,
+            time,
+            schema,
+            tables,
+            environment: self.environment.clone(),
+        })
+    }
+
+    async fn schema(&self, digest: &str) -> Result<Arc<Schema>> {
+        if let Some(schema) = self.schemas.get(digest) {
+            return Ok(schema);
+        }
+        let key = layout::schema(digest);
+        let bytes = self.store.read(&key).await?.ok_or_else(|| Error::Corrupt {
+            object: key.clone(),
+            message: "it is missing".to_owned(),
+        })?;
+        let schema = Arc::new(Schema::decode(&bytes)?);
+        if schema.digest() != digest {
+            return Err(Error::Corrupt {
+                object: key,
+                message: "its content does not fit its name".to_owned(),
+            });
+        }
+        self.schemas.insert(digest.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    async fn write_schema(&self, schema: &Arc<Schema>) -> Result<()> {
+        self.store
+            .write(&layout::schema(schema.digest()), schema.encode().into())
+            .await?;
+        self.schemas
+            .insert(schema.digest().to_owned(), schema.clone());
+        Ok(())
+    }
+
+    async fn create_tables(
+        &self,
+        schema: &Schema,
+    ) -> Result<BTreeMap<crate::schema::TypeId, TableLine>> {
+        let made: Vec<_> = futures::stream::iter(schema.types.clone())
+            .map(|def| async move {
+                let unique = clock::unique(&*self.environment);
+                let dir = layout::table(def.is_edge(), &def.name, &unique);
+                let version =
+                    TableVersion::create(&self.resources, &self.store, &dir, def.arrow_schema())
+                        .await?;
+                version.settle(None).await?;
+                let line = TableLine {
+                    location: version.location().clone(),
+                    shape: def.shape_digest().to_string(),
+                };
+                Ok::<_, Error>((def.id, line))
+            })
+            .buffer_unordered(16)
+            .try_collect()
+            .await?;
+        Ok(made.into_iter().collect())
+    }
+
+    async fn first_entry(&self, branch_id: &str, entry: LogEntry) -> Result<()> {
+        match self.logs.fill(branch_id, entry).await? {
+            Published::Ours(_) => Ok(()),
+            Published::Theirs(_) => Err(Error::internal("a new branch's log was not empty")),
+        }
+    }
+
+    /// False: somebody else wrote a name first.
+    async fn write_name(
+        &self,
+        names: &Names,
+        name: &str,
+        line: NameLine,
+        actor: &str,
+    ) -> Result<bool> {
+        let operation = RefOperation::Create {
+            name: name.to_owned(),
+            line,
+        };
+        self.change_names(names, operation, actor).await
+    }
+
+    async fn remove_name(&self, names: &Names, name: &str, actor: &str) -> Result<bool> {
+        let operation = RefOperation::Delete {
+            name: name.to_owned(),
+        };
+        self.change_names(names, operation, actor).await
+    }
+
+    async fn change_names(
+        &self,
+        names: &Names,
+        operation: RefOperation,
+        actor: &str,
+    ) -> Result<bool> {
+        let nonce = clock::unique(&*self.environment);
+        let now = self.environment.now();
+        let after = self
+            .names
+            .publish(names, operation, nonce, now, actor)
+            .await?;
+        Ok(after.is_some())
+    }
+}
+
+/// Random identities for types and properties.
+struct FromEnvironment<'a>(&'a dyn Environment);
+
+impl IdSource for FromEnvironment<'_> {
+    fn next_id(&mut self) -> u64 {
+        self.0.random() as u64
+    }
+}
+
+fn info(branch: &BranchShared, line: &NameLine, state: &SnapshotState) -> BranchInfo {
+    BranchInfo {
+        name: branch.name.clone(),
+        id: line.branch.clone(),
+        ordinal: line.ordinal,
+        head: state.commit,
+        head_seq: state.seq,
+        created_at: line.created_at,
+        created_by: line.created_by.clone(),
+        created_from: line.from_name.clone(),
+    }
+}
+
+fn exists(name: &BranchName) -> Error {
+    Error::AlreadyExists {
+        kind: ObjectKind::Branch,
+        name: name.to_string(),
+    }
+}
+
+fn already_there(store: &Store) -> Error {
+    Error::AlreadyExists {
+        kind: ObjectKind::Graph,
+        name: store.url().to_owned(),
+    }
+}
+
+fn busy(name: &BranchName) -> Error {
+    Error::Conflict {
+        table: String::new(),
+        id: name.to_string(),
+        branch: name.to_string(),
+        expected: "a turn to write a name".to_owned(),
+        actual: "other processes wrote names all the time".to_owned(),
+    }
+}
+
+fn not_a_ref(reference: &str) -> Error {
+    Error::Invalid {
+        message: format!("\"{reference}\" names no branch or commit"),
+        detail: None,
+        hint: Some("A ref is a branch, a commit id, or either followed by ~n.".to_owned()),
+    }
+}

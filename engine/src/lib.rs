@@ -1,0 +1,48 @@
+//! What a graph is, was and becomes. The engine knows no SQL text, no users and no wire.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`graph`] | the one door: create, open, branch, snapshot, begin |
+//! | [`schema`] | what a graph declares: the `.pg` language, its checks, its changes |
+//! | [`snapshot`], [`table`] | reading one commit: tables as chunks of rows |
+//! | [`write`] | transactions, the checks of their rows, bulk loads |
+//! | [`commit`] | how a commit comes about, and how it is found again |
+//! | `maintain` | the same rows in better files |
+//! | `index` | equality lookups over immutable chunks |
+//! | [`traverse`] | adjacency and the walks over it |
+//! | [`load`], [`diff`] | whole files in and out; what lies between two snapshots |
+//! | [`ndjson`] | rows as lines of JSON, in and out |
+//! | [`format`] | every byte that is persisted |
+//! | [`dataset`] | the wall around Lance |
+//! | [`storage`] | the wall around the object store |
+
+pub mod clock;
+pub mod commit;
+pub mod dataset;
+pub mod diff;
+pub mod error;
+pub mod format;
+pub mod graph;
+pub mod index;
+mod maintain;
+pub mod load;
+pub mod names;
+pub mod ndjson;
+pub mod schema;
+pub mod snapshot;
+pub mod storage;
+pub mod table;
+pub mod traverse;
+pub mod write;
+
+pub use commit::CommitInfo;
+pub use dataset::{ResourceLimits, Resources};
+pub use error::{Error, Result};
+pub use graph::{BranchInfo, Graph};
+pub use snapshot::Snapshot;
+pub use storage::{Durability, Store, StoreOptions, make_folder};
+pub use table::{Chunk, Lookup, RowPosition, ScanRequest, Table, TableKey};
+pub use write::transaction::{CommitMessage, Deleted, Savepoint, Transaction, TransactionOptions};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Loading a file of lines: one commit, all or nothing, in memory that does not grow with it.
+//!
+//! Chunks of lines are decoded side by side, in order; keys go to sorted runs, rows to files.
+//! Every mistake is told by its line, up to twenty of them, and then nothing is published.
+
+mod check;
+mod keys;
+mod write;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+use check::{Checks, MAX_ERRORS};
+use write::Writer;
+
+use crate::commit::CommitInfo;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::names::BranchName;
+use crate::ndjson::{Decoded, Decoder, LineChunk, LineError, split_lines};
+use crate::schema::TypeKind;
+use crate::snapshot::Snapshot;
+use crate::write::transaction::CommitMessage;
+
+/// What becomes of rows that the graph has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadMode {
+    /// A line whose id exists is an error.
+    Append,
+    /// A line whose id exists replaces that row.
+    Merge,
+    /// The lines replace all rows of the graph.
+    Overwrite,
+}
+
+#[derive(Clone, Default)]
+pub struct LoadOptions {
+    pub actor: String,
+    pub message: Option<String>,
+    pub progress: Option<Arc<dyn Fn(LoadProgress) + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadProgress {
+    /// Bytes of the input whose rows are written.
+    pub bytes: u64,
+    pub rows: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadSummary {
+    /// `None`: the input held nothing that changes the graph.
+    pub commit: Option<CommitInfo>,
+    pub nodes: u64,
+    pub edges: u64,
+    /// Rows by type, as declared.
+    pub types: BTreeMap<String, u64>,
+}
+
+/// Loads NDJSON into a branch.
+pub async fn load(
+    graph: &Graph,
+    branch: &BranchName,
+    mode: LoadMode,
+    input: impl Read + Send + 'static,
+    options: LoadOptions,
+) -> Result<LoadSummary> {
+    let base = graph.snapshot(branch.as_str()).await?;
+    let schema = base.schema().clone();
+    let decoder = Arc::new(Decoder::new(&schema, graph.environment().clone()));
+    let mut checks = Checks::new(base.clone(), mode);
+    let mut writer = Writer::new(graph.clone(), branch.clone(), base, mode);
+    let mut summary = LoadSummary {
+        commit: None,
+        nodes: 0,
+        edges: 0,
+        types: BTreeMap::new(),
+    };
+    let mut progress = LoadProgress::default();
+    let mut chunks = decoded(input, decoder);
+    while let Some((bytes, decoded)) = chunks.try_next().await? {
+        decoded
+            .errors
+            .into_iter()
+            .for_each(|error| checks.report(error));
+        for rows in decoded.batches {
+            let count = rows.batch.num_rows() as u64;
+            *summary.types.entry(rows.def.name.clone()).or_default() += count;
+            match rows.def.kind {
+                TypeKind::Node => summary.nodes += count,
+                TypeKind::Edge { .. } => summary.edges += count,
+            }
+            progress.rows += count;
+            let found = checks.add(&rows).await?;
+            if checks.errors.is_empty() {
+                writer.write(rows, found).await?;
+            }
+        }
+        progress.bytes += bytes;
+        if let Some(report) = &options.progress {
+            report(progress);
+        }
+        if checks.errors.len() >= MAX_ERRORS {
+            break;
+        }
+    }
+    drop(chunks);
+    let errors = tokio::task::spawn_blocking(move || checks.finish())
+        .await
+        .map_err(Error::internal)??;
+    if !errors.is_empty() {
+        return Err(refused(&errors));
+    }
+    let message = CommitMessage {
+        message: options.message,
+        ..CommitMessage::default()
+    };
+    summary.commit = writer.publish(options.actor, message).await?;
+    Ok(summary)
+}
+
+/// The input's chunks, decoded on other threads, in their order.
+fn decoded(
+    mut input: impl Read + Send + 'static,
+    decoder: Arc<Decoder>,
+) -> futures::stream::BoxStream<'static, Result<(u64, Decoded)>> {
+    // Chunks read ahead of those that are decoded; each is some megabytes.
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<LineChunk>>(2);
+    tokio::task::spawn_blocking(move || {
+        for chunk in split_lines(&mut input) {
+            let failed = chunk.is_err();
+            if send.blocking_send(chunk).is_err() || failed {
+                break;
+            }
+        }
+    });
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    futures::stream::unfold(receive, |mut receive| async move {
+        receive.recv().await.map(|chunk| (chunk, receive))
+    })
+    .map(move |chunk| {
+        let decoder = decoder.clone();
+        async move {
+            let chunk = chunk?;
+            tokio::task::spawn_blocking(move || {
+                let decoded = decoder.decode_chunk(&chunk.bytes, chunk.first_line)?;
+                Ok((chunk.bytes.len() as u64, decoded))
+            })
+            .await
+            .map_err(Error::internal)?
+        }
+    })
+    .buffered(workers)
+    .boxed()
+}
+
+fn refused(errors: &[LineError]) -> Error {
+    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let more = if errors.len() >= MAX_ERRORS {
+        format!("\n(only the first {MAX_ERRORS} errors are shown)")
+    } else {
+        String::new()
+    };
+    Error::Invalid {
+        message: format!("the load was refused, nothing was written: {}", all[0]),
+        detail: Some(all.join("\n") + &more),
+        hint: None,
+    }
+}
+
+/// Writes all rows of a snapshot as lines, nodes before edges, each type sorted by id.
+/// Returns the number of lines.
+pub async fn export(
+    snapshot: &Snapshot,
+    mut out: impl FnMut(&str) -> std::io::Result<()>,
+) -> Result<u64> {
+    use arrow::array::AsArray;
+
+    let schema = snapshot.schema();
+    let mut lines = 0;
+    for def in schema.nodes().chain(schema.edges()) {
+        let Some(table) = snapshot.table(def.id) else {
+            continue;
+        };
+        // Only ids are held while they are sorted; rows are fetched a piece at a time.
+        let mut order = Vec::with_capacity(table.row_count() as usize);
+        let chunks = table.chunks().await?;
+        for (number, chunk) in chunks.iter().enumerate() {
+            let columns = table.chunk_columns(chunk, &[0]).await?;
+            let ids = columns[0].as_string::<i32>();
+            for offset in (0..chunk.rows).filter(|offset| chunk.is_live(*offset)) {
+                let position = crate::table::RowPosition {
+                    chunk: number as u32,
+                    offset,
+                };
+                order.push((ids.value(offset as usize).to_owned(), position));
+            }
+        }
+        order.sort_unstable();
+        let encoder = crate::ndjson::Encoder::new(def);
+        let all: Vec<usize> = (0..def.columns().len()).collect();
+        for piece in order.chunks(4096) {
+            let positions: Vec<_> = piece.iter().map(|(_, position)| *position).collect();
+            let rows = table.rows(&positions, &all).await?;
+            let mut text = String::new();
+            encoder.encode(&rows, &mut text)?;
+            out(&text).map_err(|error| Error::Unavailable {
+                message: format!("the output: {error}"),
+            })?;
+            lines += piece.len() as u64;
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,3 @@
+//! Keeping a graph in shape: the same rows in better files.
+
+pub(crate) mod tail;

@@ -1,0 +1,97 @@
+//! The immutable view of one commit, and what an open transaction shows of itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::clock::Environment;
+use crate::names::{BranchName, CommitId};
+use crate::schema::{Schema, TypeId};
+use crate::table::{BaseTable, Overlay, Table};
+
+/// What a reader reads. Cheap to clone; nothing it shows ever changes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(crate) state: Arc<SnapshotState>,
+    /// What an open transaction changed, by type.
+    pub(crate) overlays: Arc<HashMap<TypeId, Arc<Overlay>>>,
+}
+
+/// One published state of a branch.
+#[derive(Debug)]
+pub(crate) struct SnapshotState {
+    pub branch: BranchName,
+    pub branch_id: String,
+    pub branch_ordinal: u64,
+    /// The log entry that published it.
+    pub seq: u64,
+    pub commit: CommitId,
+    /// Longest path to the first commit.
+    pub generation: u64,
+    pub time: i64,
+    pub schema: Arc<Schema>,
+    pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
+    pub environment: Arc<dyn Environment>,
+}
+
+impl Snapshot {
+    pub(crate) fn of(state: Arc<SnapshotState>) -> Self {
+        Snapshot {
+            state,
+            overlays: Arc::default(),
+        }
+    }
+
+    pub fn commit(&self) -> CommitId {
+        self.state.commit
+    }
+
+    pub fn branch(&self) -> &BranchName {
+        &self.state.branch
+    }
+
+    pub fn branch_ordinal(&self) -> u64 {
+        self.state.branch_ordinal
+    }
+
+    /// The number of the log entry that it shows.
+    pub fn seq(&self) -> u64 {
+        self.state.seq
+    }
+
+    /// When it was published, in microseconds since 1970.
+    pub fn time(&self) -> i64 {
+        self.state.time
+    }
+
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.state.schema
+    }
+
+    pub fn table(&self, id: TypeId) -> Option<Table> {
+        let def = self.state.schema.by_id(id)?;
+        let base = self.state.tables.get(&id)?;
+        Some(Table::new(
+            def.clone(),
+            base.clone(),
+            self.overlays.get(&id).cloned(),
+        ))
+    }
+
+    /// The table with this SQL name.
+    pub fn table_named(&self, name: &str) -> Option<Table> {
+        self.table(self.state.schema.table(name)?.id)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = Table> + '_ {
+        self.state
+            .schema
+            .types
+            .iter()
+            .filter_map(|def| self.table(def.id))
+    }
+
+    /// Does it show writes that are not published?
+    pub fn is_private(&self) -> bool {
+        !self.overlays.is_empty()
+    }
+}

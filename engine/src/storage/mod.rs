@@ -1,0 +1,269 @@
+//! The wall around the object store: a folder on disk, memory, or a bucket, all alike.
+//!
+//! What this room promises to the others:
+//! - [`Store::create`] is put-if-absent: among any number of callers one wins, and the object
+//!   is complete the instant it can be seen. A losing or failing answer is *not* proof that
+//!   nothing was written (a retried request may meet its own first try): read before you
+//!   believe it, as `commit/log.rs` does.
+//! - With [`Durability::Fsync`] a write that returned survives power loss: the file, its
+//!   folder and every folder above it up to the store's root were synced.
+//! - Keys are given relative to the root; [`layout`] knows them all.
+
+mod connect;
+mod layer;
+pub(crate) mod layout;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+pub use connect::{Durability, StoreOptions, make_folder};
+pub use layer::{Fault, Faults, Operation, RequestCounts};
+
+use crate::error::{Error, Result};
+use layer::StoreLayer;
+
+/// A place that holds objects. Cheap to clone; clones share their counters.
+#[derive(Clone, Debug)]
+pub struct Store {
+    layer: Arc<StoreLayer>,
+    root: Path,
+    url: String,
+    patience: Duration,
+}
+
+/// How a put-if-absent ended, as far as the store says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Yes,
+    /// Something is there; it may be what a lost earlier try of ours wrote.
+    Exists,
+}
+
+impl Store {
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn durability(&self) -> Durability {
+        self.layer.durability()
+    }
+
+    /// May a request that failed still be carried out later?
+    pub(crate) fn is_remote(&self) -> bool {
+        self.url.starts_with("s3")
+    }
+
+    /// A store for the objects below `name`, with the same counters.
+    pub fn child(&self, name: &str) -> Store {
+        Store {
+            layer: self.layer.clone(),
+            root: join(&self.root, name),
+            url: format!("{}/{}", self.url.trim_end_matches('/'), name),
+            patience: self.patience,
+        }
+    }
+
+    /// The same store with a fault hook in front of every request; for tests of crashes.
+    pub fn with_faults(&self, faults: Arc<dyn Faults>) -> Store {
+        Store {
+            layer: Arc::new(self.layer.with_faults(faults)),
+            ..self.clone()
+        }
+    }
+
+    /// The same store, given up on after `patience` without an answer.
+    pub fn with_patience(&self, patience: Duration) -> Store {
+        Store {
+            patience,
+            ..self.clone()
+        }
+    }
+
+    /// How long a store that does not answer is asked again before an outcome is called
+    /// unknown.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Requests sent so far through this store and its clones.
+    pub fn counts(&self) -> RequestCounts {
+        self.layer.counts()
+    }
+
+    pub async fn read(&self, key: &str) -> Result<Option<Bytes>> {
+        let path = join(&self.root, key);
+        match self.layer.get_opts(&path, GetOptions::default()).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(unavailable)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        match self.layer.head(&join(&self.root, key)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    pub async fn write(&self, key: &str, body: Bytes) -> Result<()> {
+        self.layer
+            .put_opts(&join(&self.root, key), body.into(), PutOptions::default())
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Put-if-absent. An error says nothing about whether the object was written.
+    pub async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match self
+            .layer
+            .put_opts(&join(&self.root, key), body.into(), options)
+            .await
+        {
+            Ok(_) => Ok(Created::Yes),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(Created::Exists),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Deletes an object; one that is not there is no error.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        match self.layer.delete(&join(&self.root, key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// The names of the objects directly in `folder`, in no order. A hint only: a name that
+    /// is missing here may exist all the same.
+    pub async fn list_objects(&self, folder: &str) -> Result<Vec<String>> {
+        let listing = self
+            .layer
+            .list_with_delimiter(Some(&join(&self.root, folder)))
+            .await
+            .map_err(unavailable)?;
+        Ok(listing
+            .objects
+            .iter()
+            .filter_map(|object| object.location.filename().map(str::to_owned))
+            .collect())
+    }
+
+    /// The names of the folders directly in `folder`, in no order.
+    pub async fn list_folders(&self, folder: &str) -> Result<Vec<String>> {
+        let listing = self
+            .layer
+            .list_with_delimiter(Some(&join(&self.root, folder)))
+            .await
+            .map_err(unavailable)?;
+        Ok(listing
+            .common_prefixes
+            .iter()
+            .filter_map(|path| path.filename().map(str::to_owned))
+            .collect())
+    }
+
+    /// Every object below `folder`, with its size.
+    pub async fn list_all(&self, folder: &str) -> Result<Vec<(String, u64)>> {
+        let prefix = join(&self.root, folder);
+        let root_parts = self.root.parts().count();
+        self.layer
+            .list(Some(&prefix))
+            .map_ok(|object| {
+                let key: Vec<String> = object
+                    .location
+                    .parts()
+                    .skip(root_parts)
+                    .map(|part| part.as_ref().to_owned())
+                    .collect();
+                (key.join("/"), object.size)
+            })
+            .try_collect()
+            .await
+            .map_err(unavailable)
+    }
+
+    /// Makes what other processes wrote into `folder` durable before this process builds on
+    /// it. A local file may be visible before its folder is on disk.
+    pub async fn sync_folder(&self, folder: &str) -> Result<()> {
+        self.layer.sync_folder(&join(&self.root, folder)).await
+    }
+
+    /// Proves that put-if-absent works here: creates one object twice, and the second try
+    /// must fail.
+    pub async fn prove_create(&self, nonce: &str) -> Result<()> {
+        let key = layout::probe(nonce);
+        let body = Bytes::from(nonce.to_owned());
+        // The first answer may be a lost reply; what counts is that the second one loses.
+        self.create(&key, body.clone()).await?;
+        let second = self.create(&key, Bytes::from_static(b"second")).await?;
+        let held = self.read(&key).await?;
+        self.delete(&key).await?;
+        if second == Created::Exists && held == Some(body) {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            message: format!(
+                "the store at {} does not honour put-if-absent: an object was created twice",
+                self.url
+            ),
+            hint: Some(
+                "Use a local file system or an S3 store that implements conditional writes (If-None-Match)."
+                    .to_owned(),
+            ),
+        })
+    }
+
+    pub(crate) fn layer(&self) -> Arc<StoreLayer> {
+        self.layer.clone()
+    }
+
+    pub(crate) fn path(&self, key: &str) -> Path {
+        join(&self.root, key)
+    }
+}
+
+fn join(root: &Path, key: &str) -> Path {
+    key.split('/')
+        .filter(|part| !part.is_empty())
+        .fold(root.clone(), |path, part| path.join(part.to_owned()))
+}
+
+pub(crate) fn unavailable(error: object_store::Error) -> Error {
+    Error::Unavailable {
+        message: describe(&error),
+    }
+}
+
+/// The whole chain of causes in one line: object_store hides the system's reason
+/// ("No space left on device") behind its own.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// How long an unreachable store is asked again before an outcome is called unknown.
+pub(crate) const UNREACHABLE_FOR: Duration = Duration::from_secs(30);

@@ -1,0 +1,502 @@
+//! A table as a reader sees it: chunks of rows, some of them gone.
+//!
+//! The chunks of a published table are its files. A transaction's table has the same chunks
+//! with more rows gone, and chunks in memory after them; nothing that reads can tell the
+//! difference.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use roaring::RoaringBitmap;
+use tokio::sync::OnceCell;
+
+use crate::dataset::{Fragment, Resources, TableLocation, TableVersion};
+use crate::error::{Error, Result};
+use crate::index::{ChunkIndex, tuple_equality, tuple_hashes};
+use crate::schema::TypeDef;
+use crate::storage::Store;
+use crate::traverse::Topologies;
+
+/// Tells a table's content: equal keys mean equal rows. Caches over tables go by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableKey {
+    pub dir: Arc<str>,
+    pub version: u64,
+    /// Which state of an open transaction; 0: what is published.
+    pub private: u64,
+}
+
+/// An immutable piece of a table.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// What it was read from: the same file has the same key in every version and branch.
+    pub key: Arc<str>,
+    /// Rows it has, deleted ones included.
+    pub rows: u32,
+    pub deleted: Option<Arc<RoaringBitmap>>,
+    pub(crate) source: ChunkSource,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum ChunkSource {
+    File(Fragment),
+    Memory(RecordBatch),
+}
+
+impl Chunk {
+    pub fn live_rows(&self) -> u64 {
+        u64::from(self.rows) - self.deleted.as_ref().map_or(0, |deleted| deleted.len())
+    }
+
+    pub fn is_live(&self, offset: u32) -> bool {
+        !self
+            .deleted
+            .as_ref()
+            .is_some_and(|deleted| deleted.contains(offset))
+    }
+}
+
+/// Where a row is: a chunk of the table, and an offset in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowPosition {
+    pub chunk: u32,
+    pub offset: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    /// Positions in [`TypeDef::columns`].
+    pub columns: Vec<usize>,
+    /// Streams to divide the rows among.
+    pub partitions: usize,
+    pub batch_rows: usize,
+}
+
+/// The rows that were asked for by id.
+#[derive(Debug, Clone)]
+pub struct Lookup {
+    pub batch: RecordBatch,
+    /// For each id asked: its row in `batch`.
+    pub index: Vec<Option<u32>>,
+}
+
+/// A node type's or edge type's rows in one snapshot. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Table {
+    def: Arc<TypeDef>,
+    base: Arc<BaseTable>,
+    overlay: Option<Arc<Overlay>>,
+}
+
+/// A published table, opened at first use and then shared.
+#[derive(Debug)]
+pub(crate) struct BaseTable {
+    location: TableLocation,
+    store: Store,
+    resources: Arc<Resources>,
+    version: OnceCell<TableVersion>,
+    chunks: OnceCell<Arc<Vec<Chunk>>>,
+}
+
+/// What a transaction changed of a table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overlay {
+    /// Distinguishes the states of a transaction.
+    pub stamp: u64,
+    /// Offsets that are gone, by the base's chunk number.
+    pub removed: HashMap<u32, RoaringBitmap>,
+    pub added: Vec<Chunk>,
+    pub added_rows: u64,
+    pub removed_rows: u64,
+}
+
+impl BaseTable {
+    pub fn new(resources: Arc<Resources>, store: Store, location: TableLocation) -> Self {
+        BaseTable {
+            location,
+            store,
+            resources,
+            version: OnceCell::new(),
+            chunks: OnceCell::new(),
+        }
+    }
+
+    pub fn of_version(store: Store, version: TableVersion) -> Self {
+        BaseTable {
+            location: version.location().clone(),
+            store,
+            resources: version.resources().clone(),
+            version: OnceCell::new_with(Some(version)),
+            chunks: OnceCell::new(),
+        }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn location(&self) -> &TableLocation {
+        &self.location
+    }
+
+    pub async fn version(&self) -> Result<&TableVersion> {
+        self.version
+            .get_or_try_init(|| TableVersion::open(&self.resources, &self.store, &self.location))
+            .await
+    }
+
+    pub async fn chunks(&self) -> Result<&Arc<Vec<Chunk>>> {
+        self.chunks
+            .get_or_try_init(|| async {
+                let version = self.version().await?;
+                let mut chunks = Vec::with_capacity(version.fragments().len());
+                for fragment in version.fragments() {
+                    chunks.push(Chunk {
+                        key: fragment.key.clone(),
+                        rows: fragment.rows,
+                        deleted: version.deletions(fragment).await?,
+                        source: ChunkSource::File(fragment.clone()),
+                    });
+                }
+                Ok(Arc::new(chunks))
+            })
+            .await
+    }
+}
+
+impl Table {
+    pub(crate) fn new(def: Arc<TypeDef>, base: Arc<BaseTable>, overlay: Option<Arc<Overlay>>) -> Self {
+        Table { def, base, overlay }
+    }
+
+    pub fn def(&self) -> &Arc<TypeDef> {
+        &self.def
+    }
+
+    pub fn key(&self) -> TableKey {
+        TableKey {
+            dir: self.base.location.dir.as_str().into(),
+            version: self.base.location.version,
+            private: self.overlay.as_ref().map_or(0, |overlay| overlay.stamp),
+        }
+    }
+
+    /// Where adjacencies of this process are kept.
+    pub(crate) fn topologies(&self) -> &Arc<Topologies> {
+        self.base.resources.topologies()
+    }
+
+    /// Exact.
+    pub fn row_count(&self) -> u64 {
+        match &self.overlay {
+            None => self.base.location.rows,
+            Some(overlay) => self.base.location.rows + overlay.added_rows - overlay.removed_rows,
+        }
+    }
+
+    /// Bytes of the table's files.
+    pub async fn bytes(&self) -> Result<u64> {
+        let version = self.base.version().await?;
+        Ok(version.fragments().iter().map(|fragment| fragment.bytes).sum())
+    }
+
+    /// The table's pieces, in an order that appends keep.
+    pub async fn chunks(&self) -> Result<Arc<Vec<Chunk>>> {
+        let base = self.base.chunks().await?;
+        let Some(overlay) = &self.overlay else {
+            return Ok(base.clone());
+        };
+        let mut chunks = Vec::with_capacity(base.len() + overlay.added.len());
+        for (number, chunk) in base.iter().enumerate() {
+            let mut chunk = chunk.clone();
+            if let Some(removed) = overlay.removed.get(&(number as u32)) {
+                let mut deleted = chunk.deleted.as_deref().cloned().unwrap_or_default();
+                deleted |= removed;
+                chunk.deleted = Some(Arc::new(deleted));
+            }
+            chunks.push(chunk);
+        }
+        chunks.extend(overlay.added.iter().cloned());
+        Ok(Arc::new(chunks))
+    }
+
+    /// Whole columns of a chunk, deleted rows included; decoded once and shared.
+    pub async fn chunk_columns(&self, chunk: &Chunk, columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        match &chunk.source {
+            ChunkSource::Memory(batch) => Ok(columns
+                .iter()
+                .map(|column| batch.column(*column).clone())
+                .collect()),
+            ChunkSource::File(fragment) => {
+                let all = self.def.columns();
+                let names: Vec<&str> = columns
+                    .iter()
+                    .map(|column| all[*column].physical.as_str())
+                    .collect();
+                self.base.version().await?.columns(fragment, &names).await
+            }
+        }
+    }
+
+    /// The Arrow schema of the given columns, under their physical names.
+    pub fn projected(&self, columns: &[usize]) -> SchemaRef {
+        let all = self.def.arrow_schema();
+        Arc::new(ArrowSchema::new(
+            columns
+                .iter()
+                .map(|column| all.field(*column).clone())
+                .collect::<Vec<_>>(),
+        ))
+    }
+
+    /// All live rows, divided among streams that can run side by side.
+    pub async fn scan(
+        &self,
+        request: ScanRequest,
+    ) -> Result<Vec<BoxStream<'static, Result<RecordBatch>>>> {
+        let chunks = self.chunks().await?;
+        let partitions = request.partitions.max(1);
+        // Contiguous shares of about equal size keep the order within a stream.
+        let total: u64 = chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
+        let share = total.div_ceil(partitions as u64).max(1);
+        let mut shares: Vec<Vec<(Chunk, std::ops::Range<u32>)>> = vec![Vec::new(); partitions];
+        let mut seen = 0u64;
+        for chunk in chunks.iter() {
+            let mut from = 0u32;
+            while from < chunk.rows {
+                let partition = (seen / share) as usize;
+                let room = share * (partition as u64 + 1) - seen;
+                let take = room.min(u64::from(chunk.rows - from)) as u32;
+                shares[partition.min(partitions - 1)].push((chunk.clone(), from..from + take));
+                from += take;
+                seen += u64::from(take);
+            }
+        }
+        let schema = self.projected(&request.columns);
+        Ok(shares
+            .into_iter()
+            .map(|share| {
+                let (table, schema) = (self.clone(), schema.clone());
+                let (columns, batch_rows) = (request.columns.clone(), request.batch_rows.max(1));
+                futures::stream::iter(share.into_iter().map(Ok::<_, Error>))
+                    .and_then(move |(chunk, rows)| {
+                        let (table, schema, columns) =
+                            (table.clone(), schema.clone(), columns.clone());
+                        async move {
+                            let arrays = table.chunk_columns(&chunk, &columns).await?;
+                            Ok(slices(schema, chunk, arrays, rows, batch_rows))
+                        }
+                    })
+                    .try_flatten()
+                    .boxed()
+            })
+            .collect())
+    }
+
+    /// The live rows with these ids.
+    pub async fn lookup(&self, ids: &[&str], columns: &[usize]) -> Result<Lookup> {
+        let positions = self.find_ids(ids).await?;
+        let mut index = Vec::with_capacity(ids.len());
+        let mut found = Vec::new();
+        for position in positions {
+            index.push(position.map(|position| {
+                found.push(position);
+                found.len() as u32 - 1
+            }));
+        }
+        Ok(Lookup {
+            batch: self.rows(&found, columns).await?,
+            index,
+        })
+    }
+
+    /// Where each id's live row is. The newest chunk is asked first: what was written last
+    /// is looked for first.
+    pub async fn find_ids(&self, ids: &[&str]) -> Result<Vec<Option<RowPosition>>> {
+        let chunks = self.chunks().await?;
+        let hashes: Vec<u64> = ids
+            .iter()
+            .map(|id| xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
+            .collect();
+        let mut positions = vec![None; ids.len()];
+        let mut open = ids.len();
+        for (number, chunk) in chunks.iter().enumerate().rev() {
+            if open == 0 {
+                break;
+            }
+            let index = self.chunk_index(chunk, &[0]).await?;
+            let mut values = None;
+            for (at, hash) in hashes.iter().enumerate() {
+                if positions[at].is_some() {
+                    continue;
+                }
+                let candidates = index.candidates(*hash);
+                if candidates.is_empty() {
+                    continue;
+                }
+                if values.is_none() {
+                    values = self.chunk_columns(chunk, &[0]).await?.pop();
+                }
+                let Some(values) = &values else { continue };
+                let values = values.as_string::<i32>();
+                for &offset in candidates {
+                    if chunk.is_live(offset) && values.value(offset as usize) == ids[at] {
+                        positions[at] = Some(RowPosition {
+                            chunk: number as u32,
+                            offset,
+                        });
+                        open -= 1;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(positions)
+    }
+
+    /// For each row of `values`: where the live rows are that hold the same in `columns`.
+    /// A NULL equals nothing.
+    pub async fn find(
+        &self,
+        columns: &[usize],
+        values: &[ArrayRef],
+    ) -> Result<Vec<Vec<RowPosition>>> {
+        let hashes = tuple_hashes(values)?;
+        let mut found = vec![Vec::new(); hashes.len()];
+        for (number, chunk) in self.chunks().await?.iter().enumerate() {
+            let index = self.chunk_index(chunk, columns).await?;
+            let mut equal = None;
+            for (row, hash) in hashes.iter().enumerate() {
+                let Some(hash) = hash else { continue };
+                let candidates = index.candidates(*hash);
+                if candidates.is_empty() {
+                    continue;
+                }
+                if equal.is_none() {
+                    let held = self.chunk_columns(chunk, columns).await?;
+                    equal = Some(tuple_equality(values, &held)?);
+                }
+                let Some(equal) = &equal else { continue };
+                found[row].extend(
+                    candidates
+                        .iter()
+                        .filter(|offset| chunk.is_live(**offset) && equal(row, **offset as usize))
+                        .map(|&offset| RowPosition {
+                            chunk: number as u32,
+                            offset,
+                        }),
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rows at these positions, in this order.
+    pub async fn rows(&self, positions: &[RowPosition], columns: &[usize]) -> Result<RecordBatch> {
+        let schema = self.projected(columns);
+        if positions.is_empty() {
+            return Ok(RecordBatch::new_empty(schema));
+        }
+        let chunks = self.chunks().await?;
+        let mut sources: Vec<RecordBatch> = Vec::new();
+        let mut number_of: HashMap<u32, usize> = HashMap::new();
+        for position in positions {
+            if number_of.contains_key(&position.chunk) {
+                continue;
+            }
+            let chunk = &chunks[position.chunk as usize];
+            let arrays = self.chunk_columns(chunk, columns).await?;
+            number_of.insert(position.chunk, sources.len());
+            sources.push(batch_of(schema.clone(), arrays, chunk.rows as usize)?);
+        }
+        if let [source] = sources.as_slice() {
+            let offsets: UInt32Array = positions.iter().map(|position| position.offset).collect();
+            return Ok(arrow::compute::take_record_batch(source, &offsets)?);
+        }
+        let indices: Vec<(usize, usize)> = positions
+            .iter()
+            .map(|position| (number_of[&position.chunk], position.offset as usize))
+            .collect();
+        let references: Vec<&RecordBatch> = sources.iter().collect();
+        Ok(interleave_record_batch(&references, &indices)?)
+    }
+
+    async fn chunk_index(&self, chunk: &Chunk, columns: &[usize]) -> Result<Arc<ChunkIndex>> {
+        let all = self.def.columns();
+        let name: String = columns
+            .iter()
+            .map(|column| all[*column].physical.as_str())
+            .collect::<Vec<_>>()
+            .join(",");
+        let build = async {
+            let arrays = self.chunk_columns(chunk, columns).await?;
+            Ok(Arc::new(ChunkIndex::build(&arrays)?))
+        };
+        self.base
+            .resources
+            .indexes()
+            .try_get_with((chunk.key.clone(), name), build)
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())
+    }
+}
+
+/// The live rows of `rows`, in batches that share the chunk's memory where none is gone.
+fn slices(
+    schema: SchemaRef,
+    chunk: Chunk,
+    arrays: Vec<ArrayRef>,
+    rows: std::ops::Range<u32>,
+    batch_rows: usize,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let starts = (rows.start as usize..rows.end as usize).step_by(batch_rows);
+    let end = rows.end as usize;
+    futures::stream::iter(starts)
+        .map(move |start| {
+            let length = batch_rows.min(end - start);
+            let arrays = arrays
+                .iter()
+                .map(|array| array.slice(start, length))
+                .collect();
+            let batch = batch_of(schema.clone(), arrays, length)?;
+            let Some(deleted) = &chunk.deleted else {
+                return Ok(batch);
+            };
+            let range = start as u32..(start + length) as u32;
+            if deleted.range_cardinality(range.clone()) == 0 {
+                return Ok(batch);
+            }
+            let live: BooleanArray = range.map(|offset| Some(!deleted.contains(offset))).collect();
+            Ok(filter_record_batch(&batch, &live)?)
+        })
+        .boxed()
+}
+
+fn batch_of(schema: SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+}
+
+/// The live rows of chunks in memory, as one batch.
+pub(crate) fn live_rows(schema: &SchemaRef, chunks: &[Chunk]) -> Result<RecordBatch> {
+    let mut batches = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let ChunkSource::Memory(batch) = &chunk.source else {
+            continue;
+        };
+        batches.push(match &chunk.deleted {
+            None => batch.clone(),
+            Some(deleted) => {
+                let live: BooleanArray = (0..chunk.rows)
+                    .map(|offset| Some(!deleted.contains(offset)))
+                    .collect();
+                filter_record_batch(batch, &live)?
+            }
+        });
+    }
+    Ok(concat_batches(schema, &batches)?)
+}

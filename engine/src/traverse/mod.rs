@@ -1,0 +1,28 @@
+//! Walking a graph: dense numbers for nodes, adjacency per version of an edge table, and
+//! breadth first search over them.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | dictionary | node ids ↔ dense numbers, growing only |
+//! | adjacency | compressed rows of one version, seen from others through a difference |
+//! | topologies | both of the above for all graphs, built once, under a budget of bytes |
+//! | walk | breadth first search from many starts, in slices |
+//! | plan | what a traversal needs of a snapshot |
+//! | search, neighbors | rows |
+
+mod adjacency;
+mod bits;
+mod cancel;
+mod dictionary;
+mod neighbors;
+mod plan;
+mod search;
+#[cfg(test)]
+mod tests;
+mod topologies;
+mod walk;
+
+pub use neighbors::{NeighborsRequest, neighbors, neighbors_schema};
+pub use search::{TraverseRequest, traverse, traverse_schema};
+pub use topologies::Topologies;
+pub use walk::{Direction, Hops};

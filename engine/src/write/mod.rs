@@ -1,0 +1,9 @@
+//! How rows come to change: statements, their checks, and bulk loads.
+
+pub(crate) mod bulk;
+pub(crate) mod changes;
+pub(crate) mod constraint;
+pub mod identity;
+mod row_text;
+pub mod transaction;
+pub mod value;

@@ -1,0 +1,16 @@
+//! The server: the wire, sessions, authentication, statements.
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod server;
+pub mod execute;
+pub mod plan;
+pub mod session;
+pub mod sqlstate;
+pub mod statement;
+pub mod telemetry;
+pub mod text;
+pub mod tls;
+pub mod wire;

@@ -1,0 +1,251 @@
+//! What names mean to one statement while it is bound: a frozen view of branches, catalogs and
+//! settings, which also notes what was asked of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
+use omnigraph_catalog::provider::{GraphTable, sql_columns};
+use omnigraph_engine::names::BranchName;
+use omnigraph_engine::schema::{Schema, TypeDef};
+use omnigraph_udfs::TableFunction;
+use parking_lot::Mutex;
+
+use crate::error::PgResult;
+use crate::session::Session;
+use crate::session::catalogs::Catalogs;
+use crate::session::common::Common;
+use crate::session::shared::{GraphShared, Seen};
+use crate::session::transaction::State;
+use crate::sqlstate;
+use crate::statement::bind::{Environment, Relation, RelationColumn, RelationKind, SessionCalls};
+use crate::text::TextFormat;
+
+/// The table functions, by name; all are in schema `omnigraph`.
+#[derive(Debug)]
+pub struct Functions {
+    by_name: HashMap<&'static str, Arc<dyn TableFunction>>,
+}
+
+/// The schema of table functions and stored queries.
+const FUNCTION_SCHEMA: &str = "omnigraph";
+
+impl Functions {
+    pub fn new(functions: Vec<Arc<dyn TableFunction>>) -> Self {
+        Functions {
+            by_name: functions
+                .into_iter()
+                .map(|function| (function.name(), function))
+                .collect(),
+        }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn TableFunction>> {
+        self.by_name.values()
+    }
+}
+
+pub struct Frozen {
+    common: Arc<Common>,
+    graph: Option<Arc<GraphShared>>,
+    /// Branches that the transaction has begun on: it sees these schemas.
+    begun: HashMap<BranchName, Seen>,
+    /// The schema that the session's branch shows.
+    session_schema: Option<Arc<Schema>>,
+    catalogs: Arc<Catalogs>,
+    path: SearchPath,
+    format: Arc<TextFormat>,
+    asked_catalog: AtomicBool,
+    missing: Mutex<Option<BranchName>>,
+}
+
+/// What a binder asked for that may need a fresher view.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// A relation of the catalogs.
+    pub catalog: bool,
+    /// A branch that nobody has looked at yet.
+    pub missing: Option<BranchName>,
+}
+
+impl Session {
+    /// A view to bind in; with `fresh`, the catalogs show the newest state of every branch.
+    pub(crate) async fn frozen(&mut self, fresh: bool) -> PgResult<Frozen> {
+        let catalogs = self.catalogs(fresh).await?;
+        let path = self.search_path().await?;
+        let session_schema = match &self.graph {
+            Some(attached) => {
+                let branch = self.branch().await?;
+                Some(attached.shared.branch(&attached.access, &branch).await?.schema)
+            }
+            None => None,
+        };
+        let begun = match &self.state {
+            State::Open(open) => open
+                .schemas()
+                .into_iter()
+                .map(|(branch, ordinal, schema)| (branch, Seen { ordinal, schema }))
+                .collect(),
+            State::Idle | State::Failed(_) => HashMap::new(),
+        };
+        Ok(Frozen {
+            common: Arc::clone(&self.common),
+            graph: self.graph.as_ref().map(|attached| Arc::clone(&attached.shared)),
+            begun,
+            session_schema,
+            catalogs,
+            path,
+            format: self.current_format(),
+            asked_catalog: AtomicBool::new(false),
+            missing: Mutex::new(None),
+        })
+    }
+
+    /// Looks at a branch for the first time; false if there is none.
+    pub(crate) async fn learn_branch(&mut self, branch: &BranchName) -> PgResult<bool> {
+        let Some(attached) = &self.graph else {
+            return Ok(false);
+        };
+        match attached.shared.branch(&attached.access, branch).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code == sqlstate::INVALID_SCHEMA_NAME => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Frozen {
+    pub fn path(&self) -> &SearchPath {
+        &self.path
+    }
+
+    pub fn asked(&self) -> Asked {
+        Asked {
+            catalog: self.asked_catalog.load(Ordering::Relaxed),
+            missing: self.missing.lock().clone(),
+        }
+    }
+
+    /// A schema that is a branch, with what it declares.
+    pub fn branch(&self, schema: &str) -> Option<(BranchName, Arc<Schema>)> {
+        let (name, seen) = self.seen(schema)?;
+        Some((name, seen.schema))
+    }
+
+    fn seen(&self, schema: &str) -> Option<(BranchName, Seen)> {
+        let graph = self.graph.as_ref()?;
+        let name = BranchName::parse(schema).ok()?;
+        match self.begun.get(&name).cloned().or_else(|| graph.seen(&name)) {
+            Some(seen) => Some((name, seen)),
+            None => {
+                self.missing.lock().get_or_insert(name);
+                None
+            }
+        }
+    }
+
+    fn in_schema(&self, schema: &str, name: &str) -> PgResult<Option<Relation>> {
+        if Catalogs::is_catalog(schema) {
+            let relation = self.catalogs.relation(schema, name)?;
+            if relation.is_some() {
+                self.asked_catalog.store(true, Ordering::Relaxed);
+            }
+            return Ok(relation);
+        }
+        let Some((branch, seen)) = self.seen(schema) else {
+            return Ok(None);
+        };
+        let Some(def) = seen.schema.table(name) else {
+            return Ok(None);
+        };
+        let oid = self.catalogs.lookup().class(branch.as_str(), name);
+        if oid.is_none() {
+            // The catalogs are older than this table.
+            self.asked_catalog.store(true, Ordering::Relaxed);
+        }
+        Ok(Some(table_relation(&branch, oid.unwrap_or(0), def)))
+    }
+}
+
+impl Environment for Frozen {
+    fn relation(&self, schema: Option<&str>, name: &str) -> PgResult<Option<Relation>> {
+        if let Some(schema) = schema {
+            return self.in_schema(self.path.schema(schema), name);
+        }
+        for schema in self.path.schemas.iter() {
+            if let Some(relation) = self.in_schema(schema, name)? {
+                return Ok(Some(relation));
+            }
+        }
+        Ok(None)
+    }
+
+    fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>> {
+        if schema.is_some_and(|schema| schema != FUNCTION_SCHEMA) {
+            return None;
+        }
+        self.common.shared.functions.by_name.get(name).cloned()
+    }
+
+    fn graph_schema(&self) -> Option<Arc<Schema>> {
+        self.session_schema.clone()
+    }
+
+    fn catalog(&self) -> Arc<dyn CatalogLookup> {
+        self.catalogs.lookup()
+    }
+
+    fn search_path(&self) -> SearchPath {
+        self.path.clone()
+    }
+
+    fn database(&self) -> String {
+        self.common.database.to_string()
+    }
+
+    fn user(&self) -> String {
+        self.common.actor.to_string()
+    }
+
+    fn text_format(&self) -> TextFormat {
+        TextFormat::clone(&self.format)
+    }
+
+    fn session(&self) -> Arc<dyn SessionCalls> {
+        let session: Arc<Common> = Arc::clone(&self.common);
+        session
+    }
+}
+
+/// A node type or edge type as a relation.
+pub(crate) fn table_relation(branch: &BranchName, oid: u32, def: &Arc<TypeDef>) -> Relation {
+    let first_property = if def.is_edge() { 3 } else { 1 };
+    let columns = sql_columns(def)
+        .into_iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let property = at.checked_sub(first_property).and_then(|at| def.properties.get(at));
+            RelationColumn {
+                name: column.name,
+                ty: column.ty,
+                not_null: !column.nullable,
+                attnum: i16::try_from(at + 1).unwrap_or(i16::MAX),
+                has_default: at == 0 || property.is_some_and(|property| property.default.is_some()),
+                generated: at == 0 && !def.key.is_empty(),
+            }
+        })
+        .collect();
+    Relation {
+        oid,
+        schema: branch.to_string(),
+        name: def.table.clone(),
+        columns,
+        provider: Arc::new(GraphTable::new(branch.clone(), Arc::clone(def))),
+        kind: if def.is_edge() {
+            RelationKind::Edge(def.id)
+        } else {
+            RelationKind::Node(def.id)
+        },
+    }
+}

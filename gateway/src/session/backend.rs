@@ -1,0 +1,124 @@
+//! [`Session`] as the connection loop drives it. No decisions here: each call goes to the
+//! statements. Their futures are boxed, so that the loop's own stays small.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
+
+use super::Session;
+use super::prepared::PreparedStatements;
+use super::protocol::{Backend, Column, Described, Execution, Place, Timeouts, TransactionStatus};
+use super::settings::Settings;
+use super::transaction::State;
+use crate::error::{PgError, PgResult};
+use crate::plan::{Prepared, Statement};
+use crate::statement::parse::{self, ParsedStatement};
+use crate::text::{ObjectNames, TextFormat};
+
+impl Backend for Session {
+    type Parsed = ParsedStatement;
+    type Statement = Statement;
+
+    fn parse(&mut self, sql: &str) -> PgResult<Vec<ParsedStatement>> {
+        parse::parse(sql)
+    }
+
+    async fn prepare(&mut self, parsed: Option<ParsedStatement>, params: &[u32]) -> PgResult<Statement> {
+        match parsed {
+            None => Ok(Prepared::utility(None, None)),
+            Some(parsed) => self.prepare_statement(Arc::new(parsed), params).boxed().await,
+        }
+    }
+
+    fn describe(&self, statement: &Statement) -> Described {
+        statement.described.clone()
+    }
+
+    fn cursor_columns(&self, name: &str) -> Option<Arc<[Column]>> {
+        self.cursors.columns(name)
+    }
+
+    async fn execute(&mut self, statement: &Statement, params: Vec<ScalarValue>, place: Place) -> PgResult<Execution> {
+        self.execute_statement(statement, params, place).boxed().await
+    }
+
+    async fn copy_write(&mut self, data: Bytes) -> PgResult<()> {
+        self.copy_in_write(data).boxed().await
+    }
+
+    async fn copy_finish(&mut self) -> PgResult<String> {
+        self.copy_in_finish().boxed().await
+    }
+
+    async fn copy_abort(&mut self) {
+        self.copy = None;
+    }
+
+    async fn end_implicit(&mut self) -> PgResult<()> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Open(open) if !open.block => self.commit(open).boxed().await.map(drop),
+            other => {
+                self.state = other;
+                Ok(())
+            }
+        }
+    }
+
+    async fn fail(&mut self) {
+        self.copy = None;
+        // A commit that had begun goes on, and its outcome is part of the session.
+        match self.published().await {
+            Ok(Some(info)) => self.committed(Some(&info)),
+            Ok(None) | Err(_) => {}
+        }
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => {}
+            State::Open(open) if open.block => self.state = State::Failed(Box::new(open.fail())),
+            State::Open(open) => {
+                self.undo(open.start());
+                self.cursors.end_transaction();
+                self.common.shared.locks.release(self.common.handle.pid(), true);
+            }
+            State::Failed(failed) => self.state = State::Failed(failed),
+        }
+    }
+
+    fn status(&self) -> TransactionStatus {
+        self.state.status()
+    }
+
+    fn statements(&mut self) -> &mut PreparedStatements<Statement> {
+        &mut self.statements
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        self.common.settings.lock().changes()
+    }
+
+    fn take_parameter_changes(&mut self) -> Vec<(&'static str, String)> {
+        Settings::changes(&mut self.common.settings.lock())
+    }
+
+    fn take_notices(&mut self) -> Vec<PgError> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn text_format(&self) -> Arc<TextFormat> {
+        self.current_format()
+    }
+
+    fn object_names(&self) -> Arc<dyn ObjectNames> {
+        Arc::clone(&self.names)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let settings = self.common.settings.lock();
+        Timeouts {
+            statement: settings.limit("statement_timeout"),
+            idle_in_transaction: settings.limit("idle_in_transaction_session_timeout"),
+            idle_session: settings.limit("idle_session_timeout"),
+        }
+    }
+}

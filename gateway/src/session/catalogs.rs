@@ -1,0 +1,359 @@
+//! The catalogs of a session's graph, made from what its branches show.
+//!
+//! A state of the catalogs is shared by all sessions of an actor for as long as no branch has
+//! moved. Statements are bound in the last known state; one that reads the catalogs, or does
+//! not find a name in them, asks for a fresh one first.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use futures::{StreamExt, TryStreamExt};
+use omnigraph_catalog::access::SERVER_DATABASE;
+use omnigraph_catalog::lookup::CatalogLookup;
+use omnigraph_catalog::pg_catalog::{
+    ArgumentInput, ArgumentMode, BranchInput, CastContext, CastInput, CatalogCache, CatalogInput, DatabaseRow,
+    FunctionInput, FunctionKind, FunctionVolatility, OperatorInput, PgCatalog, Registry,
+};
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::BranchInfo;
+use omnigraph_engine::names::CommitId;
+use parking_lot::Mutex;
+
+use super::common::Common;
+use super::live::{Listed, ListedStatement};
+use super::names::CatalogNames;
+use super::{Attached, Session};
+use crate::error::PgResult;
+use crate::statement::bind::catalog::{listed_casts, listed_functions, listed_operators};
+use crate::statement::bind::{Relation, RelationColumn, RelationKind};
+
+/// One state of the catalogs, as one session sees it.
+#[derive(Debug)]
+pub struct Catalogs {
+    catalog: Arc<PgCatalog>,
+}
+
+/// The catalogs that sessions of a graph share.
+#[derive(Debug, Default)]
+pub struct CatalogStates {
+    cache: Arc<CatalogCache>,
+    by_actor: Mutex<HashMap<String, State>>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    branches: Arc<Vec<Known>>,
+    databases: Vec<String>,
+    catalog: Arc<PgCatalog>,
+}
+
+/// A branch at one of its commits.
+#[derive(Debug, Clone)]
+struct Known {
+    id: String,
+    head: CommitId,
+    input: BranchInput,
+}
+
+/// How many actors' catalogs are kept, and how many branches are looked at side by side.
+const ACTORS: usize = 1_000;
+const LOOKING: usize = 8;
+/// PostgreSQL's OID of its own database, and where those of graphs begin.
+const SERVER_OID: u32 = 5;
+const FIRST_GRAPH_OID: u32 = 16_400;
+
+impl Catalogs {
+    pub fn is_catalog(schema: &str) -> bool {
+        matches!(schema, "pg_catalog" | "information_schema" | "omnigraph")
+    }
+
+    pub fn lookup(&self) -> Arc<dyn CatalogLookup> {
+        let catalog: Arc<PgCatalog> = Arc::clone(&self.catalog);
+        catalog
+    }
+
+    pub fn relation(&self, schema: &str, name: &str) -> PgResult<Option<Relation>> {
+        let Some(found) = self.catalog.relation(schema, name)? else {
+            return Ok(None);
+        };
+        let columns = found
+            .columns
+            .into_iter()
+            .enumerate()
+            .map(|(at, (name, ty, not_null))| RelationColumn {
+                name,
+                ty,
+                not_null,
+                attnum: i16::try_from(at + 1).unwrap_or(i16::MAX),
+                has_default: false,
+                generated: false,
+            })
+            .collect();
+        Ok(Some(Relation {
+            oid: found.oid,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            columns,
+            provider: found.provider,
+            kind: RelationKind::Catalog,
+        }))
+    }
+}
+
+impl Session {
+    /// The catalogs to bind in; `fresh`: as the store has them now.
+    pub(crate) async fn catalogs(&mut self, fresh: bool) -> PgResult<Arc<Catalogs>> {
+        if !fresh && let Some(catalogs) = &self.catalogs {
+            return Ok(Arc::clone(catalogs));
+        }
+        let catalog = match self.graph.clone() {
+            Some(attached) => self.graph_catalog(&attached, fresh).await?,
+            None => self.built(&CatalogStates::default(), Vec::new())?,
+        };
+        *self.common.listed.lock() = self.listed();
+        let live: Arc<Common> = Arc::clone(&self.common);
+        let catalogs = Arc::new(Catalogs {
+            catalog: catalog.with_live(live),
+        });
+        self.catalogs = Some(Arc::clone(&catalogs));
+        Ok(catalogs)
+    }
+
+    fn listed(&self) -> Listed {
+        let statements = self
+            .statements
+            .iter()
+            .filter(|(name, _)| !name.is_empty())
+            .map(|(name, statement)| ListedStatement {
+                name: name.to_owned(),
+                text: statement.parsed.as_ref().map_or_else(String::new, |parsed| parsed.text.clone()),
+                prepared_at: statement.prepared_at,
+                params: statement.described.params.iter().map(|ty| ty.oid).collect(),
+            })
+            .collect();
+        Listed {
+            statements,
+            cursors: self.cursors.listed(),
+        }
+    }
+
+    async fn graph_catalog(&self, attached: &Attached, fresh: bool) -> PgResult<Arc<PgCatalog>> {
+        let states = &attached.shared.catalogs;
+        let actor = self.common.actor.to_string();
+        let known = states.by_actor.lock().get(&actor).cloned();
+        if !fresh && let Some(state) = &known {
+            return Ok(Arc::clone(&state.catalog));
+        }
+        let branches = attached.access.branches().await?;
+        let databases = self.database_names();
+        let before: Arc<Vec<Known>> = known.as_ref().map(|state| Arc::clone(&state.branches)).unwrap_or_default();
+        let same = |state: &State| {
+            state.databases == databases
+                && state.branches.len() == branches.len()
+                && state
+                    .branches
+                    .iter()
+                    .zip(&branches)
+                    .all(|(known, branch)| known.id == branch.id && known.head == branch.head)
+        };
+        if let Some(state) = known.filter(same) {
+            return Ok(state.catalog);
+        }
+        let branches: Vec<Known> = futures::stream::iter(branches)
+            .map(|branch| known_branch(attached, &before, branch))
+            .buffered(LOOKING)
+            .try_filter_map(|known| futures::future::ready(Ok(known)))
+            .try_collect()
+            .await?;
+        let inputs = branches.iter().map(|known| known.input.clone()).collect();
+        let catalog = self.built(states, inputs)?;
+        let mut by_actor = states.by_actor.lock();
+        if by_actor.len() >= ACTORS {
+            by_actor.clear();
+        }
+        by_actor.insert(
+            actor,
+            State {
+                branches: Arc::new(branches),
+                databases,
+                catalog: Arc::clone(&catalog),
+            },
+        );
+        Ok(catalog)
+    }
+
+    fn built(&self, states: &CatalogStates, branches: Vec<BranchInput>) -> PgResult<Arc<PgCatalog>> {
+        let server = DatabaseRow {
+            oid: SERVER_OID,
+            name: SERVER_DATABASE.to_owned(),
+            size: 0,
+            description: Some("the server itself: it has no graph".to_owned()),
+        };
+        let graphs = self.database_names().into_iter().zip(FIRST_GRAPH_OID..).map(|(name, oid)| DatabaseRow {
+            oid,
+            name,
+            size: 0,
+            description: None,
+        });
+        Ok(PgCatalog::build(CatalogInput {
+            database: self.common.database.to_string(),
+            databases: std::iter::once(server).chain(graphs).collect(),
+            branches,
+            actors: self.common.shared.facts.actors.clone(),
+            current_actor: self.common.actor.to_string(),
+            registry: registry(&self.common),
+            cache: Arc::clone(&states.cache),
+            live: None,
+        })?)
+    }
+
+    fn database_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .common
+            .shared
+            .databases
+            .list()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Remembers how what was just bound is named and printed.
+    pub(crate) async fn remember_names(&mut self) -> PgResult<()> {
+        let catalog = self.catalogs(false).await?.lookup();
+        let path = self.search_path().await?;
+        self.names = Arc::new(CatalogNames { catalog, path });
+        Ok(())
+    }
+}
+
+/// What a branch shows, looked at again only if it has moved. `None`: it has just been deleted.
+async fn known_branch(attached: &Attached, before: &[Known], branch: BranchInfo) -> PgResult<Option<Known>> {
+    if let Some(known) = before
+        .iter()
+        .find(|known| known.id == branch.id && known.head == branch.head)
+    {
+        return Ok(Some(known.clone()));
+    }
+    let snapshot = match attached.access.snapshot(branch.name.as_str()).await {
+        Ok(snapshot) => snapshot,
+        Err(omnigraph_engine::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    attached.shared.saw(&snapshot);
+    let row_counts = snapshot
+        .tables()
+        .map(|table| (table.def().id, table.row_count()))
+        .collect();
+    Ok(Some(Known {
+        id: branch.id,
+        head: snapshot.commit(),
+        input: BranchInput {
+            name: branch.name.to_string(),
+            ordinal: branch.ordinal,
+            schema: Arc::clone(snapshot.schema()),
+            row_counts,
+            sizes: HashMap::new(),
+        },
+    }))
+}
+
+/// What can be called: the binder's tables and the table functions. Made once.
+fn registry(common: &Common) -> Arc<Registry> {
+    static REGISTRY: OnceLock<Arc<Registry>> = OnceLock::new();
+    Arc::clone(REGISTRY.get_or_init(|| {
+        let functions = listed_functions()
+            .map(|row| FunctionInput {
+                schema: "pg_catalog".to_owned(),
+                name: row.name.to_owned(),
+                arguments: row.args.iter().map(|oid| argument(None, PgType::new(*oid), ArgumentMode::In)).collect(),
+                returns: PgType::new(row.result),
+                returns_set: row.set,
+                kind: match row.kind {
+                    'a' => FunctionKind::Aggregate,
+                    'w' => FunctionKind::Window,
+                    'p' => FunctionKind::Procedure,
+                    _ => FunctionKind::Function,
+                },
+                volatility: match row.volatility {
+                    'i' => FunctionVolatility::Immutable,
+                    's' => FunctionVolatility::Stable,
+                    _ => FunctionVolatility::Volatile,
+                },
+                strict: row.strict,
+                description: None,
+            })
+            .chain(common.shared.functions.all().flat_map(|function| table_function(&**function)))
+            .collect();
+        let operators = listed_operators()
+            .map(|row| OperatorInput {
+                name: row.name.to_owned(),
+                left: (row.left != 0).then(|| PgType::new(row.left)),
+                right: PgType::new(row.right),
+                result: PgType::new(row.result),
+                description: None,
+            })
+            .collect();
+        let casts = listed_casts()
+            .map(|row| CastInput {
+                source: PgType::new(row.source),
+                target: PgType::new(row.target),
+                context: match row.context {
+                    'i' => CastContext::Implicit,
+                    'a' => CastContext::Assignment,
+                    _ => CastContext::Explicit,
+                },
+            })
+            .collect();
+        Arc::new(Registry {
+            functions,
+            operators,
+            casts,
+        })
+    }))
+}
+
+fn argument(name: Option<&str>, ty: PgType, mode: ArgumentMode) -> ArgumentInput {
+    ArgumentInput {
+        name: name.map(str::to_owned),
+        ty,
+        mode,
+        default: None,
+    }
+}
+
+/// A table function once for each of its signatures.
+fn table_function(function: &dyn omnigraph_udfs::TableFunction) -> Vec<FunctionInput> {
+    let nothing = vec![None; function.arguments().len()];
+    // A function whose columns follow from its arguments is listed as returning records.
+    let columns = function.columns(&nothing, None).unwrap_or_default();
+    omnigraph_udfs::signatures(function)
+        .into_iter()
+        .map(|types| {
+            let given = function.arguments().iter().zip(types).map(|(declared, ty)| ArgumentInput {
+                name: Some(declared.name.to_owned()),
+                ty,
+                mode: if declared.variadic { ArgumentMode::Variadic } else { ArgumentMode::In },
+                default: declared.default_sql(),
+            });
+            let given: Vec<ArgumentInput> = given.collect();
+            let told = columns.iter().map(|column| argument(Some(&column.name), column.ty, ArgumentMode::Table));
+            FunctionInput {
+                schema: "omnigraph".to_owned(),
+                name: function.name().to_owned(),
+                arguments: given.into_iter().chain(told).collect(),
+                returns: PgType::RECORD,
+                returns_set: true,
+                kind: FunctionKind::Function,
+                volatility: match function.effect() {
+                    omnigraph_udfs::Effect::Reads => FunctionVolatility::Stable,
+                    omnigraph_udfs::Effect::Changes => FunctionVolatility::Volatile,
+                },
+                strict: false,
+                description: Some(function.description().to_owned()),
+            }
+        })
+        .collect()
+}

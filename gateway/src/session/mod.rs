@@ -1,0 +1,373 @@
+//! A session: what one connection is doing, between the wire and the statements.
+//!
+//! [`protocol`] is the seam: the connection loop in [`crate::wire`] drives whatever implements
+//! [`protocol::Backend`], and knows nothing of SQL. [`Session`] implements it. The families of
+//! statements in [`crate::statement`] are further `impl Session` blocks, one file each; what
+//! they share is here: which branch is meant, what it shows, and how a transaction begins
+//! and ends.
+
+pub mod backend;
+pub mod catalogs;
+pub mod common;
+pub mod connect;
+pub mod functions;
+pub mod live;
+pub mod locks;
+pub mod names;
+pub mod notify;
+pub mod path;
+pub mod prepared;
+pub mod protocol;
+pub mod registry;
+pub mod settings;
+pub mod shared;
+pub mod transaction;
+
+use std::sync::Arc;
+
+use omnigraph_catalog::access::GraphAccess;
+use omnigraph_catalog::lookup::SearchPath;
+use omnigraph_catalog::provider::Snapshots;
+use omnigraph_engine::error::ObjectKind;
+use omnigraph_engine::names::BranchName;
+use omnigraph_engine::{CommitInfo, Error, Snapshot};
+use parking_lot::Mutex;
+
+use self::catalogs::Catalogs;
+use self::common::Common;
+use self::notify::{COMMITS, Listener};
+use self::protocol::{Interrupt, Notification, Place};
+use self::settings::Settings;
+use self::shared::GraphShared;
+use self::transaction::{Open, Outside, Publication, State, commit_message};
+use crate::error::{PgError, PgResult, Severity};
+use crate::plan::Statement;
+use crate::sqlstate;
+use crate::statement::copy::CopyIn;
+use crate::statement::cursor::Cursors;
+use crate::text::{ByteaOutput, IntervalStyle, ObjectNames, TextFormat, Zone};
+
+/// One connection's state. See [`protocol::Backend`] for how it is driven.
+pub struct Session {
+    pub(crate) common: Arc<Common>,
+    /// `None` in the database `postgres`, which has no graph.
+    pub(crate) graph: Option<Attached>,
+    pub(crate) interrupt: Arc<Interrupt>,
+    pub(crate) state: State,
+    pub(crate) statements: prepared::PreparedStatements<Statement>,
+    pub(crate) cursors: Cursors,
+    pub(crate) copy: Option<CopyIn>,
+    notices: Vec<PgError>,
+    pub(crate) listener: Listener,
+    /// A commit on its way. It is here, and not in the future that waits for it, because that
+    /// future may be dropped.
+    publishing: Option<Publication>,
+    /// How values are written, with the version of the settings it follows from.
+    format: Mutex<(u64, Arc<TextFormat>)>,
+    /// The catalogs that statements are bound in, and names for what they show.
+    catalogs: Option<Arc<Catalogs>>,
+    names: Arc<dyn ObjectNames>,
+}
+
+/// The graph of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Attached {
+    pub access: GraphAccess,
+    pub shared: Arc<GraphShared>,
+}
+
+/// How many notices wait for the loop to take them.
+const NOTICES: usize = 100;
+
+impl Session {
+    /// The graph, or what a client reads who asks for a table in the database `postgres`.
+    pub(crate) fn attached(&self) -> PgResult<&Attached> {
+        self.graph.as_ref().ok_or_else(|| {
+            PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!("database \"{}\" has no graph", self.common.database),
+            )
+            .hint("Connect to a graph by its name; \\l lists them.")
+        })
+    }
+
+    pub(crate) fn notice(&mut self, notice: PgError) {
+        let wanted = match self.common.get("client_min_messages").as_str() {
+            "error" => false,
+            "warning" => notice.severity == Severity::Warning,
+            _ => true,
+        };
+        if wanted && self.notices.len() < NOTICES {
+            self.notices.push(notice);
+        }
+    }
+
+    pub(crate) fn warn(&mut self, code: &'static str, message: &str) {
+        self.notice(PgError::warning(code, message));
+    }
+
+    /// How values are read and written as text right now.
+    pub(crate) fn current_format(&self) -> Arc<TextFormat> {
+        let settings = self.common.settings.lock();
+        let mut format = self.format.lock();
+        if format.0 != settings.version() {
+            *format = (settings.version(), Arc::new(text_format(&settings)));
+        }
+        Arc::clone(&format.1)
+    }
+
+    /// Names for the reg* types, in the catalogs that the last statement was bound in.
+    pub(crate) fn current_names(&self) -> Arc<dyn ObjectNames> {
+        Arc::clone(&self.names)
+    }
+
+    /// The branch that unqualified names mean.
+    pub(crate) async fn branch(&self) -> PgResult<BranchName> {
+        let text = self.common.get("search_path");
+        let Some(attached) = &self.graph else {
+            return Ok(self.common.start_branch.clone());
+        };
+        for candidate in path::candidates(&path::entries(&text)?) {
+            if self.exists(attached, &candidate).await? {
+                return Ok(candidate);
+            }
+        }
+        Ok(self.common.start_branch.clone())
+    }
+
+    async fn exists(&self, attached: &Attached, branch: &BranchName) -> PgResult<bool> {
+        if *branch == self.common.start_branch {
+            return Ok(true);
+        }
+        if let State::Open(open) = &self.state
+            && open.base(branch).is_some()
+        {
+            return Ok(true);
+        }
+        match attached.shared.branch(&attached.access, branch).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code == sqlstate::INVALID_SCHEMA_NAME => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where unqualified names are sought.
+    pub(crate) async fn search_path(&self) -> PgResult<SearchPath> {
+        let branch = self.branch().await?;
+        let mut schemas = vec!["pg_catalog".to_owned()];
+        for entry in path::entries(&self.common.get("search_path"))? {
+            let schema = if entry == "public" { branch.to_string() } else { entry };
+            if schema != "$user" && !schemas.contains(&schema) {
+                schemas.push(schema);
+            }
+        }
+        for implied in [branch.as_str(), "omnigraph"] {
+            if !schemas.iter().any(|schema| schema == implied) {
+                schemas.push(implied.to_owned());
+            }
+        }
+        Ok(SearchPath {
+            schemas: schemas.into(),
+            branch: branch.to_string(),
+        })
+    }
+
+    /// The reference that `SET snapshot` made the session read, if any.
+    pub(crate) fn pinned(&self) -> Option<String> {
+        let pinned = self.common.get("snapshot");
+        (!pinned.is_empty()).then_some(pinned)
+    }
+
+    /// What a statement reads of these branches. Each is resolved once: now, or at its first
+    /// use by the transaction.
+    pub(crate) async fn snapshots(&mut self, branches: &[BranchName], place: Place) -> PgResult<Arc<Snapshots>> {
+        if branches.is_empty() {
+            return Ok(Arc::default());
+        }
+        let attached = self.attached()?.clone();
+        let session_branch = match self.pinned() {
+            Some(_) => Some(self.branch().await?),
+            None => None,
+        };
+        let mut snapshots = Vec::with_capacity(branches.len());
+        for branch in branches {
+            let pinned = (session_branch.as_ref() == Some(branch)).then(|| self.pinned()).flatten();
+            let snapshot = self.snapshot(&attached, branch, pinned, place).await?;
+            snapshots.push((branch.clone(), snapshot));
+        }
+        Ok(Arc::new(Snapshots::new(snapshots)))
+    }
+
+    async fn snapshot(
+        &mut self,
+        attached: &Attached,
+        branch: &BranchName,
+        pinned: Option<String>,
+        place: Place,
+    ) -> PgResult<Snapshot> {
+        let result = match (&mut self.state, pinned) {
+            (State::Open(open), Some(reference)) => open.pinned(&attached.access, &reference).await,
+            (State::Open(open), None) => open.snapshot(&attached.access, branch).await,
+            (_, Some(reference)) => Ok(attached.access.snapshot(&reference).await?),
+            (_, None) if place.first && place.next == protocol::Next::End => {
+                Ok(attached.access.snapshot(branch.as_str()).await?)
+            }
+            (_, None) => self.open().snapshot(&attached.access, branch).await,
+        };
+        match result {
+            Ok(snapshot) => {
+                attached.shared.saw(&snapshot);
+                Ok(snapshot)
+            }
+            Err(error) => {
+                if error.code == sqlstate::INVALID_SCHEMA_NAME {
+                    attached.shared.forget(branch);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The open transaction; begins an implicit one if there is none.
+    pub(crate) fn open(&mut self) -> &mut Open {
+        if matches!(self.state, State::Idle) {
+            let open = self.new_transaction(false);
+            self.state = State::Open(Box::new(open));
+        }
+        match &mut self.state {
+            State::Open(open) => open,
+            // Callers have refused a failed block before; a failed one only ever ends.
+            State::Idle | State::Failed(_) => unreachable!("a statement runs in a transaction that can go on"),
+        }
+    }
+
+    pub(crate) fn new_transaction(&self, block: bool) -> Open {
+        Open::new(block, self.common.get("default_transaction_read_only") == "on", self.outside())
+    }
+
+    pub(crate) fn outside(&self) -> Outside {
+        Outside {
+            settings: self.common.settings.lock().mark(),
+            pending: self.common.pending.lock().len(),
+            cursors: self.cursors.declared(),
+        }
+    }
+
+    /// Refuses what cannot run inside a transaction block (25001).
+    pub(crate) fn refuse_block(&self, what: &str, place: Place) -> PgResult<()> {
+        if !self.state.in_block() && place.may_stand_alone() {
+            return Ok(());
+        }
+        Err(PgError::new(
+            sqlstate::ACTIVE_SQL_TRANSACTION,
+            format!("{what} cannot run inside a transaction block"),
+        ))
+    }
+
+    /// Ends the open transaction by publishing what it wrote. Whatever comes of it, the
+    /// session is idle afterwards.
+    pub(crate) async fn commit(&mut self, open: Box<Open>) -> PgResult<Option<CommitInfo>> {
+        let message = commit_message(
+            &self.common.get("commit_message"),
+            &self.common.get("commit_metadata"),
+        );
+        let start = open.start().clone();
+        let branch = open.written().cloned();
+        self.state = State::Idle;
+        self.publishing = open.publish(message);
+        let outcome = self.published().await;
+        match outcome {
+            Ok(info) => {
+                self.committed(info.as_ref());
+                Ok(info)
+            }
+            Err(error) => {
+                self.undo(&start);
+                Err(self.located(PgError::from(error), branch.as_ref()))
+            }
+        }
+    }
+
+    /// Waits for the commit on its way, if there is one. Cancel-safe.
+    pub(crate) async fn published(&mut self) -> Result<Option<CommitInfo>, Error> {
+        let Some(publication) = &mut self.publishing else {
+            return Ok(None);
+        };
+        let outcome = publication.outcome().await;
+        self.publishing = None;
+        outcome
+    }
+
+    /// What follows from a transaction that has ended well.
+    pub(crate) fn committed(&mut self, info: Option<&CommitInfo>) {
+        self.common.settings.lock().end_transaction();
+        self.common.shared.locks.release(self.common.handle.pid(), true);
+        self.cursors.end_transaction();
+        let pending = std::mem::take(&mut *self.common.pending.lock());
+        self.listener.commit(pending);
+        let Some(info) = info else {
+            return;
+        };
+        self.common.settings.lock().learn("last_commit", info.id.to_string());
+        let payload = serde_json::json!({
+            "branch": info.branch, "commit": info.id.to_string(), "actor": info.actor,
+        });
+        let notification = Notification {
+            pid: self.common.handle.pid(),
+            channel: COMMITS.to_owned(),
+            payload: payload.to_string(),
+        };
+        self.common.shared.channels.send(&self.common.database, &notification);
+    }
+
+    /// Takes back what the transaction did besides writing: its settings, cursors, LISTENs.
+    pub(crate) fn undo(&mut self, outside: &Outside) {
+        self.common.settings.lock().restore(&outside.settings);
+        self.common.pending.lock().truncate(outside.pending);
+        self.cursors.close_after(outside.cursors);
+    }
+
+    /// Ends the transaction without a trace.
+    pub(crate) fn roll_back(&mut self) {
+        let start = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => return,
+            State::Open(open) => open.start().clone(),
+            State::Failed(failed) => failed.start().clone(),
+        };
+        self.undo(&start);
+        self.cursors.end_transaction();
+        self.common.shared.locks.release(self.common.handle.pid(), true);
+    }
+
+    /// Fills in the schema of an error about a row: the engine knows tables, not schemas.
+    pub(crate) fn located(&self, mut error: PgError, branch: Option<&BranchName>) -> PgError {
+        if error.table.is_some() && error.schema.is_none() {
+            error.schema = branch.map(ToString::to_string);
+        }
+        error
+    }
+
+    /// Refuses a name that is no branch's, as DROP SCHEMA and SET branch do.
+    pub(crate) fn branch_name(name: &str) -> PgResult<BranchName> {
+        BranchName::parse(name).map_err(|_| PgError::from(Error::not_found(ObjectKind::Branch, name)))
+    }
+}
+
+/// How values are read and written as text under these settings.
+fn text_format(settings: &Settings) -> TextFormat {
+    let base = TextFormat::default();
+    let mut format = base.with_date_style(settings.get("DateStyle")).unwrap_or(base);
+    if let Some(style) = IntervalStyle::parse(settings.get("IntervalStyle")) {
+        format.interval_style = style;
+    }
+    if let Some(zone) = Zone::parse(settings.get("TimeZone")) {
+        format.zone = zone;
+    }
+    if let Some(output) = ByteaOutput::parse(settings.get("bytea_output")) {
+        format.bytea_output = output;
+    }
+    if let Ok(digits) = settings.get("extra_float_digits").parse() {
+        format.extra_float_digits = digits;
+    }
+    format
+}

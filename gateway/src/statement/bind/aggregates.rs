@@ -1,0 +1,524 @@
+//! Aggregates and window functions. PostgreSQL's result types are had by composing DataFusion's
+//! exact ones: `avg` of integers is a numeric division, `string_agg` joins an ordered array.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::functions_aggregate as df;
+use datafusion::functions_window as window;
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{AggregateUDF, Expr, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
+use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_udfs::pg::arithmetic::{self, Op};
+use omnigraph_udfs::pg::{array, json};
+use sqlparser::ast;
+
+use super::catalog::{FunctionRow, functions_named};
+use super::coerce::{Context, positioned};
+use super::expr::{Ctx, binary};
+use super::functions::undefined;
+use super::scope::internal;
+use super::typed::Typed;
+use super::types::{numeric_of, type_name};
+use super::{Binder, unsupported};
+use crate::error::{PgError, PgResult};
+use crate::sqlstate;
+
+pub(super) fn is_implemented(row: &FunctionRow) -> bool {
+    let argument = row.args.first().copied().unwrap_or(0);
+    match row.name {
+        "count" => true,
+        "sum" | "avg" => matches!(argument, 20 | 21 | 23 | 700 | 701 | 1700),
+        "min" | "max" => !matches!(argument, 27 | 1033 | 1186 | 2277 | 3220 | 1266),
+        "bool_and" | "bool_or" | "every" => true,
+        "string_agg" => argument == PgType::TEXT.oid,
+        "array_agg" => argument != PgType::ANYARRAY.oid,
+        "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg" => true,
+        "bit_and" | "bit_or" => true,
+        "percentile_cont" => row.args == [701, 701],
+        "percentile_disc" => row.args == [701, 2283],
+        "mode" => true,
+        "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
+        _ => moment(row.name).is_some(),
+    }
+}
+
+/// The statistical aggregates over float8.
+fn moment(name: &str) -> Option<Arc<AggregateUDF>> {
+    Some(match name {
+        "stddev" | "stddev_samp" => df::stddev::stddev_udaf(),
+        "stddev_pop" => df::stddev::stddev_pop_udaf(),
+        "variance" | "var_samp" => df::variance::var_samp_udaf(),
+        "var_pop" => df::variance::var_pop_udaf(),
+        "corr" => df::correlation::corr_udaf(),
+        "covar_pop" => df::covariance::covar_pop_udaf(),
+        "covar_samp" => df::covariance::covar_samp_udaf(),
+        "regr_avgx" => df::regr::regr_avgx_udaf(),
+        "regr_avgy" => df::regr::regr_avgy_udaf(),
+        "regr_intercept" => df::regr::regr_intercept_udaf(),
+        "regr_r2" => df::regr::regr_r2_udaf(),
+        "regr_slope" => df::regr::regr_slope_udaf(),
+        "regr_sxx" => df::regr::regr_sxx_udaf(),
+        "regr_sxy" => df::regr::regr_sxy_udaf(),
+        "regr_syy" => df::regr::regr_syy_udaf(),
+        _ => return None,
+    })
+}
+
+/// What a call says beside its arguments.
+struct Call {
+    distinct: bool,
+    filter: Option<Expr>,
+    order: Vec<Sort>,
+    window: Option<Window>,
+}
+
+#[derive(Clone)]
+struct Window {
+    partition: Vec<Expr>,
+    order: Vec<Sort>,
+    frame: WindowFrame,
+    nulls: Option<NullTreatment>,
+}
+
+impl Binder<'_> {
+    pub(super) fn aggregate_or_window(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<Typed> {
+        let windowed = function.over.is_some();
+        let is_aggregate = functions_named(name).any(|row| row.kind == 'a');
+        if !is_aggregate && !windowed {
+            let error = PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("window function {name} requires an OVER clause"));
+            return Err(positioned(error, at));
+        }
+        if windowed && !ctx.allow_windows {
+            let error = PgError::new(sqlstate::WINDOWING_ERROR, format!("window functions are not allowed in {}", ctx.clause));
+            return Err(positioned(error, at));
+        }
+        if !windowed {
+            if ctx.inside_aggregate {
+                return Err(positioned(PgError::new(sqlstate::GROUPING_ERROR, "aggregate function calls cannot be nested"), at));
+            }
+            if !ctx.allow_aggregates {
+                let error = PgError::new(sqlstate::GROUPING_ERROR, format!("aggregate functions are not allowed in {}", ctx.clause));
+                return Err(positioned(error, at));
+            }
+        }
+        // What an aggregate is over is computed below it; a window's arguments are above.
+        let outer_applies = if windowed { None } else { Some(std::mem::take(&mut ctx.applies)) };
+        let was_inside = std::mem::replace(&mut ctx.inside_aggregate, !windowed);
+        let allowed = (ctx.allow_windows, ctx.allow_sets);
+        (ctx.allow_windows, ctx.allow_sets) = (false, false);
+        let bound = self.call_parts(ctx, function, name, at);
+        ctx.inside_aggregate = was_inside;
+        (ctx.allow_windows, ctx.allow_sets) = allowed;
+        if let Some(outer) = outer_applies {
+            let inner = std::mem::replace(&mut ctx.applies, outer);
+            ctx.inner_applies.extend(inner);
+        }
+        let (args, star, call) = bound?;
+        if !is_aggregate {
+            return self.window_function(ctx, name, args, call, at);
+        }
+        self.aggregate(ctx, name, args, star, call, at)
+    }
+
+    fn call_parts(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<(Vec<Typed>, bool, Call)> {
+        let mut star = false;
+        let mut args = Vec::new();
+        let mut distinct = false;
+        let mut order = Vec::new();
+        if let ast::FunctionArguments::List(list) = &function.args {
+            distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+            star = matches!(list.args.as_slice(), [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]);
+            if !star {
+                args = self.plain_arguments(ctx, function, name, at)?;
+            }
+            for clause in &list.clauses {
+                match clause {
+                    ast::FunctionArgumentClause::OrderBy(by) => order = self.sort_exprs(ctx, by)?,
+                    other => return Err(unsupported(&format!("{other} in an aggregate"), at)),
+                }
+            }
+        }
+        if !function.within_group.is_empty() {
+            for by in &function.within_group {
+                let value = self.expr(ctx, &by.expr)?;
+                args.push(self.settle(value)?);
+            }
+            order = self.sort_exprs(ctx, &function.within_group)?;
+        }
+        let filter = match &function.filter {
+            Some(filter) => Some(self.condition(ctx, filter, "FILTER")?),
+            None => None,
+        };
+        let window = match &function.over {
+            None => None,
+            Some(over) => Some(self.window(ctx, over, function.null_treatment, at)?),
+        };
+        Ok((args, star, Call { distinct, filter, order, window }))
+    }
+
+    /// ORDER BY inside of a call; PostgreSQL's NULLs are larger than anything.
+    pub(super) fn sort_exprs(&mut self, ctx: &mut Ctx, by: &[ast::OrderByExpr]) -> PgResult<Vec<Sort>> {
+        let mut sorts = Vec::new();
+        for item in by {
+            let value = self.expr(ctx, &item.expr)?;
+            let value = self.settle(value)?;
+            let ascending = item.options.asc.unwrap_or(true);
+            let nulls_first = item.options.nulls_first.unwrap_or(!ascending);
+            sorts.push(Sort::new(self.sort_key(value), ascending, nulls_first));
+        }
+        Ok(sorts)
+    }
+
+    /// What a type sorts by, when that is not its Arrow value.
+    pub(super) fn sort_key(&mut self, value: Typed) -> Expr {
+        match value.ty.oid {
+            1186 => super::datetime::interval_key(value.expr),
+            1042 => super::text_io::trim_blanks(value.expr),
+            _ => value.expr,
+        }
+    }
+
+    fn window(&mut self, ctx: &mut Ctx, over: &ast::WindowType, nulls: Option<ast::NullTreatment>, at: Option<u32>) -> PgResult<Window> {
+        let spec = match over {
+            ast::WindowType::WindowSpec(spec) => spec.clone(),
+            ast::WindowType::NamedWindow(name) => self.named_window(ctx, &crate::statement::parse::fold(name), at)?,
+        };
+        let base = match &spec.window_name {
+            Some(name) => Some(self.named_window(ctx, &crate::statement::parse::fold(name), at)?),
+            None => None,
+        };
+        let partition_by = if spec.partition_by.is_empty() { base.as_ref().map(|base| &base.partition_by).unwrap_or(&spec.partition_by) } else { &spec.partition_by };
+        let order_by = if spec.order_by.is_empty() { base.as_ref().map(|base| &base.order_by).unwrap_or(&spec.order_by) } else { &spec.order_by };
+        let mut partition = Vec::new();
+        for expr in partition_by {
+            let value = self.expr(ctx, expr)?;
+            let value = self.settle(value)?;
+            partition.push(self.sort_key(value));
+        }
+        let order = self.sort_exprs(ctx, order_by)?;
+        let frame = match spec.window_frame.as_ref().or(base.as_ref().and_then(|base| base.window_frame.as_ref())) {
+            None => WindowFrame::new((!order.is_empty()).then_some(false)),
+            Some(frame) => self.frame(ctx, frame, &order, at)?,
+        };
+        let nulls = nulls.map(|nulls| match nulls {
+            ast::NullTreatment::IgnoreNulls => NullTreatment::IgnoreNulls,
+            ast::NullTreatment::RespectNulls => NullTreatment::RespectNulls,
+        });
+        Ok(Window { partition, order, frame, nulls })
+    }
+
+    fn named_window(&self, ctx: &Ctx, name: &str, at: Option<u32>) -> PgResult<ast::WindowSpec> {
+        ctx.named_windows
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, spec)| spec.clone())
+            .ok_or_else(|| positioned(PgError::new(sqlstate::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist")), at))
+    }
+
+    fn frame(&mut self, ctx: &mut Ctx, frame: &ast::WindowFrame, order: &[Sort], at: Option<u32>) -> PgResult<WindowFrame> {
+        let units = match frame.units {
+            ast::WindowFrameUnits::Rows => WindowFrameUnits::Rows,
+            ast::WindowFrameUnits::Range => WindowFrameUnits::Range,
+            ast::WindowFrameUnits::Groups => WindowFrameUnits::Groups,
+        };
+        let start = self.frame_bound(ctx, &frame.start_bound, units, at)?;
+        let end = match &frame.end_bound {
+            Some(bound) => self.frame_bound(ctx, bound, units, at)?,
+            None => WindowFrameBound::CurrentRow,
+        };
+        if units != WindowFrameUnits::Rows && order.is_empty() && !(start.is_unbounded() && end.is_unbounded()) {
+            // Without an order all rows are peers.
+            return Ok(WindowFrame::new(None));
+        }
+        Ok(WindowFrame::new_bounds(units, start, end))
+    }
+
+    fn frame_bound(&mut self, ctx: &mut Ctx, bound: &ast::WindowFrameBound, units: WindowFrameUnits, at: Option<u32>) -> PgResult<WindowFrameBound> {
+        let mut offset = |expr: &Option<Box<ast::Expr>>| -> PgResult<ScalarValue> {
+            let Some(expr) = expr else {
+                return Ok(match units {
+                    WindowFrameUnits::Range => ScalarValue::Null,
+                    _ => ScalarValue::UInt64(None),
+                });
+            };
+            let value = self.expr(ctx, expr)?;
+            if units == WindowFrameUnits::Range {
+                return value.constant().cloned().ok_or_else(|| unsupported("a RANGE offset that is not constant", at));
+            }
+            let value = self.coerce(value, PgType::INT8, Context::Implicit)?;
+            match value.constant() {
+                Some(ScalarValue::Int64(Some(count))) => u64::try_from(*count).map(|count| ScalarValue::UInt64(Some(count))).map_err(|_| {
+                    positioned(PgError::new("22013", "frame starting offset must not be negative"), at)
+                }),
+                _ => Err(unsupported("a frame offset that is not constant", at)),
+            }
+        };
+        Ok(match bound {
+            ast::WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
+            ast::WindowFrameBound::Preceding(expr) => WindowFrameBound::Preceding(offset(expr)?),
+            ast::WindowFrameBound::Following(expr) => WindowFrameBound::Following(offset(expr)?),
+        })
+    }
+
+    /// row_number, lag and their kind.
+    fn window_function(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, call: Call, at: Option<u32>) -> PgResult<Typed> {
+        let (row, declared) = self.choose_function(name, &args, 'w', at)?;
+        let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
+            return Err(undefined(name, &[], at));
+        };
+        let Some(spec) = call.window else { return Err(undefined(name, &args, at)) };
+        let mut exprs: Vec<Expr> = args.iter().map(|arg| arg.expr.clone()).collect();
+        let function = match name {
+            "row_number" => window::row_number::row_number_udwf(),
+            "rank" => window::rank::rank_udwf(),
+            "dense_rank" => window::rank::dense_rank_udwf(),
+            "percent_rank" => window::rank::percent_rank_udwf(),
+            "cume_dist" => window::cume_dist::cume_dist_udwf(),
+            "ntile" => window::ntile::ntile_udwf(),
+            "lag" | "lead" => {
+                if let Some(offset) = exprs.get_mut(1) {
+                    let Expr::Literal(ScalarValue::Int32(Some(count)), _) = offset else {
+                        return Err(unsupported(&format!("{name}() with an offset that is not constant"), at));
+                    };
+                    *offset = Expr::Literal(ScalarValue::Int64(Some(i64::from(*count))), None);
+                }
+                if name == "lag" { window::lead_lag::lag_udwf() } else { window::lead_lag::lead_udwf() }
+            }
+            "first_value" => window::nth_value::first_value_udwf(),
+            "last_value" => window::nth_value::last_value_udwf(),
+            "nth_value" => {
+                if let Some(Expr::Literal(ScalarValue::Int32(Some(count)), _)) = exprs.get(1) {
+                    exprs[1] = Expr::Literal(ScalarValue::Int64(Some(i64::from(*count))), None);
+                }
+                window::nth_value::nth_value_udwf()
+            }
+            _ => return Err(unsupported(&format!("the window function {name}()"), at)),
+        };
+        if name == "ntile" {
+            exprs = exprs.into_iter().map(|expr| datafusion::logical_expr::cast(expr, arrow::datatypes::DataType::Int64)).collect();
+        }
+        let unsigned = matches!(name, "row_number" | "rank" | "dense_rank" | "ntile");
+        let column = self.add_window(ctx, WindowFunctionDefinition::WindowUDF(function), exprs, &spec, call.filter, false);
+        // DataFusion counts in UInt64.
+        let expr = if unsigned { datafusion::logical_expr::cast(column, result.arrow()) } else { column };
+        Ok(Typed::new(expr, result).at(at))
+    }
+
+    fn add_window(
+        &mut self,
+        ctx: &mut Ctx,
+        function: WindowFunctionDefinition,
+        args: Vec<Expr>,
+        spec: &Window,
+        filter: Option<Expr>,
+        distinct: bool,
+    ) -> Expr {
+        let expr = Expr::WindowFunction(Box::new(WindowFunction {
+            fun: function,
+            params: WindowFunctionParams {
+                args,
+                partition_by: spec.partition.clone(),
+                order_by: spec.order.clone(),
+                window_frame: spec.frame.clone(),
+                filter: filter.map(Box::new),
+                null_treatment: spec.nulls,
+                distinct,
+            },
+        }));
+        if let Some((name, _)) = ctx.windows.iter().find(|(_, known)| *known == expr) {
+            return internal(name);
+        }
+        let name = self.name("w");
+        ctx.windows.push((name.clone(), expr));
+        internal(&name)
+    }
+
+    /// One of DataFusion's aggregates over a call's rows, as a column.
+    fn add(&mut self, ctx: &mut Ctx, function: &Arc<AggregateUDF>, args: Vec<Expr>, call: &Call, more: Option<Expr>) -> Expr {
+        let filter = match (call.filter.clone(), more) {
+            (Some(a), Some(b)) => Some(binary(a, Operator::And, b)),
+            (a, b) => a.or(b),
+        };
+        if let Some(spec) = &call.window {
+            return self.add_window(ctx, WindowFunctionDefinition::AggregateUDF(Arc::clone(function)), args, spec, filter, call.distinct);
+        }
+        let expr = Expr::AggregateFunction(AggregateFunction {
+            func: Arc::clone(function),
+            params: AggregateFunctionParams {
+                args,
+                distinct: call.distinct,
+                filter: filter.map(Box::new),
+                order_by: call.order.clone(),
+                null_treatment: None,
+            },
+        });
+        if let Some((name, _)) = ctx.aggregates.iter().find(|(_, known)| *known == expr) {
+            return internal(name);
+        }
+        let name = self.name("a");
+        ctx.aggregates.push((name.clone(), expr));
+        internal(&name)
+    }
+
+    fn aggregate(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, star: bool, mut call: Call, at: Option<u32>) -> PgResult<Typed> {
+        if name == "count" {
+            // The order of what is counted does not matter.
+            call.order.clear();
+            let counted = match args.as_slice() {
+                [] if star => Expr::Literal(ScalarValue::Int64(Some(1)), None),
+                [one] => {
+                    let one = self.settle(one.clone())?;
+                    one.expr
+                }
+                _ => return Err(undefined(name, &args, at)),
+            };
+            let column = self.add(ctx, &df::count::count_udaf(), vec![counted], &call, None);
+            return Ok(Typed::new(column, PgType::INT8).at(at));
+        }
+        if star {
+            return Err(undefined(&format!("{name}(*)"), &[], at));
+        }
+        if matches!(name, "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg") {
+            return self.json_aggregate(ctx, name, args, &call, at);
+        }
+        let ordered = matches!(name, "percentile_cont" | "percentile_disc" | "mode");
+        if ordered {
+            return self.ordered_set(ctx, name, args, &call, at);
+        }
+        let (row, declared) = self.choose_function(name, &args, 'a', at)?;
+        let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
+            return Err(undefined(name, &[], at));
+        };
+        let first = args.first().cloned().ok_or_else(|| undefined(name, &[], at))?;
+        let typed = match name {
+            "sum" => {
+                call.order.clear();
+                self.sum(ctx, first, &call)?
+            }
+            "avg" => {
+                call.order.clear();
+                self.average(ctx, first, &call)?
+            }
+            "min" | "max" => {
+                call.order.clear();
+                call.distinct = false;
+                let function = if name == "min" { df::min_max::min_udaf() } else { df::min_max::max_udaf() };
+                let ty = if result.oid == first.ty.oid { first.ty } else { result };
+                Typed::new(self.add(ctx, &function, vec![first.expr], &call, None), ty)
+            }
+            "bool_and" | "every" => Typed::new(self.add(ctx, &df::bool_and_or::bool_and_udaf(), vec![first.expr], &call, None), PgType::BOOL),
+            "bool_or" => Typed::new(self.add(ctx, &df::bool_and_or::bool_or_udaf(), vec![first.expr], &call, None), PgType::BOOL),
+            "bit_and" => Typed::new(self.add(ctx, &df::bit_and_or_xor::bit_and_udaf(), vec![first.expr], &call, None), result),
+            "bit_or" => Typed::new(self.add(ctx, &df::bit_and_or_xor::bit_or_udaf(), vec![first.expr], &call, None), result),
+            "array_agg" => Typed::new(self.add(ctx, &df::array_agg::array_agg_udaf(), vec![first.expr], &call, None), result),
+            "string_agg" => {
+                let separator = args.get(1).cloned().ok_or_else(|| undefined(name, &args, at))?;
+                let separator = match separator.expr {
+                    Expr::Literal(ScalarValue::Utf8(None), _) => Expr::Literal(ScalarValue::Utf8(Some(String::new())), None),
+                    constant @ (Expr::Literal(..) | Expr::Placeholder(_)) => constant,
+                    _ => return Err(unsupported("string_agg() with a separator that is not constant", at)),
+                };
+                let present = Expr::IsNotNull(Box::new(first.expr.clone()));
+                let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![first.expr], &call, Some(present));
+                Typed::new(array::operator("array_to_string", &PgType::TEXT.arrow(), vec![list, separator]), PgType::TEXT)
+            }
+            _ => {
+                let function = moment(name).ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
+                call.order.clear();
+                let mut exprs = Vec::new();
+                for arg in args {
+                    exprs.push(self.coerce(arg, PgType::FLOAT8, Context::Implicit)?.expr);
+                }
+                let value = Typed::new(self.add(ctx, &function, exprs, &call, None), PgType::FLOAT8);
+                if result.oid == PgType::NUMERIC.oid { self.coerce(value, PgType::NUMERIC, Context::Explicit)? } else { value }
+            }
+        };
+        Ok(typed.at(at))
+    }
+
+    fn sum(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
+        let (expr, ty) = match value.ty.oid {
+            21 | 23 => (self.coerce(value, PgType::INT8, Context::Implicit)?.expr, PgType::INT8),
+            20 => (self.coerce(value, numeric_of(19, 0), Context::Implicit)?.expr, numeric_of(29, 0)),
+            1700 => {
+                let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or((38, 16));
+                if precision <= 28 {
+                    (value.expr, numeric_of(precision + 10, scale))
+                } else {
+                    // Wide enough that no sum of a billion values leaves it.
+                    let whole = precision.saturating_sub(scale.unsigned_abs());
+                    let wide = numeric_of((whole + scale.unsigned_abs()).clamp(39, 66), scale);
+                    let wide = if value.ty.typmod == -1 { numeric_of(66, 16) } else { wide };
+                    let cast = self.coerce(value, wide, Context::Implicit)?;
+                    let (precision, _) = numeric_modifier(wide.typmod).unwrap_or((66, 16));
+                    (cast.expr, numeric_of((precision + 10).min(76), scale))
+                }
+            }
+            _ => (value.expr, value.ty),
+        };
+        Ok(Typed::new(self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None), ty))
+    }
+
+    fn average(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
+        if matches!(value.ty.oid, 700 | 701) {
+            let value = self.coerce(value, PgType::FLOAT8, Context::Implicit)?;
+            return Ok(Typed::new(self.add(ctx, &df::average::avg_udaf(), vec![value.expr], call, None), PgType::FLOAT8));
+        }
+        let counted = self.add(ctx, &df::count::count_udaf(), vec![value.expr.clone()], call, None);
+        let sum = self.sum(ctx, value, call)?;
+        let sum = self.coerce(sum, PgType::NUMERIC, Context::Implicit)?;
+        let count = self.coerce(Typed::new(counted, PgType::INT8), PgType::NUMERIC, Context::Implicit)?;
+        Ok(Typed::new(arithmetic::decimal(Op::Divide, &PgType::NUMERIC.arrow(), sum.expr, count.expr), PgType::NUMERIC))
+    }
+
+    fn json_aggregate(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, call: &Call, at: Option<u32>) -> PgResult<Typed> {
+        let binary_form = name.starts_with("jsonb");
+        let ty = if binary_form { PgType::JSONB } else { PgType::JSON };
+        let pieces = if name.ends_with("object_agg") {
+            let [key, value] = <[Typed; 2]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+            let (_, key) = self.json_form(key, at)?;
+            let (form, value) = self.json_form(value, at)?;
+            json::build(json::Build::Object { binary: false, compact: false }, vec![json::Form::Quoted, form], vec![key, value])
+        } else {
+            let [value] = <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+            let (form, value) = self.json_form(value, at)?;
+            // Strings are quoted one by one, so that what is collected is JSON already.
+            let quoted = json::build(json::Build::Scalar { binary: false }, vec![form], vec![value]);
+            let null = Typed::value(ScalarValue::Utf8(Some("null".to_owned())), PgType::TEXT);
+            datafusion::logical_expr::Expr::Case(datafusion::logical_expr::Case {
+                expr: None,
+                when_then_expr: vec![(Box::new(Expr::IsNull(Box::new(quoted.clone()))), Box::new(null.expr))],
+                else_expr: Some(Box::new(quoted)),
+            })
+        };
+        let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![pieces], call, None);
+        Ok(Typed::new(super::to_char::join_json(list, name.ends_with("object_agg"), binary_form), ty).at(at))
+    }
+
+    /// percentile_cont, percentile_disc, mode: functions of the ordered array.
+    fn ordered_set(&mut self, ctx: &mut Ctx, name: &str, mut args: Vec<Typed>, call: &Call, at: Option<u32>) -> PgResult<Typed> {
+        let Some(value) = args.pop() else { return Err(undefined(name, &[], at)) };
+        let value = if name == "percentile_cont" { self.coerce(value, PgType::FLOAT8, Context::Implicit)? } else { value };
+        let element = value.ty;
+        let array_type = element.array().ok_or_else(|| unsupported(&format!("{name}() over {}", type_name(element)), at))?;
+        let present = Expr::IsNotNull(Box::new(value.expr.clone()));
+        let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![value.expr], call, Some(present));
+        let fraction = match args.pop() {
+            Some(fraction) => self.coerce(fraction, PgType::FLOAT8, Context::Implicit)?.expr,
+            None if name == "mode" => Expr::Literal(ScalarValue::Float64(Some(0.0)), None),
+            None => return Err(undefined(name, &[], at)),
+        };
+        let _ = array_type;
+        Ok(Typed::new(super::to_char::ordered_set(name, list, fraction, element), element).at(at))
+    }
+
+    /// `GROUPING(…)` is known where GROUPING SETS are; without them it is 0.
+    pub(super) fn grouping(&mut self, ctx: &mut Ctx, args: &[Typed], at: Option<u32>) -> PgResult<Typed> {
+        if args.is_empty() || !ctx.allow_aggregates {
+            return Err(positioned(PgError::new(sqlstate::GROUPING_ERROR, "arguments to GROUPING must be grouping expressions of the associated query level"), at));
+        }
+        ctx.grouping.extend(args.iter().map(|arg| arg.expr.clone()));
+        Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4).at(at))
+    }
+}

@@ -1,0 +1,142 @@
+//! The DataFusion session that bound plans run in: no type coercion, no functions by name, our
+//! nodes planned.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use async_trait::async_trait;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result as DfResult};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionConfig;
+
+use super::apply::Apply;
+use super::apply_exec::{ApplyExec, Inner};
+use super::function_scan::{FunctionScan, FunctionScanExec};
+
+/// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
+const LEFT_OUT: &[&str] = &["decorrelate_predicate_subquery", "scalar_subquery_to_join", "decorrelate_lateral_join", "rewrite_set_comparison"];
+
+/// A session for bound plans, over the settings given.
+pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut config = config.set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+    // Filters that change while a plan runs do not go with plans that are run again.
+    config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
+        .rules
+        .into_iter()
+        .filter(|rule| !LEFT_OUT.contains(&rule.name()))
+        .collect();
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_analyzer_rules(Vec::new())
+        .with_optimizer_rules(rules)
+        .with_query_planner(Arc::new(Planner))
+        .build()
+}
+
+pub fn session_state(runtime: Arc<RuntimeEnv>) -> SessionState {
+    session_state_with(SessionConfig::new(), runtime)
+}
+
+#[derive(Debug)]
+struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, state: &SessionState) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let plan = seal(plan.clone())?;
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Nodes)])
+            .create_physical_plan(&plan, state)
+            .await
+            .and_then(yielding)
+    }
+}
+
+/// Joins can make rows without end from inputs that ended long ago; each gives way now and
+/// then, so that a cancelled statement stops and other connections are served.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|node| {
+        let joins = node.is::<NestedLoopJoinExec>() || node.is::<CrossJoinExec>() || node.is::<HashJoinExec>();
+        Ok(match joins {
+            true => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
+            false => Transformed::no(node),
+        })
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Hides the right plans of what is left of `Apply` from the planner.
+fn seal(plan: LogicalPlan) -> DfResult<LogicalPlan> {
+    plan.transform_down(|plan| {
+        let LogicalPlan::Extension(extension) = &plan else { return Ok(Transformed::no(plan)) };
+        let Some(apply) = extension.node.as_any().downcast_ref::<Apply>().filter(|apply| !apply.sealed) else {
+            return Ok(Transformed::no(plan));
+        };
+        let sealed = Apply { sealed: true, ..apply.clone() };
+        Ok(Transformed::new(
+            LogicalPlan::Extension(Extension { node: Arc::new(sealed) }),
+            true,
+            TreeNodeRecursion::Continue,
+        ))
+    })
+    .map(|transformed| transformed.data)
+}
+
+struct Nodes;
+
+#[async_trait]
+impl ExtensionPlanner for Nodes {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        state: &SessionState,
+    ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(scan) = node.as_any().downcast_ref::<FunctionScan>() {
+            let nothing = DFSchema::try_from(Schema::empty())?;
+            let args = scan
+                .args
+                .iter()
+                .map(|arg| create_physical_expr(arg, &nothing, state.execution_props()))
+                .collect::<DfResult<_>>()?;
+            let schema = Arc::clone(scan.schema.inner());
+            return Ok(Some(Arc::new(FunctionScanExec::new(Arc::clone(&scan.function), args, schema))));
+        }
+        let Some(apply) = node.as_any().downcast_ref::<Apply>() else { return Ok(None) };
+        let ([left], [physical]) = (logical_inputs, physical_inputs) else {
+            return Err(datafusion::error::DataFusionError::Internal("an Apply that was not sealed".to_owned()));
+        };
+        let physical_exprs = |exprs: Vec<datafusion::logical_expr::Expr>| {
+            exprs
+                .iter()
+                .map(|expr| create_physical_expr(expr, left.schema(), state.execution_props()))
+                .collect::<DfResult<Vec<_>>>()
+        };
+        // The right plan answers for one row at a time: one partition is enough.
+        let config = state.config().clone().with_target_partitions(1);
+        let inner_state = SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build();
+        let inner = Inner {
+            plan: apply.right.clone(),
+            ids: apply.outer.iter().map(|(id, _)| id.clone()).collect(),
+            outer: physical_exprs(apply.outer.iter().map(|(_, expr)| expr.clone()).collect())?,
+            needles: physical_exprs(apply.needles.clone())?,
+            kind: apply.kind,
+            state: inner_state,
+        };
+        let schema = Arc::clone(apply.schema.inner());
+        Ok(Some(Arc::new(ApplyExec::new(Arc::clone(physical), Arc::new(inner), schema))))
+    }
+}

@@ -1,0 +1,565 @@
+//! The PostgreSQL binder: a syntax tree becomes a DataFusion plan with PostgreSQL's meaning.
+//!
+//! Names, operators, functions, casts, literals and parameters are resolved here by PostgreSQL's
+//! rules, from the tables in [`catalog`], and nowhere else. The plan that comes out is fully
+//! typed: every cast is written out, so it runs in a session without DataFusion's type
+//! coercion, which [`context::session_state`] makes. Columns have internal names (`c17`); what
+//! users call them and what PostgreSQL types they have is in [`BoundQuery::columns`].
+//!
+//! A bound statement holds for the catalog, search path and text settings it was bound in: bind
+//! again when one of them has changed. Times (`now()`) are hidden parameters, filled in by
+//! [`BoundQuery::with_params`] at each execution.
+
+mod aggregates;
+mod apply;
+mod apply_exec;
+pub mod catalog;
+mod catalog_functions;
+mod coerce;
+pub mod context;
+mod datetime;
+mod dml;
+mod expr;
+mod from;
+mod function_scan;
+mod functions;
+mod naming;
+mod operators;
+mod resolve;
+mod scope;
+mod select;
+mod subquery;
+mod text_io;
+mod to_char;
+mod typed;
+mod types;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::expr::{InList, Placeholder};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_expr::create_physical_expr;
+use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::schema::{Schema, TypeId};
+use omnigraph_udfs::TableFunction;
+use sqlparser::ast;
+
+use crate::error::{PgError, PgResult};
+use crate::sqlstate;
+use crate::statement::parse::{ParsedStatement, Positions, Statement};
+use crate::text::TextFormat;
+use coerce::{Context, positioned};
+use expr::Ctx;
+use scope::{Level, Scope};
+use text_io::TextIo;
+
+pub use text_io::CatalogNames;
+
+/// What names mean to one statement: its session, frozen while the statement is bound.
+pub trait Environment: Send + Sync {
+    /// A table or catalog relation. Without a schema the search path decides; `public` stands
+    /// for the session's branch. `None`: no such relation; an error for one that may not be
+    /// used or a schema that is another graph's.
+    fn relation(&self, schema: Option<&str>, name: &str) -> PgResult<Option<Relation>>;
+
+    fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>>;
+
+    /// The schema of the graph as the session's branch has it, for functions whose columns
+    /// depend on it.
+    fn graph_schema(&self) -> Option<Arc<Schema>>;
+
+    fn catalog(&self) -> Arc<dyn CatalogLookup>;
+
+    fn search_path(&self) -> SearchPath;
+
+    /// The graph's id.
+    fn database(&self) -> String;
+
+    fn user(&self) -> String;
+
+    fn text_format(&self) -> TextFormat;
+
+    /// What functions do to the session when the statement runs.
+    fn session(&self) -> Arc<dyn SessionCalls>;
+}
+
+/// What `set_config`, `pg_cancel_backend` and their kind do, when the statement runs.
+pub trait SessionCalls: Send + Sync + fmt::Debug {
+    /// `None`: there is no such setting.
+    fn setting(&self, name: &str) -> Option<String>;
+
+    /// Answers the value as `SHOW` would print it. `None` sets the default.
+    fn set_config(&self, name: &str, value: Option<&str>, local: bool) -> PgResult<String>;
+
+    /// An error once the running statement has to stop, for functions that take their time.
+    fn check_interrupt(&self) -> PgResult<()>;
+
+    /// This connection's process id.
+    fn backend_pid(&self) -> i32;
+
+    fn cancel_backend(&self, pid: i32) -> PgResult<bool>;
+
+    fn terminate_backend(&self, pid: i32) -> PgResult<bool>;
+
+    /// `pg_notify`.
+    fn notify(&self, channel: &str, payload: &str) -> PgResult<()>;
+
+    /// Takes an advisory lock if it is free now.
+    fn try_advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<bool>;
+
+    fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool>;
+
+    fn advisory_unlock_all(&self) -> PgResult<()>;
+}
+
+/// A relation that a statement names.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    /// In the order and of the Arrow types (`ty.arrow()`) of the provider's schema.
+    pub columns: Vec<RelationColumn>,
+    pub provider: Arc<dyn TableProvider>,
+    pub kind: RelationKind,
+}
+
+#[derive(Debug, Clone)]
+pub struct RelationColumn {
+    pub name: String,
+    pub ty: PgType,
+    pub not_null: bool,
+    pub attnum: i16,
+    pub has_default: bool,
+    /// GENERATED ALWAYS: `id` of a keyed node.
+    pub generated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationKind {
+    /// A node type or an edge type of a branch: it may be written.
+    Node(TypeId),
+    Edge(TypeId),
+    /// Of pg_catalog, information_schema or omnigraph.
+    Catalog,
+}
+
+/// A column of a result, for RowDescription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputColumn {
+    pub name: String,
+    pub ty: PgType,
+    /// The table it is a column of, unchanged; 0: none.
+    pub table_oid: u32,
+    pub attnum: i16,
+}
+
+/// A table that a statement reads or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableUse {
+    pub oid: u32,
+    pub schema: String,
+    pub name: String,
+    pub kind: RelationKind,
+}
+
+#[derive(Debug, Clone)]
+pub struct BoundQuery {
+    /// Its output columns are `columns`, in order; field names are internal.
+    pub plan: LogicalPlan,
+    pub columns: Vec<OutputColumn>,
+    /// By number; a cast of the client's value to its Arrow type is what the plan expects.
+    pub params: Vec<PgType>,
+    pub reads: Vec<TableUse>,
+    /// Something in it must run exactly once for each execution.
+    pub volatile: bool,
+    /// `SELECT … FOR UPDATE` and its kind.
+    pub locks: bool,
+    /// The whole of the statement is one call of a function that changes the graph.
+    pub changes: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct BoundInsert {
+    pub target: Relation,
+    /// The target's columns (indexes into `target.columns`) that `source` yields, in order. The
+    /// others take their defaults.
+    pub columns: Vec<usize>,
+    /// For each column of `source`: rows (by number) that said DEFAULT, when there are any.
+    /// The plan yields NULL there.
+    pub defaults: Vec<InsertDefault>,
+    pub source: LogicalPlan,
+    pub on_conflict: Option<OnConflict>,
+    pub returning: Option<Returning>,
+    pub params: Vec<PgType>,
+    pub reads: Vec<TableUse>,
+    pub volatile: bool,
+}
+
+/// `INSERT … VALUES (DEFAULT, …)`: this column of these rows takes its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertDefault {
+    /// Index into the source's columns.
+    pub column: usize,
+    /// Numbers of the rows in the order of VALUES, from 0.
+    pub rows: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct OnConflict {
+    /// Indexes into the target's columns; `None`: any unique constraint.
+    pub target: Option<ConflictTarget>,
+    pub action: OnConflictAction,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConflictTarget {
+    /// Indexes into the target's columns, sorted.
+    Columns(Vec<usize>),
+    Constraint(String),
+}
+
+#[derive(Debug, Clone)]
+pub enum OnConflictAction {
+    DoNothing,
+    /// Expressions over the row that is there (columns `t0`, `t1`, … in the target's order)
+    /// and the row that was to be inserted (`x0`, `x1`, …).
+    DoUpdate {
+        assignments: Vec<(usize, Expr)>,
+        condition: Option<Expr>,
+    },
+}
+
+/// Expressions over the target's columns after the change (`t0`, `t1`, …; for DELETE the row
+/// that was) and, behind them, the columns of FROM/USING as `source` yields them.
+#[derive(Debug, Clone)]
+pub struct Returning {
+    pub exprs: Vec<Expr>,
+    pub columns: Vec<OutputColumn>,
+}
+
+#[derive(Debug, Clone)]
+pub struct BoundUpdate {
+    pub target: Relation,
+    /// The target's columns that are assigned, in order.
+    pub assigned: Vec<usize>,
+    /// The old row in full (`t0`, `t1`, …), one column for each assigned column (`n0`, `n1`, …),
+    /// then what RETURNING needs of FROM. One target row may occur several times; the first
+    /// occurrence counts, as in PostgreSQL.
+    pub source: LogicalPlan,
+    /// `SET column = DEFAULT`: indexes into `assigned`; the plan yields NULL there.
+    pub defaults: Vec<usize>,
+    pub returning: Option<Returning>,
+    pub params: Vec<PgType>,
+    pub reads: Vec<TableUse>,
+    pub volatile: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct BoundDelete {
+    pub target: Relation,
+    /// The old row in full (`t0`, `t1`, …), then what RETURNING needs of USING. One target row
+    /// may occur several times.
+    pub source: LogicalPlan,
+    pub returning: Option<Returning>,
+    pub params: Vec<PgType>,
+    pub reads: Vec<TableUse>,
+    pub volatile: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Bound {
+    Query(BoundQuery),
+    Insert(Box<BoundInsert>),
+    Update(Box<BoundUpdate>),
+    Delete(Box<BoundDelete>),
+}
+
+/// The values that stay open in a plan until it is executed.
+#[derive(Debug, Clone, Copy)]
+pub struct Execution<'a> {
+    pub params: &'a [ScalarValue],
+    /// Microseconds since 1970, UTC: the transaction's start, which is what `now()` says.
+    pub transaction_time: i64,
+    /// When the statement arrived.
+    pub statement_time: i64,
+}
+
+/// Binds a query or a DML statement. `declared` are the parameter types the client sent, 0
+/// where it said nothing; they win over what the context says.
+pub fn bind(statement: &ParsedStatement, environment: &dyn Environment, declared: &[u32]) -> PgResult<Bound> {
+    let mut binder = Binder::new(environment, Arc::clone(&statement.positions), &statement.text);
+    binder.params = declared.iter().map(|oid| (*oid != 0 && *oid != PgType::UNKNOWN.oid).then(|| PgType::new(*oid))).collect();
+    match &statement.statement {
+        Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
+        Statement::Insert(insert) => binder.insert(insert).map(|insert| Bound::Insert(Box::new(insert))),
+        Statement::Update(update) => binder.update(update).map(|update| Bound::Update(Box::new(update))),
+        Statement::Delete(delete) => binder.delete(delete).map(|delete| Bound::Delete(Box::new(delete))),
+        _ => Err(unsupported("this statement as a query", None)),
+    }
+}
+
+/// The values of EXECUTE's arguments, cast to the parameters' types.
+pub async fn constants(arguments: &[ast::Expr], types: &[PgType], environment: &dyn Environment) -> PgResult<Vec<ScalarValue>> {
+    let mut binder = Binder::new(environment, Arc::default(), "");
+    let scope = Scope::new(Vec::new(), Vec::new(), Rc::new(Level::default()), None);
+    let mut values = Vec::with_capacity(arguments.len());
+    for (argument, ty) in arguments.iter().zip(types) {
+        let mut ctx = Ctx::new(Rc::clone(&scope), "EXECUTE");
+        let value = binder.expr(&mut ctx, argument)?;
+        if !ctx.applies.is_empty() {
+            return Err(unsupported("a subquery as an argument of EXECUTE", value.at));
+        }
+        let value = binder.coerce(value, *ty, Context::Assignment)?;
+        let now = crate::statement::bind::now_micros();
+        let execution = Execution { params: &[], transaction_time: now, statement_time: now };
+        values.push(constant(&value.expr, &execution)?);
+    }
+    Ok(values)
+}
+
+/// Evaluates an expression over nothing.
+fn constant(expr: &Expr, execution: &Execution<'_>) -> PgResult<ScalarValue> {
+    let expr = planned(complete_expr(expr.clone(), execution))?;
+    let schema = DFSchema::empty();
+    let physical = planned(create_physical_expr(&expr, &schema, &ExecutionProps::new()))?;
+    let batch = arrow::array::RecordBatch::try_new_with_options(
+        Arc::new(arrow::datatypes::Schema::empty()),
+        Vec::new(),
+        &arrow::array::RecordBatchOptions::new().with_row_count(Some(1)),
+    )
+    .map_err(|error| PgError::new(sqlstate::INTERNAL_ERROR, error.to_string()))?;
+    let value = planned(physical.evaluate(&batch).and_then(|value| value.into_array(1)))?;
+    planned(ScalarValue::try_from_array(&value, 0))
+}
+
+/// Microseconds since 1970 by the machine's clock.
+pub(crate) fn now_micros() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+impl BoundQuery {
+    /// The plan with its parameters in place, ready to be optimised and run.
+    pub fn with_params(&self, execution: &Execution<'_>) -> PgResult<LogicalPlan> {
+        complete(&self.plan, execution)
+    }
+}
+
+/// Puts parameters and times into a plan.
+pub fn complete(plan: &LogicalPlan, execution: &Execution<'_>) -> PgResult<LogicalPlan> {
+    planned(
+        plan.clone()
+            .transform_down(|plan| plan.map_expressions(|expr| complete_expr(expr, execution).map(Transformed::yes)))
+            .map(|transformed| transformed.data),
+    )
+}
+
+/// As [`complete`], for one expression (RETURNING, ON CONFLICT DO UPDATE).
+pub fn complete_expr(expr: Expr, execution: &Execution<'_>) -> DfResult<Expr> {
+    expr.transform_up(|expr| {
+        if let Expr::Placeholder(placeholder) = &expr {
+            return Ok(match value_of(&placeholder.id, execution) {
+                Some(value) => Transformed::yes(Expr::Literal(value, None)),
+                None => Transformed::no(expr),
+            });
+        }
+        Ok(any_of_constants(expr))
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// `column = ANY ($1)` is a list once the array is known: scans understand that.
+fn any_of_constants(expr: Expr) -> Transformed<Expr> {
+    use omnigraph_udfs::pg::array;
+    if let Expr::ScalarFunction(call) = &expr
+        && call.func.name() == "any_equal"
+        && let [left, Expr::Literal(list, _)] = call.args.as_slice()
+        && let Some(elements) = array::elements(list)
+    {
+        let list = elements.into_iter().map(|element| Expr::Literal(element, None)).collect();
+        return Transformed::yes(Expr::InList(InList::new(Box::new(left.clone()), list, false)));
+    }
+    Transformed::no(expr)
+}
+
+fn value_of(id: &str, execution: &Execution<'_>) -> Option<ScalarValue> {
+    let time = |micros: i64| ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
+    match id {
+        "$now" => Some(time(execution.transaction_time)),
+        "$statement_time" => Some(time(execution.statement_time)),
+        _ => {
+            let number: usize = id.strip_prefix('$')?.parse().ok()?;
+            execution.params.get(number.checked_sub(1)?).cloned()
+        }
+    }
+}
+
+/// Puts values for placeholders into a plan that is optimised already.
+fn substitute(plan: &LogicalPlan, value: &dyn Fn(&str) -> Option<ScalarValue>) -> DfResult<LogicalPlan> {
+    replace_in_plan(plan, &|id| value(id).map(|value| Expr::Literal(value, None)))
+}
+
+/// Puts expressions for placeholders into a plan.
+fn replace_placeholders(plan: &LogicalPlan, replacement: &dyn Fn(&str) -> Option<Expr>) -> PgResult<LogicalPlan> {
+    planned(replace_in_plan(plan, replacement))
+}
+
+fn replace_in_plan(plan: &LogicalPlan, replacement: &dyn Fn(&str) -> Option<Expr>) -> DfResult<LogicalPlan> {
+    plan.clone()
+        .transform_down(|plan| {
+            plan.map_expressions(|expr| {
+                expr.transform_up(|expr| match &expr {
+                    Expr::Placeholder(placeholder) => Ok(match replacement(&placeholder.id) {
+                        Some(found) => Transformed::yes(found),
+                        None => Transformed::no(expr),
+                    }),
+                    _ => Ok(Transformed::no(expr)),
+                })
+            })
+        })
+        .map(|transformed| transformed.data)
+}
+
+/// The expression above an aggregation: groups become their columns. The second value is an
+/// input column that is left over, which is an error.
+fn rewrite_groups(expr: &Expr, keys: &[(Expr, String)], inputs: &[&Expr]) -> PgResult<(Expr, Option<Expr>)> {
+    let by_expr: HashMap<&Expr, &str> = keys.iter().map(|(expr, name)| (expr, name.as_str())).collect();
+    let mut stray = None;
+    let rewritten = planned(expr.clone().transform_down(|node| {
+        if let Some(name) = by_expr.get(&node) {
+            return Ok(Transformed::new(scope::internal(name), true, TreeNodeRecursion::Jump));
+        }
+        if matches!(node, Expr::Column(_)) && inputs.contains(&&node) {
+            stray.get_or_insert(node.clone());
+        }
+        Ok(Transformed::no(node))
+    }))?;
+    Ok((rewritten.data, stray))
+}
+
+/// What the binder carries through one statement.
+struct Binder<'e> {
+    env: &'e dyn Environment,
+    catalog: Arc<dyn CatalogLookup>,
+    path: SearchPath,
+    text: TextIo,
+    positions: Arc<Positions>,
+    /// The query string, for places that the syntax tree has lost.
+    sql: String,
+    params: Vec<Option<PgType>>,
+    /// Internal names are numbered.
+    fresh: usize,
+    ctes: Vec<select::Cte>,
+    reads: Vec<TableUse>,
+    /// How many queries deep; 1 is the statement itself.
+    depth: usize,
+    volatile: bool,
+    locks: bool,
+    changes: bool,
+}
+
+impl<'e> Binder<'e> {
+    fn new(env: &'e dyn Environment, positions: Arc<Positions>, sql: &str) -> Self {
+        let (catalog, path) = (env.catalog(), env.search_path());
+        Binder {
+            env,
+            text: TextIo::new(env.text_format(), Arc::clone(&catalog), path.clone()),
+            catalog,
+            path,
+            positions,
+            sql: sql.to_owned(),
+            params: Vec::new(),
+            fresh: 0,
+            ctes: Vec::new(),
+            reads: Vec::new(),
+            depth: 0,
+            volatile: false,
+            locks: false,
+            changes: false,
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        self.fresh += 1;
+        self.fresh
+    }
+
+    /// A column name that nothing else has.
+    fn name(&mut self, prefix: &str) -> String {
+        format!("{prefix}{}", self.next())
+    }
+
+    fn bind_query(&mut self, query: &ast::Query) -> PgResult<BoundQuery> {
+        let rel = self.query(query, &Rc::new(Level::default()), None)?;
+        let rel = self.visible(rel)?;
+        let columns = rel
+            .columns
+            .into_iter()
+            .map(|column| {
+                let (table_oid, attnum) = column.origin.unwrap_or((0, 0));
+                OutputColumn { name: column.name, ty: column.ty, table_oid, attnum }
+            })
+            .collect();
+        Ok(BoundQuery {
+            plan: rel.plan,
+            columns,
+            params: self.parameter_types()?,
+            reads: std::mem::take(&mut self.reads),
+            volatile: self.volatile,
+            locks: self.locks,
+            changes: self.changes,
+        })
+    }
+
+    /// Every parameter has a type by now, or never will.
+    fn parameter_types(&self) -> PgResult<Vec<PgType>> {
+        self.params
+            .iter()
+            .enumerate()
+            .map(|(at, ty)| {
+                ty.ok_or_else(|| {
+                    PgError::new(
+                        sqlstate::INDETERMINATE_DATATYPE,
+                        format!("could not determine data type of parameter ${}", at + 1),
+                    )
+                })
+            })
+            .collect()
+    }
+}
+
+/// What DataFusion says of a plan that cannot be built.
+fn planned<T>(result: DfResult<T>) -> PgResult<T> {
+    result.map_err(|error| sqlstate::from_datafusion(&error))
+}
+
+fn unsupported(what: &str, at: Option<u32>) -> PgError {
+    positioned(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("{what} is not supported")), at)
+}
+
+fn placeholder(id: &str, ty: PgType) -> Expr {
+    placeholder_of(id, ty.arrow())
+}
+
+fn placeholder_of(id: &str, ty: DataType) -> Expr {
+    Expr::Placeholder(Placeholder::new_with_field(id.to_owned(), Some(Arc::new(Field::new("", ty, true)))))
+}
+
+/// A parameter that the client does not see.
+fn hidden(id: &str) -> Expr {
+    placeholder(id, PgType::TIMESTAMPTZ)
+}
+
+#[cfg(test)]
+mod tests;

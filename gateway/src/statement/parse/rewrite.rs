@@ -1,0 +1,65 @@
+//! PostgreSQL's spellings that `sqlparser` does not know, as token rewrites. Tokens that stay
+//! keep their places, so positions in errors are right.
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+/// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
+/// `FOR KEY SHARE` → `FOR SHARE`.
+pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 3);
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let starts_query = match out.last().map(|last| &last.token) {
+            None | Some(Token::LParen) => true,
+            Some(last) => ["UNION", "INTERSECT", "EXCEPT", "ALL"].iter().any(|word| is_word(last, word)),
+        };
+        let next_is_name = matches!(tokens.peek().map(|next| &next.token), Some(Token::Word(_)));
+        if starts_query && is_word(&token.token, "TABLE") && next_is_name {
+            let span = token.span;
+            for piece in [word("SELECT", Keyword::SELECT), Token::Mul, word("FROM", Keyword::FROM)] {
+                out.push(TokenWithSpan::new(piece, span));
+            }
+            continue;
+        }
+        if is_word(&token.token, "ONLY")
+            && next_is_name
+            && out.last().is_some_and(|last| ["FROM", "JOIN", "UPDATE", "USING"].iter().any(|word| is_word(&last.token, word)))
+            && !tokens.peek().is_some_and(|next| is_clause(&next.token))
+        {
+            continue;
+        }
+        if out.last().is_some_and(|last| is_word(&last.token, "FOR")) && is_word(&token.token, "NO") {
+            if tokens.next_if(|next| is_word(&next.token, "KEY")).is_some() {
+                continue;
+            }
+        }
+        if out.last().is_some_and(|last| is_word(&last.token, "FOR"))
+            && is_word(&token.token, "KEY")
+            && tokens.peek().is_some_and(|next| is_word(&next.token, "SHARE"))
+        {
+            continue;
+        }
+        out.push(token);
+    }
+    out
+}
+
+fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
+}
+
+/// A word after `FROM only` that shows `only` to be the table's own name.
+fn is_clause(token: &Token) -> bool {
+    ["WHERE", "AS", "JOIN", "GROUP", "ORDER", "LIMIT", "SET", "LEFT", "INNER", "CROSS", "NATURAL", "UNION"]
+        .iter()
+        .any(|word| is_word(token, word))
+}
+
+fn word(value: &str, keyword: Keyword) -> Token {
+    Token::Word(Word {
+        value: value.to_owned(),
+        quote_style: None,
+        keyword,
+    })
+}

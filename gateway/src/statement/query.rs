@@ -1,0 +1,165 @@
+//! Queries.
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use omnigraph_catalog::provider::Snapshots;
+use omnigraph_engine::names::BranchName;
+
+use super::bind::{Bound, BoundQuery, Execution as Values};
+use super::parse::{self, ParsedStatement};
+use crate::error::{PgError, PgResult};
+use crate::execute::Reading;
+use crate::plan::{STACK_LEFT, STACK_MORE, Statement, Work, same_schema};
+use crate::session::Session;
+use crate::session::protocol::{Execution, Place, Rows, RowsTag};
+use crate::session::shared::now;
+use crate::session::transaction::State;
+use crate::sqlstate;
+
+/// How often a statement is bound again because a schema changed between binding and reading.
+const REBINDS: usize = 5;
+
+impl Session {
+    pub(crate) async fn query(&mut self, statement: &Statement, params: &[ScalarValue], place: Place) -> PgResult<Execution> {
+        let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
+        let rows = self.rows(&work, snapshots, params, place).await?;
+        Ok(Execution::Rows(rows))
+    }
+
+    /// The bound statement and what it reads, which fit each other: the snapshots have the
+    /// schemas it was bound to.
+    pub(crate) async fn current_with_snapshots(
+        &mut self,
+        statement: &Statement,
+        place: Place,
+    ) -> PgResult<(Arc<Work>, Arc<Snapshots>)> {
+        for _ in 0..REBINDS {
+            let work = self.current(statement).await?;
+            let branches: Vec<BranchName> = work.branches.iter().map(|(branch, _)| branch.clone()).collect();
+            let snapshots = self.snapshots(&branches, place).await?;
+            let fits = work.branches.iter().all(|(branch, schema)| {
+                snapshots
+                    .get(branch)
+                    .is_some_and(|snapshot| same_schema(snapshot.schema(), schema))
+            });
+            if fits {
+                return Ok((work, snapshots));
+            }
+        }
+        Err(PgError::new(
+            sqlstate::SERIALIZATION_FAILURE,
+            "the schema changed again and again while the statement was being planned",
+        ))
+    }
+
+    pub(crate) async fn rows(
+        &mut self,
+        work: &Arc<Work>,
+        snapshots: Arc<Snapshots>,
+        params: &[ScalarValue],
+        place: Place,
+    ) -> PgResult<Rows> {
+        let Bound::Query(query) = &work.bound else {
+            return Err(PgError::new(sqlstate::INTERNAL_ERROR, "a query was expected"));
+        };
+        let columns = work.columns.clone().unwrap_or_else(|| Arc::from([]));
+        if let Some(lookup) = &work.lookup {
+            let batch = lookup.run(&snapshots, params, &columns).await?;
+            return Ok(Rows {
+                columns,
+                stream: futures::stream::once(futures::future::ready(Ok(batch))).boxed(),
+                tag: RowsTag::Counted("SELECT"),
+            });
+        }
+        if query.changes {
+            self.refuse_read_only()?;
+            self.refuse_block("a function that changes the graph", place)?;
+        }
+        let values = self.values(params);
+        let constant = params.is_empty() && !query.volatile;
+        let plan = self.optimized(work, query, &values, constant)?;
+        let reading = self.reading(snapshots, place).await?;
+        let executor = self.common.shared.executor.clone();
+        let state = executor.state(&reading);
+        let physical = executor.physical(&state, &plan).await?;
+        let stream = executor.start(&state, physical, &columns)?;
+        Ok(Rows {
+            columns,
+            stream,
+            tag: RowsTag::Counted("SELECT"),
+        })
+    }
+
+    fn optimized(&self, work: &Work, query: &BoundQuery, values: &Times<'_>, constant: bool) -> PgResult<Arc<LogicalPlan>> {
+        self.interrupt.check()?;
+        let executor = &self.common.shared.executor;
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+            if constant {
+                // Times are put in at each execution; everything else is the same.
+                let plan = work.optimized(|| executor.optimize(&query.plan), true)?;
+                return super::bind::complete(&plan, &values.execution()).map(Arc::new);
+            }
+            executor.optimize(&query.with_params(&values.execution())?).map(Arc::new)
+        })
+    }
+
+    /// What a running statement reads and may ask for.
+    pub(crate) async fn reading(&mut self, snapshots: Arc<Snapshots>, place: Place) -> PgResult<Reading> {
+        let context = self.function_context(&snapshots, place).await?;
+        Ok(Reading {
+            snapshots,
+            functions: context,
+        })
+    }
+
+    pub(crate) fn values<'a>(&self, params: &'a [ScalarValue]) -> Times<'a> {
+        let statement = now();
+        let transaction = match &self.state {
+            State::Open(open) => open.started_at,
+            State::Idle | State::Failed(_) => statement,
+        };
+        Times {
+            params,
+            transaction,
+            statement,
+        }
+    }
+
+    /// `CALL f(…)` is `SELECT * FROM f(…)`, run for what it does.
+    pub(crate) async fn call(&mut self, parsed: &Arc<ParsedStatement>, place: Place) -> PgResult<Execution> {
+        let called = parsed.text.trim_start().get("CALL".len()..).unwrap_or_default();
+        let query = parse::parse(&format!("SELECT * FROM {called}"))?
+            .pop()
+            .ok_or_else(|| PgError::new(sqlstate::SYNTAX_ERROR, "CALL takes a function"))?;
+        // Its places are those of another text.
+        let unplaced = |error: PgError| PgError { position: None, ..error };
+        let statement = self.bind(Arc::new(query), &[]).await.map_err(unplaced)?;
+        let (work, snapshots) = self.current_with_snapshots(&statement, place).await?;
+        let rows = self.rows(&work, snapshots, &[], place).await?;
+        Ok(Execution::Rows(Rows {
+            tag: RowsTag::Fixed("CALL"),
+            ..rows
+        }))
+    }
+}
+
+/// What stays open in a plan until it is executed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times<'a> {
+    params: &'a [ScalarValue],
+    transaction: i64,
+    statement: i64,
+}
+
+impl<'a> Times<'a> {
+    pub(crate) fn execution(&self) -> Values<'a> {
+        Values {
+            params: self.params,
+            transaction_time: self.transaction,
+            statement_time: self.statement,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The table functions, called from SQL.
+
+use omnigraph_tests::{Server, code, rows};
+use tokio_postgres::Client;
+
+/// `ada → bob → cyd → ada`, and `dan`, whom nobody knows.
+async fn people() -> (Server, Client) {
+    let server = Server::start().await;
+    let client = server.client().await;
+    for statement in [
+        "INSERT INTO person (slug, name) VALUES ('ada', 'Ada'), ('bob', 'Bob'), ('cyd', 'Cyd'), ('dan', 'Dan')",
+        "INSERT INTO knows (id, src, dst) VALUES ('1', 'ada', 'bob'), ('2', 'bob', 'cyd'), ('3', 'cyd', 'ada')",
+    ] {
+        client.batch_execute(statement).await.expect(statement);
+    }
+    (server, client)
+}
+
+async fn lines(client: &Client, sql: &str) -> Vec<String> {
+    rows(client, sql).await.iter().map(|row| row.join(" ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traverse_walks_with_names_defaults_and_arrays() {
+    let (_server, client) = people().await;
+    let sql = "SELECT * FROM traverse('knows', start => 'ada', max_hops => 99)";
+    assert_eq!(lines(&client, sql).await, ["ada bob person 1", "ada cyd person 2"]);
+    let sql = "SELECT id FROM traverse('knows', 'ada')";
+    assert_eq!(lines(&client, sql).await, ["bob"]);
+    let sql = "SELECT start, id, depth FROM traverse(ARRAY['knows'], ARRAY['dan', 'bob', 'nobody'], 'in', 0, 1)";
+    assert_eq!(lines(&client, sql).await, ["dan dan 0", "bob bob 0", "bob ada 1"]);
+    let sql = "SELECT id FROM omnigraph.traverse(edges => 'knows', start => 'ada', max_hops => NULL) WHERE depth <= 1";
+    assert_eq!(lines(&client, sql).await, ["bob"]);
+    let sql = "SELECT p.name, t.depth FROM traverse('knows', 'ada', max_hops => 9) t JOIN person p ON p.id = t.id ORDER BY 1";
+    assert_eq!(lines(&client, sql).await, ["Bob 1", "Cyd 2"]);
+    let sql = "SELECT count(*) FROM traverse('knows', start => ARRAY(SELECT id FROM person), min_hops => 0, max_hops => 9)";
+    assert_eq!(lines(&client, sql).await, ["10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traverse_takes_parameters() {
+    let (_server, client) = people().await;
+    let statement = client
+        .prepare("SELECT id, depth FROM traverse('knows', $1, max_hops => $2)")
+        .await
+        .expect("it is known before Bind");
+    for (start, hops, expected) in [("ada", 1, 1), ("ada", 5, 2), ("dan", 5, 0)] {
+        let found = client.query(&statement, &[&start, &hops]).await.expect("good parameters");
+        assert_eq!(found.len(), expected, "{start} {hops}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_walks_its_own_writes() {
+    let (_server, client) = people().await;
+    client.batch_execute("BEGIN").await.expect("BEGIN");
+    client.batch_execute("INSERT INTO knows (src, dst) VALUES ('cyd', 'dan')").await.expect("INSERT");
+    client.batch_execute("DELETE FROM knows WHERE id = '1'").await.expect("DELETE");
+    let walk = "SELECT id FROM traverse('knows', ARRAY['ada', 'bob'], max_hops => 9) ORDER BY depth, id";
+    assert_eq!(lines(&client, walk).await, ["cyd", "ada", "dan"]);
+    client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    assert_eq!(lines(&client, walk).await, ["bob", "cyd", "ada", "cyd"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbors_are_edges() {
+    let (_server, client) = people().await;
+    let sql = "SELECT edge_id, direction, id FROM neighbors('knows', 'bob', direction => 'both')";
+    assert_eq!(lines(&client, sql).await, ["2 out cyd", "1 in ada"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_told() {
+    let (_server, client) = people().await;
+    let sql = "SELECT actor, kind, inserted, updated, deleted FROM commits() LIMIT 2";
+    assert_eq!(lines(&client, sql).await, ["ada data 3 0 0", "ada data 4 0 0"]);
+    client.batch_execute("CREATE SCHEMA \"review/1\"").await.expect("a new branch");
+    client.batch_execute("UPDATE \"review/1\".person SET name = 'Robert' WHERE slug = 'bob'").await.expect("UPDATE");
+    let sql = "SELECT name, ahead, behind FROM branches() ORDER BY name";
+    assert_eq!(lines(&client, sql).await, ["main 0 0", "review/1 1 0"]);
+    let sql = "SELECT op, kind, type, id, before ->> 'name', after ->> 'name' FROM diff('main', 'review/1')";
+    assert_eq!(lines(&client, sql).await, ["update node person bob Bob Robert"]);
+    client.batch_execute("SET branch = 'review/1'").await.expect("it exists");
+    assert_eq!(lines(&client, "SELECT updated FROM commits() LIMIT 1").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_arguments_have_their_codes() {
+    let (_server, client) = people().await;
+    for (sql, expected) in [
+        ("SELECT * FROM traverse('likes', 'ada')", "22023"),
+        ("SELECT * FROM traverse('person', 'ada')", "22023"),
+        ("SELECT * FROM traverse('knows', 'ada', direction => 'up')", "22023"),
+        ("SELECT * FROM traverse('knows', 'ada', min_hops => 3, max_hops => 2)", "22023"),
+        ("SELECT * FROM traverse('knows', 'ada', direction => NULL)", "22004"),
+        ("SELECT * FROM traverse('knows')", "42883"),
+        ("SELECT * FROM traverse('knows', 'ada', hops => 3)", "42883"),
+    ] {
+        assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
+        assert_eq!(lines(&client, "SELECT 1").await, ["1"], "the connection stays usable");
+    }
+}

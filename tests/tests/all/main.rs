@@ -1,0 +1,11 @@
+//! What a client sees through the wire.
+
+mod branches;
+mod copy;
+mod cursors;
+mod functions;
+mod protocol;
+mod settings;
+mod tool;
+mod transactions;
+mod writes;

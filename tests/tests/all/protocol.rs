@@ -1,0 +1,149 @@
+//! The extended protocol: types before Bind, binary values, prepared statements.
+
+use std::time::Duration;
+
+use omnigraph_tests::{Server, code, run};
+use tokio_postgres::types::Type;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_are_known_before_bind() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let insert = client
+        .prepare("INSERT INTO person (slug, name, age, tags) VALUES ($1, $2, $3, $4) RETURNING id, age")
+        .await
+        .expect("prepared");
+    assert_eq!(insert.params(), [Type::TEXT, Type::TEXT, Type::INT4, Type::TEXT_ARRAY]);
+    let columns: Vec<(&str, Type)> = insert
+        .columns()
+        .iter()
+        .map(|column| (column.name(), column.type_().clone()))
+        .collect();
+    assert_eq!(columns, [("id", Type::TEXT), ("age", Type::INT4)]);
+    let lookup = client
+        .prepare("SELECT name FROM person WHERE slug = ANY($1) LIMIT $2")
+        .await
+        .expect("prepared");
+    assert_eq!(lookup.params(), [Type::TEXT_ARRAY, Type::INT8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_travel_in_binary() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let tags = vec!["x".to_owned(), "y z".to_owned()];
+    client
+        .execute(
+            "INSERT INTO person (slug, name, age, tags) VALUES ($1, $2, $3, $4)",
+            &[&"ada", &"Ada", &36i32, &tags],
+        )
+        .await
+        .expect("inserted");
+    let row = client
+        .query_one("SELECT name, age, tags, email FROM person WHERE id = $1", &[&"ada"])
+        .await
+        .expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "Ada");
+    assert_eq!(row.get::<_, i32>(1), 36);
+    assert_eq!(row.get::<_, Vec<String>>(2), tags);
+    assert_eq!(row.get::<_, Option<String>>(3), None);
+    client
+        .execute(
+            "INSERT INTO note (text, size, ratio, raw, done) VALUES ($1, $2, $3, $4, $5)",
+            &[&"n", &7i64, &0.5f64, &&b"\x00\xff"[..], &true],
+        )
+        .await
+        .expect("inserted");
+    let row = client
+        .query_one("SELECT size, ratio, raw, done FROM note", &[])
+        .await
+        .expect("a row");
+    assert_eq!(row.get::<_, i64>(0), 7);
+    assert_eq!(row.get::<_, f64>(1), 0.5);
+    assert_eq!(row.get::<_, &[u8]>(2), b"\x00\xff");
+    assert!(row.get::<_, bool>(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_lookup_sees_each_new_commit_and_its_own_transaction() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    let lookup = client
+        .prepare("SELECT name, age FROM person WHERE slug = $1")
+        .await
+        .expect("prepared");
+    assert!(client.query_opt(&lookup, &[&"ada"]).await.expect("runs").is_none());
+    run(&client, "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')").await;
+    let row = client.query_one(&lookup, &[&"ada"]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "Ada");
+    let transaction = client.transaction().await.expect("begun");
+    transaction
+        .execute("UPDATE person SET name = 'A' WHERE slug = $1", &[&"ada"])
+        .await
+        .expect("updated");
+    let row = transaction.query_one(&lookup, &[&"ada"]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "A");
+    transaction.rollback().await.expect("rolled back");
+    let row = client.query_one(&lookup, &[&"ada"]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "Ada");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_have_codes_and_positions() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    for (sql, expected, position) in [
+        ("SELEC 1", "42601", Some(1)),
+        ("SELECT * FROM nope", "42P01", Some(15)),
+        ("SELECT nope FROM person", "42703", Some(8)),
+        ("SELECT nope(1)", "42883", Some(8)),
+        ("CREATE VIEW v AS SELECT 1", "0A000", None),
+    ] {
+        let error = client.simple_query(sql).await.expect_err(sql);
+        let error = error.as_db_error().expect("of the server");
+        assert_eq!(error.code().code(), expected, "{sql}");
+        if let Some(position) = position {
+            assert_eq!(
+                error.position(),
+                Some(&tokio_postgres::error::ErrorPosition::Original(position)),
+                "{sql}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prepare_execute_and_deallocate_by_sql() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    run(&client, "PREPARE add (text, text) AS INSERT INTO person (slug, name) VALUES ($1, $2)").await;
+    run(&client, "EXECUTE add('ada', 'Ada')").await;
+    assert_eq!(code(client.simple_query("EXECUTE add('ada')").await), "42601");
+    assert_eq!(code(client.simple_query("PREPARE add AS SELECT 1").await), "42P05");
+    run(&client, "DEALLOCATE add").await;
+    assert_eq!(code(client.simple_query("EXECUTE add('bob', 'Bob')").await), "26000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_can_be_cancelled_and_times_out() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    run(&client, "SET statement_timeout = '100ms'").await;
+    assert_eq!(code(client.simple_query("SELECT pg_sleep(30)").await), "57014");
+    run(&client, "SET statement_timeout = 0").await;
+    let token = client.cancel_token();
+    let cancel = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        token.cancel_query(tokio_postgres::NoTls).await
+    });
+    assert_eq!(
+        code(
+            client
+                .simple_query("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b")
+                .await
+        ),
+        "57014"
+    );
+    cancel.await.expect("joined").expect("sent");
+    run(&client, "SELECT 1").await;
+}

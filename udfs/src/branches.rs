@@ -1,0 +1,172 @@
+//! `branches()` → `name text, head text, head_seq int8, created_at timestamptz,
+//! created_from text, ahead int8, behind int8, protected bool`
+//!
+//! The graph's branches by name: the commit that each names now, the number of its newest log
+//! entry, when and from which branch it was made, how many of its commits `main` does not
+//! have (`ahead`) and how many of `main`'s it does not have (`behind`), and whether policy
+//! protects it. Counting takes as long as there are commits to count.
+//!
+//! ```sql
+//! SELECT name, ahead, behind FROM branches();
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use omnigraph_catalog::access::GraphAccess;
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::names::{BranchName, CommitId};
+use omnigraph_engine::schema::Schema;
+use omnigraph_engine::{BranchInfo, CommitInfo};
+
+use crate::error::Result;
+use crate::function::{Argument, Call, Column, TableFunction, arrow_schema};
+use crate::rows;
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Branches;
+
+impl TableFunction for Branches {
+    fn name(&self) -> &'static str {
+        "branches"
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &[]
+    }
+
+    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+        Ok(columns())
+    }
+
+    fn description(&self) -> &'static str {
+        "the graph's branches"
+    }
+
+    fn rows(&self) -> usize {
+        10
+    }
+
+    fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
+        let access = call.context.access()?.clone();
+        let rows = futures::stream::once(listed(access)).try_flatten();
+        Ok(rows::pages(arrow_schema(&columns()), rows, call.limit, batch))
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::new("name", PgType::TEXT),
+        Column::new("head", PgType::TEXT),
+        Column::new("head_seq", PgType::INT8),
+        Column::new("created_at", PgType::TIMESTAMPTZ),
+        Column::new("created_from", PgType::TEXT),
+        Column::new("ahead", PgType::INT8),
+        Column::new("behind", PgType::INT8),
+        Column::new("protected", PgType::BOOL),
+    ]
+}
+
+#[derive(Debug)]
+struct Row {
+    branch: BranchInfo,
+    ahead: i64,
+    behind: i64,
+}
+
+/// The branches, each compared with `main` when its row is taken.
+async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> {
+    let branches = access.branches().await?;
+    let main = branches
+        .iter()
+        .find(|branch| branch.name.as_str() == BranchName::MAIN)
+        .map(|branch| branch.head);
+    let rows = futures::stream::iter(branches).then(move |branch| {
+        let access = access.clone();
+        async move {
+            let (ahead, behind) = match main {
+                Some(main) => compare(&access, branch.head, main).await?,
+                None => (0, 0),
+            };
+            Ok(Row { branch, ahead, behind })
+        }
+    });
+    Ok(rows.boxed())
+}
+
+/// How many commits of `ours` are not among those of `theirs`, and the other way round. Both
+/// histories are followed in turn until one meets what the other has seen.
+async fn compare(access: &GraphAccess, ours: CommitId, theirs: CommitId) -> Result<(i64, i64)> {
+    if ours == theirs {
+        return Ok((0, 0));
+    }
+    let mut sides = [Side::of(access, ours), Side::of(access, theirs)];
+    loop {
+        for at in 0..2 {
+            let Some(id) = sides[at].next().await? else { continue };
+            if let Some(&distance) = sides[1 - at].seen.get(&id) {
+                let here = sides[at].distance - 1;
+                return Ok(if at == 0 { (here, distance) } else { (distance, here) });
+            }
+        }
+        if sides.iter().all(|side| side.ended) {
+            return Ok((sides[0].distance, sides[1].distance));
+        }
+    }
+}
+
+struct Side {
+    commits: BoxStream<'static, omnigraph_engine::Result<CommitInfo>>,
+    /// How many commits were followed, and how far from the start each is.
+    distance: i64,
+    seen: HashMap<CommitId, i64>,
+    ended: bool,
+}
+
+impl Side {
+    fn of(access: &GraphAccess, from: CommitId) -> Self {
+        Side {
+            commits: access.commits(&from.to_string()),
+            distance: 0,
+            seen: HashMap::new(),
+            ended: false,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<CommitId>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let Some(commit) = self.commits.try_next().await? else {
+            self.ended = true;
+            return Ok(None);
+        };
+        self.seen.insert(commit.id, self.distance);
+        self.distance += 1;
+        Ok(Some(commit.id))
+    }
+}
+
+fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
+    let text = |of: fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<StringArray>()) };
+    let number = |of: fn(&Row) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
+    let created: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.branch.created_at)).collect();
+    // Protection is a matter of policy; without one nothing is protected.
+    let protected = BooleanArray::from(vec![false; rows.len()]);
+    let columns: Vec<ArrayRef> = vec![
+        text(|row| Some(row.branch.name.to_string())),
+        text(|row| Some(row.branch.head.to_string())),
+        number(|row| i64::try_from(row.branch.head_seq).ok()),
+        Arc::new(created.with_timezone("UTC")),
+        text(|row| row.branch.created_from.clone()),
+        number(|row| Some(row.ahead)),
+        number(|row| Some(row.behind)),
+        Arc::new(protected),
+    ];
+    RecordBatch::try_new(schema, columns).map_err(|error| omnigraph_engine::Error::from(error).into())
+}

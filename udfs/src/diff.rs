@@ -1,0 +1,155 @@
+//! `diff(from_ref text, to_ref text)` → `op text, kind text, type text, id text,
+//! before jsonb, after jsonb`
+//!
+//! What differs between two states, row by row, over all types: `op` is `insert`, `update` or
+//! `delete`, `kind` is `node` or `edge`, `type` the table, `before` and `after` the row in
+//! each state as a JSON object of its columns, NULL where there is none. The references are
+//! branches, commits, either followed by `~n`, or `current`, which is what the statement
+//! reads, the transaction's own writes included. The cost follows what
+//! changed; rows come by type, nodes first, and by id.
+//!
+//! Errors: 22023 for a reference that names nothing; 22004 for a NULL.
+//!
+//! ```sql
+//! SELECT op, type, id FROM diff('main', 'review/1');
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, StringBuilder};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::scalar::ScalarValue;
+use futures::Stream;
+use futures::stream::{StreamExt, TryStreamExt};
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::Error as EngineError;
+use omnigraph_engine::diff::{self, RowDiff, TypeDiff};
+use omnigraph_engine::schema::{Schema, TypeDef};
+
+use crate::args::Args;
+use crate::error::{Error, Result};
+use crate::function::{Argument, Call, Column, FunctionContext, TableFunction, arrow_schema};
+use crate::jsonb;
+use crate::rows::{self, BATCH_ROWS};
+
+#[derive(Debug)]
+pub struct Diff {
+    arguments: Vec<Argument>,
+}
+
+impl Diff {
+    pub fn new() -> Self {
+        Diff {
+            arguments: vec![
+                Argument::required("from_ref", &[PgType::TEXT]),
+                Argument::required("to_ref", &[PgType::TEXT]),
+            ],
+        }
+    }
+}
+
+impl Default for Diff {
+    fn default() -> Self {
+        Diff::new()
+    }
+}
+
+impl TableFunction for Diff {
+    fn name(&self) -> &'static str {
+        "diff"
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &self.arguments
+    }
+
+    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+        Ok(columns())
+    }
+
+    fn description(&self) -> &'static str {
+        "the rows that differ between two branches or commits"
+    }
+
+    fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
+        let args = Args::new(self, &call.arguments);
+        let (from, to) = (args.text("from_ref")?.to_owned(), args.text("to_ref")?.to_owned());
+        let found = futures::stream::once(compare(call.context, from, to)).try_flatten();
+        Ok(rows::batches(arrow_schema(&columns()), found))
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::new("op", PgType::TEXT),
+        Column::new("kind", PgType::TEXT),
+        Column::new("type", PgType::TEXT),
+        Column::new("id", PgType::TEXT),
+        Column::new("before", PgType::JSONB),
+        Column::new("after", PgType::JSONB),
+    ]
+}
+
+/// The types one after another; the rows of one are in memory at a time.
+async fn compare(
+    context: Arc<dyn FunctionContext>,
+    from: String,
+    to: String,
+) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
+    let (from, to) = (context.resolve(&from).await?, context.resolve(&to).await?);
+    let types = futures::stream::iter(diff::types(&from, &to));
+    let found = types.then(move |id| {
+        let (context, from, to) = (Arc::clone(&context), from.clone(), to.clone());
+        async move {
+            let found = context.access()?.diff(&from, &to, id).await?;
+            Ok::<_, Error>(futures::stream::iter(found.map(pages).unwrap_or_default()))
+        }
+    });
+    Ok(found.try_flatten())
+}
+
+/// The rows of one type in batches.
+fn pages(found: TypeDiff) -> Vec<Result<RecordBatch>> {
+    found.rows.chunks(BATCH_ROWS).map(|rows| batch(&found, rows)).collect()
+}
+
+fn batch(found: &TypeDiff, rows: &[RowDiff]) -> Result<RecordBatch> {
+    let (old, new) = (Columns::of(&found.def, &found.before), Columns::of(&found.def, &found.after));
+    let mut befores = StringBuilder::new();
+    let mut afters = StringBuilder::new();
+    for row in rows {
+        befores.append_option(old.row(row.before)?);
+        afters.append_option(new.row(row.after)?);
+    }
+    let repeated = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows.len()])) };
+    let ops: StringArray = rows.iter().map(|row| Some(row.operation())).collect();
+    let ids: StringArray = rows.iter().map(|row| Some(row.id.as_str())).collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(ops),
+        repeated(if found.def.is_edge() { "edge" } else { "node" }),
+        repeated(&found.def.table),
+        Arc::new(ids),
+        Arc::new(befores.finish()),
+        Arc::new(afters.finish()),
+    ];
+    Ok(RecordBatch::try_new(arrow_schema(&self::columns()), columns).map_err(EngineError::from)?)
+}
+
+/// The rows of one side, under the names that SQL has for their columns.
+struct Columns<'a> {
+    names: Vec<&'a str>,
+    rows: &'a RecordBatch,
+}
+
+impl<'a> Columns<'a> {
+    fn of(def: &'a TypeDef, rows: &'a RecordBatch) -> Self {
+        Columns {
+            names: def.columns().iter().map(|column| column.name.as_str()).collect(),
+            rows,
+        }
+    }
+
+    fn row(&self, row: Option<u32>) -> Result<Option<String>> {
+        row.map(|row| jsonb::row(&self.names, self.rows, row as usize)).transpose()
+    }
+}

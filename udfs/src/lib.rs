@@ -1,0 +1,82 @@
+//! The SQL functions, one per file. [`register`] is the list.
+
+pub mod args;
+pub mod branch_create;
+pub mod branch_delete;
+pub mod branches;
+pub mod commits;
+pub mod diff;
+pub mod error;
+pub mod function;
+mod jsonb;
+pub mod neighbors;
+pub mod pg;
+pub mod rows;
+pub mod source;
+pub mod traverse;
+
+use std::sync::Arc;
+
+pub use error::{Error, Result};
+pub use function::{
+    Argument, Bound, CURRENT, Call, Column, Comparison, Effect, FunctionContext, FunctionScope, TableFunction, arrow_schema,
+    signatures,
+};
+pub use source::FunctionSource;
+
+/// Every table function, by name.
+pub fn register() -> Vec<Arc<dyn TableFunction>> {
+    vec![
+        Arc::new(branch_create::BranchCreate::new()),
+        Arc::new(branch_delete::BranchDelete::new()),
+        Arc::new(branches::Branches),
+        Arc::new(commits::Commits::new()),
+        Arc::new(diff::Diff::new()),
+        Arc::new(neighbors::Neighbors::new()),
+        Arc::new(traverse::Traverse::new()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod declarations {
+    use super::*;
+
+    #[test]
+    fn functions_are_listed_by_name_once() {
+        let names: Vec<&str> = register().iter().map(|function| function.name()).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn arguments_with_a_default_come_last() {
+        for function in register() {
+            let defaults: Vec<bool> = function.arguments().iter().map(|argument| argument.default.is_some()).collect();
+            assert!(defaults.is_sorted(), "{}", function.name());
+            for argument in function.arguments() {
+                let Some(default) = &argument.default else { continue };
+                assert_eq!(default.data_type(), argument.types[0].arrow(), "{}", argument.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_of_several_types_accepts_is_listed_as_overloads() {
+        let traverse = traverse::Traverse::new();
+        let names: Vec<Vec<&str>> = signatures(&traverse)
+            .iter()
+            .map(|types| types.iter().filter_map(|ty| ty.info()).map(|info| info.name).collect())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ["text", "text", "text", "int4", "int4"],
+                ["_text", "_text", "text", "int4", "int4"]
+            ]
+        );
+        let defaults: Vec<Option<String>> = traverse.arguments().iter().map(Argument::default_sql).collect();
+        assert_eq!(defaults, [None, None, Some("'out'::text".to_owned()), Some("1".to_owned()), Some("1".to_owned())]);
+    }
+}

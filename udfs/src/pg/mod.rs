@@ -1,0 +1,13 @@
+//! PostgreSQL's functions and operators as DataFusion functions. The binder resolves names and
+//! types and then asks here for the implementation; nothing is registered by name, so that no
+//! query meets a DataFusion function that has PostgreSQL's name and another answer.
+
+pub mod arithmetic;
+pub mod array;
+pub mod function;
+pub mod json;
+pub mod math;
+pub mod regex;
+pub mod string;
+
+pub use function::{PgFunction, Strictness, call, call_with, rows};
