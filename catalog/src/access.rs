@@ -63,7 +63,12 @@ impl Databases {
             .list_folders("")
             .await?
             .into_iter()
-            .filter_map(|child| child.trim_end_matches('/').strip_suffix(SUFFIX).map(str::to_owned))
+            .filter_map(|child| {
+                child
+                    .trim_end_matches('/')
+                    .strip_suffix(SUFFIX)
+                    .map(str::to_owned)
+            })
             .collect();
         if names.len() > GRAPH_LIMIT {
             return Err(Error::LimitExceeded {
@@ -74,7 +79,10 @@ impl Databases {
         }
         let opened: BTreeMap<String, State> = futures::stream::iter(names)
             .map(|name| {
-                let (root, resources) = (folder.child(&format!("{name}{SUFFIX}")), Arc::clone(&resources));
+                let (root, resources) = (
+                    folder.child(&format!("{name}{SUFFIX}")),
+                    Arc::clone(&resources),
+                );
                 async move {
                     let state = match Graph::open(root, resources).await {
                         Ok(graph) => State::Serving(graph),
@@ -124,10 +132,18 @@ impl Databases {
             return Ok(graph.clone());
         }
         let missing = || Error::not_found(ObjectKind::Graph, name);
-        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') || name == SERVER_DATABASE {
+        if name.is_empty()
+            || name.contains(['/', '\\'])
+            || name.starts_with('.')
+            || name == SERVER_DATABASE
+        {
             return Err(missing());
         }
-        let root = self.shared.store.child(GRAPHS).child(&format!("{name}{SUFFIX}"));
+        let root = self
+            .shared
+            .store
+            .child(GRAPHS)
+            .child(&format!("{name}{SUFFIX}"));
         match Graph::open(root, Arc::clone(&self.shared.resources)).await {
             Ok(graph) => {
                 let mut graphs = self.shared.graphs.write();
@@ -225,18 +241,30 @@ impl GraphAccess {
     pub async fn create_branch(&self, name: &BranchName, from: &str) -> Result<BranchInfo> {
         self.check(Action::Read, Resource::Reference(from))?;
         self.check(Action::BranchCreate, Resource::Reference(name.as_str()))?;
-        self.graph.create_branch(name, from, self.actor.as_str()).await
+        self.graph
+            .create_branch(name, from, self.actor.as_str())
+            .await
     }
 
     pub async fn delete_branch(&self, name: &BranchName, cascade: bool) -> Result<()> {
         self.check(Action::BranchDelete, Resource::Reference(name.as_str()))?;
-        self.graph.delete_branch(name, cascade, self.actor.as_str()).await
+        self.graph
+            .delete_branch(name, cascade, self.actor.as_str())
+            .await
     }
 
     /// What differs between two states in one type.
-    pub async fn diff(&self, from: &Snapshot, to: &Snapshot, of: TypeId) -> Result<Option<TypeDiff>> {
+    pub async fn diff(
+        &self,
+        from: &Snapshot,
+        to: &Snapshot,
+        of: TypeId,
+    ) -> Result<Option<TypeDiff>> {
         for state in [from, to] {
-            self.check(Action::History, Resource::Reference(state.branch().as_str()))?;
+            self.check(
+                Action::History,
+                Resource::Reference(state.branch().as_str()),
+            )?;
         }
         diff::diff(from, to, of).await
     }

@@ -131,7 +131,10 @@ impl PgType {
     }
 
     pub const fn with_typmod(self, typmod: i32) -> Self {
-        PgType { oid: self.oid, typmod }
+        PgType {
+            oid: self.oid,
+            typmod,
+        }
     }
 
     /// What is known of it; `None` for row types and other types made at run time.
@@ -177,10 +180,14 @@ impl PgType {
             PgType { oid: 1082, .. } => DataType::Date32,
             PgType { oid: 1083, .. } => DataType::Time64(TimeUnit::Microsecond),
             PgType { oid: 1114, .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
-            PgType { oid: 1184, .. } => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            PgType { oid: 1184, .. } => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            }
             PgType { oid: 1186, .. } => DataType::Interval(IntervalUnit::MonthDayNano),
             PgType { oid: 1700, typmod } => match numeric_modifier(typmod) {
-                Some((precision, scale)) if precision <= 38 => DataType::Decimal128(precision, scale),
+                Some((precision, scale)) if precision <= 38 => {
+                    DataType::Decimal128(precision, scale)
+                }
                 Some((precision, scale)) => DataType::Decimal256(precision, scale),
                 None => DataType::Decimal128(38, 16),
             },
@@ -206,7 +213,10 @@ pub fn numeric_modifier(typmod: i32) -> Option<(u8, i8)> {
         return None;
     }
     let packed = typmod - 4;
-    Some((((packed >> 16) & 0xffff).min(76) as u8, (packed & 0x7ff) as i8))
+    Some((
+        ((packed >> 16) & 0xffff).min(76) as u8,
+        (packed & 0x7ff) as i8,
+    ))
 }
 
 pub fn numeric(precision: u8, scale: i8) -> PgType {
@@ -220,7 +230,10 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_arrays_point_back() {
         assert!(BUILT_IN.windows(2).all(|pair| pair[0].oid < pair[1].oid));
-        for info in BUILT_IN.iter().filter(|info| info.category == 'A' && info.array == 0) {
+        for info in BUILT_IN
+            .iter()
+            .filter(|info| info.category == 'A' && info.array == 0)
+        {
             if let Some(element) = PgType::new(info.element).info() {
                 assert_eq!(element.array, info.oid, "{}", info.name);
             }

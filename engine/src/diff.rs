@@ -125,10 +125,18 @@ async fn candidates(table: Option<&Table>, other: Option<&Table>) -> Result<Vec<
             // Live here and gone there: exactly what the other side deleted.
             Some(same) => {
                 if let Some(gone) = &same.deleted {
-                    found.extend(gone.iter().filter(|offset| chunk.is_live(*offset)).map(position));
+                    found.extend(
+                        gone.iter()
+                            .filter(|offset| chunk.is_live(*offset))
+                            .map(position),
+                    );
                 }
             }
-            None => found.extend((0..chunk.rows).filter(|offset| chunk.is_live(*offset)).map(position)),
+            None => found.extend(
+                (0..chunk.rows)
+                    .filter(|offset| chunk.is_live(*offset))
+                    .map(position),
+            ),
         }
     }
     Ok(found)

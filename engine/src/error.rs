@@ -1,7 +1,6 @@
 //! The one error of the engine. Variants say what the caller can do next; fields carry the
 //! facts, so that nobody has to read a message to decide.
 
-
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -146,7 +145,6 @@ impl Error {
         matches!(self, Error::Conflict { .. })
     }
 }
-
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Self {

@@ -282,12 +282,7 @@ impl Graph {
     }
 
     /// Ends a branch. Without `cascade` a branch with commits that are nowhere else stays.
-    pub async fn delete_branch(
-        &self,
-        name: &BranchName,
-        cascade: bool,
-        actor: &str,
-    ) -> Result<()> {
+    pub async fn delete_branch(&self, name: &BranchName, cascade: bool, actor: &str) -> Result<()> {
         let shared = &self.shared;
         if name.as_str() == BranchName::MAIN {
             return Err(Error::Unsupported {

@@ -119,7 +119,8 @@ pub fn sql_name(declared: &str) -> String {
     let mut name = String::with_capacity(declared.len() + 4);
     for (i, &c) in chars.iter().enumerate() {
         if c.is_ascii_uppercase() {
-            let after_lower = i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
+            let after_lower =
+                i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
             let ends_acronym = i > 0
                 && chars[i - 1].is_ascii_uppercase()
                 && chars.get(i + 1).is_some_and(char::is_ascii_lowercase);
@@ -157,8 +158,20 @@ mod tests {
             assert_eq!(BranchName::parse(good).unwrap().as_str(), good);
         }
         for bad in [
-            "", "-x", "a//b", "a..b", "a/", "public", "pg_x", "PG_X", "omnigraph", "a b", "a~1",
-            "01ARZ3NDEKTSV4RRFFQ69G5FAV", "2026-01-31", "ä",
+            "",
+            "-x",
+            "a//b",
+            "a..b",
+            "a/",
+            "public",
+            "pg_x",
+            "PG_X",
+            "omnigraph",
+            "a b",
+            "a~1",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "2026-01-31",
+            "ä",
         ] {
             assert!(BranchName::parse(bad).is_err(), "{bad:?} must be refused");
         }

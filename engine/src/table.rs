@@ -169,7 +169,11 @@ impl BaseTable {
 }
 
 impl Table {
-    pub(crate) fn new(def: Arc<TypeDef>, base: Arc<BaseTable>, overlay: Option<Arc<Overlay>>) -> Self {
+    pub(crate) fn new(
+        def: Arc<TypeDef>,
+        base: Arc<BaseTable>,
+        overlay: Option<Arc<Overlay>>,
+    ) -> Self {
         Table { def, base, overlay }
     }
 
@@ -201,7 +205,11 @@ impl Table {
     /// Bytes of the table's files.
     pub async fn bytes(&self) -> Result<u64> {
         let version = self.base.version().await?;
-        Ok(version.fragments().iter().map(|fragment| fragment.bytes).sum())
+        Ok(version
+            .fragments()
+            .iter()
+            .map(|fragment| fragment.bytes)
+            .sum())
     }
 
     /// The table's pieces, in an order that appends keep.
@@ -470,7 +478,9 @@ fn slices(
             if deleted.range_cardinality(range.clone()) == 0 {
                 return Ok(batch);
             }
-            let live: BooleanArray = range.map(|offset| Some(!deleted.contains(offset))).collect();
+            let live: BooleanArray = range
+                .map(|offset| Some(!deleted.contains(offset)))
+                .collect();
             Ok(filter_record_batch(&batch, &live)?)
         })
         .boxed()

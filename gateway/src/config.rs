@@ -146,7 +146,10 @@ impl Args {
             return Err("--cluster is not available yet: use --store".to_owned());
         }
         let Some(store) = &self.store else {
-            return Err("--store is missing: name the directory or s3:// URL that holds the graphs".to_owned());
+            return Err(
+                "--store is missing: name the directory or s3:// URL that holds the graphs"
+                    .to_owned(),
+            );
         };
         if let Some((scheme, _)) = store.split_once("://") {
             let url = Url::parse(store).map_err(|error| format!("--store {store}: {error}"))?;
@@ -159,7 +162,9 @@ impl Args {
                     .to_file_path()
                     .map_err(|()| format!("--store {store}: this is not a local path"))
                     .and_then(|path| directory(&path)),
-                _ => Err(format!("--store {store}: only directories and s3:// URLs are supported")),
+                _ => Err(format!(
+                    "--store {store}: only directories and s3:// URLs are supported"
+                )),
             };
         }
         directory(Path::new(store))
@@ -230,14 +235,19 @@ fn note<T>(mistakes: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
 fn directory(path: &Path) -> Result<Store, String> {
     match path.metadata() {
         Ok(data) if data.is_dir() => Ok(Store::Directory(path.to_owned())),
-        Ok(_) => Err(format!("--store {}: this is not a directory", path.display())),
+        Ok(_) => Err(format!(
+            "--store {}: this is not a directory",
+            path.display()
+        )),
         Err(error) => Err(format!("--store {}: {error}", path.display())),
     }
 }
 
 /// `30s`, `500ms`, `2m`, `1h`; a number alone is seconds.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let millis_per_unit: u64 = match unit.trim() {
         "ms" => 1,
@@ -259,7 +269,8 @@ mod tests {
     use super::*;
 
     fn mistakes(args: &[&str]) -> Vec<String> {
-        let args = Args::try_parse_from([&["omnigraph-server"], args].concat()).expect("known flags");
+        let args =
+            Args::try_parse_from([&["omnigraph-server"], args].concat()).expect("known flags");
         args.check().err().unwrap_or_default()
     }
 
@@ -267,16 +278,47 @@ mod tests {
     fn a_loopback_server_for_everybody_is_fine() {
         let here = std::env::temp_dir();
         let here = here.to_str().expect("a path");
-        assert_eq!(mistakes(&["--store", here, "--unauthenticated", "--bind", "127.0.0.1:0"]), [""; 0]);
-        assert_eq!(mistakes(&["--store", "s3://bucket/prefix", "--unauthenticated", "--bind", "[::1]:0"]), [""; 0]);
+        assert_eq!(
+            mistakes(&[
+                "--store",
+                here,
+                "--unauthenticated",
+                "--bind",
+                "127.0.0.1:0"
+            ]),
+            [""; 0]
+        );
+        assert_eq!(
+            mistakes(&[
+                "--store",
+                "s3://bucket/prefix",
+                "--unauthenticated",
+                "--bind",
+                "[::1]:0"
+            ]),
+            [""; 0]
+        );
     }
 
     #[test]
     fn every_mistake_is_reported_at_once() {
         let found = mistakes(&[
-            "--store", "/nowhere/at/all", "--bind", "nonsense", "--tls-cert", "cert.pem", "--max-connections", "0",
+            "--store",
+            "/nowhere/at/all",
+            "--bind",
+            "nonsense",
+            "--tls-cert",
+            "cert.pem",
+            "--max-connections",
+            "0",
         ]);
-        for (mistake, expected) in found.iter().zip(["--store /nowhere", "--bind nonsense", "--credentials FILE", "--tls-key", "--max-connections"]) {
+        for (mistake, expected) in found.iter().zip([
+            "--store /nowhere",
+            "--bind nonsense",
+            "--credentials FILE",
+            "--tls-key",
+            "--max-connections",
+        ]) {
             assert!(mistake.contains(expected), "{mistake}");
         }
         assert_eq!(found.len(), 5, "{found:?}");

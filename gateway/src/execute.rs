@@ -99,11 +99,17 @@ impl Executor {
 
     /// Optimizes a bound plan. It holds no snapshot yet and may be kept.
     pub fn optimize(&self, plan: &LogicalPlan) -> PgResult<LogicalPlan> {
-        self.template.optimize(plan).map_err(|error| from_datafusion(&error))
+        self.template
+            .optimize(plan)
+            .map_err(|error| from_datafusion(&error))
     }
 
     /// Makes a plan physical: now it reads one snapshot of each branch.
-    pub async fn physical(&self, state: &SessionState, plan: &LogicalPlan) -> PgResult<Arc<dyn ExecutionPlan>> {
+    pub async fn physical(
+        &self,
+        state: &SessionState,
+        plan: &LogicalPlan,
+    ) -> PgResult<Arc<dyn ExecutionPlan>> {
         state
             .query_planner()
             .create_physical_plan(plan, state)
@@ -118,7 +124,8 @@ impl Executor {
         plan: Arc<dyn ExecutionPlan>,
         columns: &Arc<[Column]>,
     ) -> PgResult<BoxStream<'static, PgResult<RecordBatch>>> {
-        let stream = execute_stream(plan, state.task_ctx()).map_err(|error| from_datafusion(&error))?;
+        let stream =
+            execute_stream(plan, state.task_ctx()).map_err(|error| from_datafusion(&error))?;
         let columns = Arc::clone(columns);
         let batches = stream
             .map_err(|error| from_datafusion(&error))
@@ -149,8 +156,11 @@ fn apart(mut batches: Batches) -> Batches {
                 Ok(()) => None,
                 Err(error) => {
                     tracing::error!(%error, "a statement failed inside of the server");
-                    let error = PgError::new(sqlstate::INTERNAL_ERROR, "the statement failed inside of the server")
-                        .hint("The server's log says more. The connection can be used further.");
+                    let error = PgError::new(
+                        sqlstate::INTERNAL_ERROR,
+                        "the statement failed inside of the server",
+                    )
+                    .hint("The server's log says more. The connection can be used further.");
                     Some((Err(error), None))
                 }
             },
@@ -195,11 +205,17 @@ pub fn typed(batch: RecordBatch, columns: &[Column]) -> PgResult<RecordBatch> {
         arrays
             .iter()
             .zip(columns)
-            .map(|(array, column)| arrow::datatypes::Field::new(&column.name, array.data_type().clone(), true))
+            .map(|(array, column)| {
+                arrow::datatypes::Field::new(&column.name, array.data_type().clone(), true)
+            })
             .collect::<Vec<_>>(),
     );
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(schema),
+        arrays,
+        &options,
+    )?)
 }
 
 #[cfg(test)]
@@ -213,7 +229,8 @@ mod tests {
 
     fn batch(number: i32) -> RecordBatch {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
-        RecordBatch::try_new(schema, vec![Arc::new(Int32Array::from(vec![number]))]).expect("a batch")
+        RecordBatch::try_new(schema, vec![Arc::new(Int32Array::from(vec![number]))])
+            .expect("a batch")
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -42,9 +42,9 @@ pub async fn run<B: Backends>(
     let mut stops = Stops::new()?;
     let mut listeners = Vec::new();
     for address in &config.binds {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })?;
         listeners.push(listener);
     }
     let addresses = listeners
@@ -90,9 +90,7 @@ async fn drain(
 ) {
     let error = terminated();
     let deadline = Instant::now() + patience;
-    let all_done = async {
-        while accepting.join_next().await.is_some() {}
-    };
+    let all_done = async { while accepting.join_next().await.is_some() {} };
     tokio::pin!(all_done);
     loop {
         // Again and again: a session may have logged in just now.
@@ -194,7 +192,11 @@ fn greet(config: &Config, banner: &Banner, addresses: &[SocketAddr]) {
         }
     }
     info!(root = %config.store, durability = ?config.durability, "store");
-    info!(count = banner.graphs.len(), names = banner.graphs.join(", "), "graphs");
+    info!(
+        count = banner.graphs.len(),
+        names = banner.graphs.join(", "),
+        "graphs"
+    );
     for address in addresses {
         info!(%address, tls = config.tls.is_some(), max_connections = config.max_connections, "listening");
     }

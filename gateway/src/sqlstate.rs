@@ -142,8 +142,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
             ..PgError::new(FEATURE_NOT_SUPPORTED, message)
         },
         engine::Error::LimitExceeded { .. } => {
-            PgError::new(CONFIGURATION_LIMIT_EXCEEDED, error.to_string())
-                .hint("Do the work in smaller transactions, or load bulk data with \"omnigraph load\".")
+            PgError::new(CONFIGURATION_LIMIT_EXCEEDED, error.to_string()).hint(
+                "Do the work in smaller transactions, or load bulk data with \"omnigraph load\".",
+            )
         }
         engine::Error::BranchDeleted { .. } => PgError::new(INVALID_SCHEMA_NAME, error.to_string())
             .detail("Nothing of this transaction was kept."),
@@ -164,10 +165,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         engine::Error::ReadOnly { .. } => {
             PgError::new(READ_ONLY_SQL_TRANSACTION, error.to_string())
         }
-        engine::Error::Cancelled => PgError::new(
-            QUERY_CANCELED,
-            "canceling statement due to user request",
-        ),
+        engine::Error::Cancelled => {
+            PgError::new(QUERY_CANCELED, "canceling statement due to user request")
+        }
         engine::Error::Internal(_) => PgError::new(INTERNAL_ERROR, error.to_string()),
     }
 }
@@ -201,9 +201,10 @@ fn already_exists(kind: ObjectKind, name: &str) -> PgError {
             DUPLICATE_COLUMN,
             format!("column \"{name}\" already exists"),
         ),
-        ObjectKind::Commit | ObjectKind::Ref | ObjectKind::Savepoint => {
-            PgError::new(DUPLICATE_OBJECT, format!("{kind} \"{name}\" already exists"))
-        }
+        ObjectKind::Commit | ObjectKind::Ref | ObjectKind::Savepoint => PgError::new(
+            DUPLICATE_OBJECT,
+            format!("{kind} \"{name}\" already exists"),
+        ),
     }
 }
 
@@ -275,7 +276,11 @@ pub fn from_function(error: &omnigraph_udfs::Error) -> PgError {
         omnigraph_udfs::Error::NullArgument { .. } => {
             PgError::new(NULL_VALUE_NOT_ALLOWED, error.to_string())
         }
-        omnigraph_udfs::Error::Value { code, message, hint } => PgError {
+        omnigraph_udfs::Error::Value {
+            code,
+            message,
+            hint,
+        } => PgError {
             hint: hint.clone(),
             ..PgError::new(code, message)
         },
@@ -296,10 +301,14 @@ fn foreign(error: &DataFusionError) -> PgError {
             CARDINALITY_VIOLATION,
             "more than one row returned by a subquery used as an expression",
         ),
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => foreign(inner),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            foreign(inner)
+        }
         DataFusionError::Shared(inner) => foreign(inner),
         DataFusionError::Collection(all) if !all.is_empty() => foreign(&all[0]),
-        DataFusionError::ExecutionJoin(inner) if inner.is_cancelled() => from_engine(&engine::Error::Cancelled),
+        DataFusionError::ExecutionJoin(inner) if inner.is_cancelled() => {
+            from_engine(&engine::Error::Cancelled)
+        }
         _ => PgError::new(INTERNAL_ERROR, error.strip_backtrace()),
     }
 }
@@ -359,10 +368,16 @@ mod tests {
     fn every_code_is_five_characters_and_named_once() {
         for (at, (name, code)) in ALL.iter().enumerate() {
             assert!(
-                code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()),
+                code.len() == 5
+                    && code
+                        .bytes()
+                        .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()),
                 "{name}"
             );
-            assert!(ALL[at + 1..].iter().all(|(_, other)| other != code), "{name} is there twice");
+            assert!(
+                ALL[at + 1..].iter().all(|(_, other)| other != code),
+                "{name} is there twice"
+            );
         }
     }
 
@@ -376,20 +391,52 @@ mod tests {
         assert_eq!(found(ObjectKind::Type), "42P01");
         assert_eq!(found(ObjectKind::Property), "42703");
         assert_eq!(found(ObjectKind::Savepoint), "3B001");
-        let exists = |kind| code(engine::Error::AlreadyExists { kind, name: "x".into() });
+        let exists = |kind| {
+            code(engine::Error::AlreadyExists {
+                kind,
+                name: "x".into(),
+            })
+        };
         assert_eq!(exists(ObjectKind::Graph), "42P04");
         assert_eq!(exists(ObjectKind::Branch), "42P06");
         assert_eq!(exists(ObjectKind::Type), "42P07");
         assert_eq!(exists(ObjectKind::Property), "42701");
         for (error, expected) in [
             (engine::Error::invalid("x"), "22023"),
-            (engine::Error::Unsupported { message: "x".into(), hint: None }, "0A000"),
-            (engine::Error::LimitExceeded { what: "x".into(), limit: 1, actual: 2 }, "53400"),
+            (
+                engine::Error::Unsupported {
+                    message: "x".into(),
+                    hint: None,
+                },
+                "0A000",
+            ),
+            (
+                engine::Error::LimitExceeded {
+                    what: "x".into(),
+                    limit: 1,
+                    actual: 2,
+                },
+                "53400",
+            ),
             (engine::Error::BranchDeleted { name: "x".into() }, "3F000"),
             (engine::Error::Unmerged { name: "x".into() }, "2BP01"),
-            (engine::Error::Unavailable { message: "x".into() }, "58030"),
-            (engine::Error::OutcomeUnknown { commit: "x".into() }, "08007"),
-            (engine::Error::Corrupt { object: "x".into(), message: "y".into() }, "XX001"),
+            (
+                engine::Error::Unavailable {
+                    message: "x".into(),
+                },
+                "58030",
+            ),
+            (
+                engine::Error::OutcomeUnknown { commit: "x".into() },
+                "08007",
+            ),
+            (
+                engine::Error::Corrupt {
+                    object: "x".into(),
+                    message: "y".into(),
+                },
+                "XX001",
+            ),
             (engine::Error::ReadOnly { reason: "x".into() }, "25006"),
             (engine::Error::Cancelled, "57014"),
             (engine::Error::internal("x"), "XX000"),
@@ -443,10 +490,12 @@ mod tests {
         let ours = PgError::new(DIVISION_BY_ZERO, "division by zero").at(7);
         let wrapped = DataFusionError::Context(
             "rule simplify_expressions failed".into(),
-            Box::new(DataFusionError::Shared(Arc::new(DataFusionError::ArrowError(
-                Box::new(ArrowError::ExternalError(Box::new(ours.clone()))),
-                None,
-            )))),
+            Box::new(DataFusionError::Shared(Arc::new(
+                DataFusionError::ArrowError(
+                    Box::new(ArrowError::ExternalError(Box::new(ours.clone()))),
+                    None,
+                ),
+            ))),
         );
         assert_eq!(from_datafusion(&wrapped), ours);
         let engine = DataFusionError::External(Box::new(engine::Error::Cancelled));
@@ -456,8 +505,14 @@ mod tests {
     #[test]
     fn foreign_errors_have_codes_too() {
         for (error, expected) in [
-            (DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None), "22012"),
-            (DataFusionError::ArrowError(Box::new(ArrowError::CastError("x".into())), None), "22P02"),
+            (
+                DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None),
+                "22012",
+            ),
+            (
+                DataFusionError::ArrowError(Box::new(ArrowError::CastError("x".into())), None),
+                "22P02",
+            ),
             (DataFusionError::NotImplemented("x".into()), "0A000"),
             (DataFusionError::ResourcesExhausted("x".into()), "53200"),
             (DataFusionError::Execution(MANY_ROWS.into()), "21000"),

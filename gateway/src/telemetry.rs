@@ -14,7 +14,9 @@ pub fn start(format: LogFormat) {
         .from_env_lossy();
     let filter = if std::env::var_os("OMNIGRAPH_LOG").is_none() {
         // Libraries tell of each file they write: of interest to who asks for it.
-        EnvFilter::new("warn,omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info")
+        EnvFilter::new(
+            "warn,omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info",
+        )
     } else {
         filter
     };

@@ -82,7 +82,9 @@ impl Tls {
                 *self.current.write() = Arc::new(loaded);
                 info!("TLS certificate reloaded");
             }
-            Err(error) => warn!(%error, "the changed TLS certificate cannot be used, the old one stays"),
+            Err(error) => {
+                warn!(%error, "the changed TLS certificate cannot be used, the old one stays")
+            }
         }
     }
 
@@ -136,7 +138,9 @@ impl Files {
             .and_then(Iterator::collect)
             .map_err(|error| format!("TLS certificate {certificate}: {error}"))?;
         let Some(first) = chain.first() else {
-            return Err(format!("TLS certificate {certificate}: it holds no certificate"));
+            return Err(format!(
+                "TLS certificate {certificate}: it holds no certificate"
+            ));
         };
         let endpoint_hash = endpoint_hash(first);
         let key = PrivateKeyDer::from_pem_file(&self.key)
@@ -202,10 +206,14 @@ fn der(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
             return None;
         }
         let (digits, rest) = rest.split_at_checked(count)?;
-        let length = digits.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let length = digits
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
         (length, rest)
     };
-    (found == tag).then(|| rest.split_at_checked(length)).flatten()
+    (found == tag)
+        .then(|| rest.split_at_checked(length))
+        .flatten()
 }
 
 /// A stream whose first bytes were read already.
@@ -252,7 +260,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -279,7 +291,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tls(stream, _) => Pin::new(stream).poll_write(cx, buf),
@@ -309,20 +325,32 @@ mod tests {
     fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire/tests/tls");
         let folder = tempfile::tempdir().expect("a folder");
-        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let (certificate, key) = (
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        );
         std::fs::copy(fixtures.join("server.pem"), &certificate).expect("copied");
         std::fs::copy(fixtures.join("server.key"), &key).expect("copied");
         let tls = Tls::load(&certificate, &key).expect("a certificate");
         let first = Arc::clone(&tls.current.read());
 
         tls.reload_if_changed();
-        assert!(Arc::ptr_eq(&first, &tls.current.read()), "nothing has changed");
+        assert!(
+            Arc::ptr_eq(&first, &tls.current.read()),
+            "nothing has changed"
+        );
         std::fs::write(&certificate, "broken").expect("written");
         tls.reload_if_changed();
-        assert!(Arc::ptr_eq(&first, &tls.current.read()), "the old one stays");
+        assert!(
+            Arc::ptr_eq(&first, &tls.current.read()),
+            "the old one stays"
+        );
         std::fs::copy(fixtures.join("server.pem"), &certificate).expect("copied");
         tls.reload_if_changed();
-        assert!(!Arc::ptr_eq(&first, &tls.current.read()), "the new one is used");
+        assert!(
+            !Arc::ptr_eq(&first, &tls.current.read()),
+            "the new one is used"
+        );
         assert_eq!(first.endpoint_hash, tls.current.read().endpoint_hash);
     }
 

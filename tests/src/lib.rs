@@ -88,7 +88,9 @@ impl Server {
             "1s",
         ]);
         let config = args.check().expect("valid arguments");
-        let store = Store::connect(&path, &StoreOptions::default()).await.expect("a store");
+        let store = Store::connect(&path, &StoreOptions::default())
+            .await
+            .expect("a store");
         let databases = Databases::open(store, Resources::new(&ResourceLimits::default()))
             .await
             .expect("graphs");
@@ -100,7 +102,8 @@ impl Server {
         let shared = Shared::new(databases, &Limits::default(), facts).expect("an executor");
         let task = tokio::spawn(async move {
             let registry = Arc::<Registry>::default();
-            let served = server::run(config, Gateway::new(shared), registry, Banner::default()).await;
+            let served =
+                server::run(config, Gateway::new(shared), registry, Banner::default()).await;
             if let Err(error) = served {
                 eprintln!("the server ended: {error}");
             }
@@ -138,10 +141,16 @@ impl Server {
     }
 
     pub async fn client_of(&self, database: &str, actor: &str) -> Client {
-        self.try_client(database, actor).await.expect("a connection")
+        self.try_client(database, actor)
+            .await
+            .expect("a connection")
     }
 
-    pub async fn try_client(&self, database: &str, actor: &str) -> Result<Client, tokio_postgres::Error> {
+    pub async fn try_client(
+        &self,
+        database: &str,
+        actor: &str,
+    ) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::Config::new()
             .host(self.address.ip().to_string())
             .port(self.address.port())
@@ -166,9 +175,14 @@ pub async fn create(store: &Path, name: &str, schema: &str) {
     let root = Store::connect(&path.to_string_lossy(), &StoreOptions::default())
         .await
         .expect("a store");
-    Graph::create(root, schema, "ada", Resources::new(&ResourceLimits::default()))
-        .await
-        .expect("a graph");
+    Graph::create(
+        root,
+        schema,
+        "ada",
+        Resources::new(&ResourceLimits::default()),
+    )
+    .await
+    .expect("a graph");
 }
 
 fn free_address() -> SocketAddr {

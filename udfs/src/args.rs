@@ -30,9 +30,9 @@ impl<'a> Args<'a> {
     pub fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>> {
         match self.value(name)? {
             ScalarValue::Null => Ok(None),
-            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => {
-                Ok(text.as_deref())
-            }
+            ScalarValue::Utf8(text)
+            | ScalarValue::LargeUtf8(text)
+            | ScalarValue::Utf8View(text) => Ok(text.as_deref()),
             other => Err(self.mistyped(name, "text", other)),
         }
     }
@@ -41,7 +41,13 @@ impl<'a> Args<'a> {
     pub fn texts(&self, name: &'static str) -> Result<Vec<String>> {
         let list = match self.value(name)? {
             ScalarValue::List(list) => list,
-            _ => return Ok(self.optional_text(name)?.map(str::to_owned).into_iter().collect()),
+            _ => {
+                return Ok(self
+                    .optional_text(name)?
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect());
+            }
         };
         let mut texts = Vec::new();
         for value in list.iter().flatten() {
@@ -78,11 +84,20 @@ impl<'a> Args<'a> {
     /// One of a few words, whatever their case.
     pub fn choice<T: Copy>(&self, name: &'static str, choices: &[(&'static str, T)]) -> Result<T> {
         let given = self.text(name)?;
-        if let Some((_, value)) = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
+        if let Some((_, value)) = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(given))
+        {
             return Ok(*value);
         }
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("'{word}'")).collect();
-        Err(self.bad(name, format!("must be one of {}, not '{given}'", words.join(", "))))
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("'{word}'"))
+            .collect();
+        Err(self.bad(
+            name,
+            format!("must be one of {}, not '{given}'", words.join(", ")),
+        ))
     }
 
     /// An error about this argument.
@@ -96,7 +111,12 @@ impl<'a> Args<'a> {
     }
 
     /// An error about this argument, and what could be given.
-    pub fn bad_with_hint(&self, name: &'static str, what: impl std::fmt::Display, hint: impl Into<String>) -> Error {
+    pub fn bad_with_hint(
+        &self,
+        name: &'static str,
+        what: impl std::fmt::Display,
+        hint: impl Into<String>,
+    ) -> Error {
         Error::Argument {
             function: self.function,
             argument: name,

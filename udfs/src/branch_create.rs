@@ -34,7 +34,11 @@ impl BranchCreate {
         BranchCreate {
             arguments: vec![
                 Argument::required("name", &[PgType::TEXT]),
-                Argument::optional("from_ref", PgType::TEXT, ScalarValue::from(BranchName::MAIN)),
+                Argument::optional(
+                    "from_ref",
+                    PgType::TEXT,
+                    ScalarValue::from(BranchName::MAIN),
+                ),
             ],
         }
     }
@@ -55,7 +59,11 @@ impl TableFunction for BranchCreate {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -86,7 +94,8 @@ impl TableFunction for BranchCreate {
             let branch = context.access()?.create_branch(&name, &from).await?;
             let column: ArrayRef = Arc::new(StringArray::from(vec![branch.head.to_string()]));
             let schema = arrow_schema(&columns());
-            RecordBatch::try_new(schema, vec![column]).map_err(|error| Error::from(omnigraph_engine::Error::from(error)))
+            RecordBatch::try_new(schema, vec![column])
+                .map_err(|error| Error::from(omnigraph_engine::Error::from(error)))
         };
         Ok(rows::batches(schema, futures::stream::once(made)))
     }

@@ -55,7 +55,11 @@ impl TableFunction for BranchDelete {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -80,9 +84,13 @@ impl TableFunction for BranchDelete {
             context.access()?.delete_branch(&name, cascade).await?;
             let column: ArrayRef = Arc::new(StringArray::from(vec![name.to_string()]));
             let schema = arrow_schema(&columns());
-            RecordBatch::try_new(schema, vec![column]).map_err(|error| Error::from(omnigraph_engine::Error::from(error)))
+            RecordBatch::try_new(schema, vec![column])
+                .map_err(|error| Error::from(omnigraph_engine::Error::from(error)))
         };
-        Ok(rows::batches(arrow_schema(&columns()), futures::stream::once(deleted)))
+        Ok(rows::batches(
+            arrow_schema(&columns()),
+            futures::stream::once(deleted),
+        ))
     }
 }
 

@@ -13,7 +13,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
@@ -40,7 +42,11 @@ impl TableFunction for Branches {
         &[]
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -55,7 +61,12 @@ impl TableFunction for Branches {
     fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
         let access = call.context.access()?.clone();
         let rows = futures::stream::once(listed(access)).try_flatten();
-        Ok(rows::pages(arrow_schema(&columns()), rows, call.limit, batch))
+        Ok(rows::pages(
+            arrow_schema(&columns()),
+            rows,
+            call.limit,
+            batch,
+        ))
     }
 }
 
@@ -93,7 +104,11 @@ async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> 
                 Some(main) => compare(&access, branch.head, main).await?,
                 None => (0, 0),
             };
-            Ok(Row { branch, ahead, behind })
+            Ok(Row {
+                branch,
+                ahead,
+                behind,
+            })
         }
     });
     Ok(rows.boxed())
@@ -108,10 +123,16 @@ async fn compare(access: &GraphAccess, ours: CommitId, theirs: CommitId) -> Resu
     let mut sides = [Side::of(access, ours), Side::of(access, theirs)];
     loop {
         for at in 0..2 {
-            let Some(id) = sides[at].next().await? else { continue };
+            let Some(id) = sides[at].next().await? else {
+                continue;
+            };
             if let Some(&distance) = sides[1 - at].seen.get(&id) {
                 let here = sides[at].distance - 1;
-                return Ok(if at == 0 { (here, distance) } else { (distance, here) });
+                return Ok(if at == 0 {
+                    (here, distance)
+                } else {
+                    (distance, here)
+                });
             }
         }
         if sides.iter().all(|side| side.ended) {
@@ -153,9 +174,14 @@ impl Side {
 }
 
 fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
-    let text = |of: fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<StringArray>()) };
-    let number = |of: fn(&Row) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Int64Array>()) };
-    let created: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.branch.created_at)).collect();
+    let text = |of: fn(&Row) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<StringArray>())
+    };
+    let number = |of: fn(&Row) -> Option<i64>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<Int64Array>())
+    };
+    let created: TimestampMicrosecondArray =
+        rows.iter().map(|row| Some(row.branch.created_at)).collect();
     // Protection is a matter of policy; without one nothing is protected.
     let protected = BooleanArray::from(vec![false; rows.len()]);
     let columns: Vec<ArrayRef> = vec![
@@ -168,5 +194,6 @@ fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
         number(|row| Some(row.behind)),
         Arc::new(protected),
     ];
-    RecordBatch::try_new(schema, columns).map_err(|error| omnigraph_engine::Error::from(error).into())
+    RecordBatch::try_new(schema, columns)
+        .map_err(|error| omnigraph_engine::Error::from(error).into())
 }

@@ -16,7 +16,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
@@ -41,7 +42,11 @@ impl Commits {
         Commits {
             arguments: vec![
                 Argument::optional("ref", PgType::TEXT, ScalarValue::from(CURRENT)),
-                Argument::optional("first_parent", PgType::BOOL, ScalarValue::Boolean(Some(false))),
+                Argument::optional(
+                    "first_parent",
+                    PgType::BOOL,
+                    ScalarValue::Boolean(Some(false)),
+                ),
             ],
         }
     }
@@ -62,7 +67,11 @@ impl TableFunction for Commits {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -84,7 +93,12 @@ impl TableFunction for Commits {
             Ok::<_, Error>(context.access()?.commits(&reference).map_err(Error::from))
         })
         .try_flatten();
-        Ok(rows::pages(arrow_schema(&columns()), commits, call.limit, batch))
+        Ok(rows::pages(
+            arrow_schema(&columns()),
+            commits,
+            call.limit,
+            batch,
+        ))
     }
 }
 
@@ -107,17 +121,33 @@ fn columns() -> Vec<Column> {
 
 fn batch(schema: SchemaRef, commits: &[CommitInfo]) -> Result<RecordBatch> {
     let text = |of: fn(&CommitInfo) -> String| -> ArrayRef {
-        Arc::new(commits.iter().map(|commit| Some(of(commit))).collect::<StringArray>())
+        Arc::new(
+            commits
+                .iter()
+                .map(|commit| Some(of(commit)))
+                .collect::<StringArray>(),
+        )
     };
     let number = |of: fn(&CommitInfo) -> u64| -> ArrayRef {
-        Arc::new(commits.iter().map(|commit| i64::try_from(of(commit)).ok()).collect::<Int64Array>())
+        Arc::new(
+            commits
+                .iter()
+                .map(|commit| i64::try_from(of(commit)).ok())
+                .collect::<Int64Array>(),
+        )
     };
     let mut parents = ListBuilder::new(StringBuilder::new());
     for commit in commits {
         parents.append_value(commit.parents.iter().map(|parent| Some(parent.to_string())));
     }
-    let created: TimestampMicrosecondArray = commits.iter().map(|commit| Some(commit.created_at)).collect();
-    let message: StringArray = commits.iter().map(|commit| commit.message.as_deref()).collect();
+    let created: TimestampMicrosecondArray = commits
+        .iter()
+        .map(|commit| Some(commit.created_at))
+        .collect();
+    let message: StringArray = commits
+        .iter()
+        .map(|commit| commit.message.as_deref())
+        .collect();
     let columns: Vec<ArrayRef> = vec![
         text(|commit| commit.id.to_string()),
         number(|commit| commit.seq),
@@ -132,5 +162,6 @@ fn batch(schema: SchemaRef, commits: &[CommitInfo]) -> Result<RecordBatch> {
         number(|commit| commit.updated),
         number(|commit| commit.deleted),
     ];
-    RecordBatch::try_new(schema, columns).map_err(|error| omnigraph_engine::Error::from(error).into())
+    RecordBatch::try_new(schema, columns)
+        .map_err(|error| omnigraph_engine::Error::from(error).into())
 }

@@ -63,7 +63,11 @@ impl TableFunction for Diff {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -73,7 +77,10 @@ impl TableFunction for Diff {
 
     fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
         let args = Args::new(self, &call.arguments);
-        let (from, to) = (args.text("from_ref")?.to_owned(), args.text("to_ref")?.to_owned());
+        let (from, to) = (
+            args.text("from_ref")?.to_owned(),
+            args.text("to_ref")?.to_owned(),
+        );
         let found = futures::stream::once(compare(call.context, from, to)).try_flatten();
         Ok(rows::batches(arrow_schema(&columns()), found))
     }
@@ -110,11 +117,18 @@ async fn compare(
 
 /// The rows of one type in batches.
 fn pages(found: TypeDiff) -> Vec<Result<RecordBatch>> {
-    found.rows.chunks(BATCH_ROWS).map(|rows| batch(&found, rows)).collect()
+    found
+        .rows
+        .chunks(BATCH_ROWS)
+        .map(|rows| batch(&found, rows))
+        .collect()
 }
 
 fn batch(found: &TypeDiff, rows: &[RowDiff]) -> Result<RecordBatch> {
-    let (old, new) = (Columns::of(&found.def, &found.before), Columns::of(&found.def, &found.after));
+    let (old, new) = (
+        Columns::of(&found.def, &found.before),
+        Columns::of(&found.def, &found.after),
+    );
     let mut befores = StringBuilder::new();
     let mut afters = StringBuilder::new();
     for row in rows {
@@ -144,12 +158,17 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(def: &'a TypeDef, rows: &'a RecordBatch) -> Self {
         Columns {
-            names: def.columns().iter().map(|column| column.name.as_str()).collect(),
+            names: def
+                .columns()
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect(),
             rows,
         }
     }
 
     fn row(&self, row: Option<u32>) -> Result<Option<String>> {
-        row.map(|row| jsonb::row(&self.names, self.rows, row as usize)).transpose()
+        row.map(|row| jsonb::row(&self.names, self.rows, row as usize))
+            .transpose()
     }
 }

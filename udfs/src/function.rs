@@ -28,7 +28,11 @@ pub trait TableFunction: Send + Sync + fmt::Debug {
     /// The columns of the result. Most functions answer the same whatever they are given;
     /// one whose columns depend on an argument (a table's name) finds it in `constants`,
     /// one entry per argument, `None` where the value is not known before execution.
-    fn columns(&self, constants: &[Option<ScalarValue>], schema: Option<&Schema>) -> Result<Vec<Column>>;
+    fn columns(
+        &self,
+        constants: &[Option<ScalarValue>],
+        schema: Option<&Schema>,
+    ) -> Result<Vec<Column>>;
 
     /// One sentence, for `\df+`.
     fn description(&self) -> &'static str;
@@ -142,7 +146,11 @@ impl Argument {
 /// argument that has most, the others repeating their last.
 pub fn signatures(function: &dyn TableFunction) -> Vec<Vec<PgType>> {
     let arguments = function.arguments();
-    let count = arguments.iter().map(|argument| argument.types.len()).max().unwrap_or(1);
+    let count = arguments
+        .iter()
+        .map(|argument| argument.types.len())
+        .max()
+        .unwrap_or(1);
     (0..count.max(1))
         .map(|i| {
             arguments
@@ -161,7 +169,10 @@ pub struct Column {
 
 impl Column {
     pub fn new(name: impl Into<String>, ty: PgType) -> Self {
-        Column { name: name.into(), ty }
+        Column {
+            name: name.into(),
+            ty,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-    UInt32Type, UInt64Type,
+    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use omnigraph_engine::Error;
 use omnigraph_engine::schema::text::{push_date, push_datetime};
@@ -105,7 +105,10 @@ fn push_value(out: &mut String, column: &dyn Array, row: usize) -> Result<()> {
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             out.push('"');
-            push_datetime(out, column.as_primitive::<TimestampMicrosecondType>().value(row));
+            push_datetime(
+                out,
+                column.as_primitive::<TimestampMicrosecondType>().value(row),
+            );
             // PostgreSQL writes the offset out.
             if out.ends_with('Z') {
                 out.pop();
@@ -115,7 +118,9 @@ fn push_value(out: &mut String, column: &dyn Array, row: usize) -> Result<()> {
         }
         DataType::List(_) => push_list(out, &*column.as_list::<i32>().value(row))?,
         DataType::FixedSizeList(..) => push_list(out, &*column.as_fixed_size_list().value(row))?,
-        other => return Err(Error::internal(format!("no JSON for a column of type {other}")).into()),
+        other => {
+            return Err(Error::internal(format!("no JSON for a column of type {other}")).into());
+        }
     }
     Ok(())
 }
@@ -141,11 +146,19 @@ fn push_float(out: &mut String, value: impl Into<f64> + std::fmt::Display + Copy
     let wide: f64 = value.into();
     if wide.is_finite() {
         // `-0` is no JSON number of PostgreSQL's.
-        if wide == 0.0 { out.push('0') } else { push(out, value) }
+        if wide == 0.0 {
+            out.push('0')
+        } else {
+            push(out, value)
+        }
     } else if wide.is_nan() {
         out.push_str("\"NaN\"");
     } else {
-        out.push_str(if wide > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" });
+        out.push_str(if wide > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        });
     }
 }
 
@@ -154,7 +167,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, BinaryArray, Date32Array, Float64Array, Int64Array, ListArray, StringArray, TimestampMicrosecondArray,
+        ArrayRef, BinaryArray, Date32Array, Float64Array, Int64Array, ListArray, StringArray,
+        TimestampMicrosecondArray,
     };
 
     use super::*;
@@ -162,8 +176,13 @@ mod tests {
     #[test]
     fn keys_are_ordered_by_length_then_bytes() {
         let value = serde_json::json!({"bb": [1, {"y": null, "x": true}], "a": "q\"", "aa": 1.5});
-        let Value::Object(members) = value else { unreachable!() };
-        assert_eq!(object(&members), r#"{"a": "q\"", "aa": 1.5, "bb": [1, {"x": true, "y": null}]}"#);
+        let Value::Object(members) = value else {
+            unreachable!()
+        };
+        assert_eq!(
+            object(&members),
+            r#"{"a": "q\"", "aa": 1.5, "bb": [1, {"x": true, "y": null}]}"#
+        );
     }
 
     #[test]
@@ -181,12 +200,19 @@ mod tests {
             ),
             (
                 "tags",
-                Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None])])),
+                Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([
+                    Some(1),
+                    None,
+                ])])),
             ),
         ];
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.iter().map(|(name, array)| (*name, array.clone(), true)))
-            .expect("columns of one row");
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns
+                .iter()
+                .map(|(name, array)| (*name, array.clone(), true)),
+        )
+        .expect("columns of one row");
         assert_eq!(
             row(&names, &batch, 0).expect("all types are known"),
             r#"{"f": 100000000000000000000, "g": "NaN", "n": null, "at": "1970-01-01T00:00:01.5+00:00", "day": "1970-01-01", "raw": "\\x00ff", "name": "ada\n", "tags": [1, null]}"#

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 pub use error::{Error, Result};
 pub use function::{
-    Argument, Bound, CURRENT, Call, Column, Comparison, Effect, FunctionContext, FunctionScope, TableFunction, arrow_schema,
-    signatures,
+    Argument, Bound, CURRENT, Call, Column, Comparison, Effect, FunctionContext, FunctionScope,
+    TableFunction, arrow_schema, signatures,
 };
 pub use source::FunctionSource;
 
@@ -53,11 +53,22 @@ mod declarations {
     #[test]
     fn arguments_with_a_default_come_last() {
         for function in register() {
-            let defaults: Vec<bool> = function.arguments().iter().map(|argument| argument.default.is_some()).collect();
+            let defaults: Vec<bool> = function
+                .arguments()
+                .iter()
+                .map(|argument| argument.default.is_some())
+                .collect();
             assert!(defaults.is_sorted(), "{}", function.name());
             for argument in function.arguments() {
-                let Some(default) = &argument.default else { continue };
-                assert_eq!(default.data_type(), argument.types[0].arrow(), "{}", argument.name);
+                let Some(default) = &argument.default else {
+                    continue;
+                };
+                assert_eq!(
+                    default.data_type(),
+                    argument.types[0].arrow(),
+                    "{}",
+                    argument.name
+                );
             }
         }
     }
@@ -67,7 +78,13 @@ mod declarations {
         let traverse = traverse::Traverse::new();
         let names: Vec<Vec<&str>> = signatures(&traverse)
             .iter()
-            .map(|types| types.iter().filter_map(|ty| ty.info()).map(|info| info.name).collect())
+            .map(|types| {
+                types
+                    .iter()
+                    .filter_map(|ty| ty.info())
+                    .map(|info| info.name)
+                    .collect()
+            })
             .collect();
         assert_eq!(
             names,
@@ -76,7 +93,20 @@ mod declarations {
                 ["_text", "_text", "text", "int4", "int4"]
             ]
         );
-        let defaults: Vec<Option<String>> = traverse.arguments().iter().map(Argument::default_sql).collect();
-        assert_eq!(defaults, [None, None, Some("'out'::text".to_owned()), Some("1".to_owned()), Some("1".to_owned())]);
+        let defaults: Vec<Option<String>> = traverse
+            .arguments()
+            .iter()
+            .map(Argument::default_sql)
+            .collect();
+        assert_eq!(
+            defaults,
+            [
+                None,
+                None,
+                Some("'out'::text".to_owned()),
+                Some("1".to_owned()),
+                Some("1".to_owned())
+            ]
+        );
     }
 }

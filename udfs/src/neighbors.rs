@@ -62,7 +62,11 @@ impl TableFunction for Neighbors {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -81,10 +85,16 @@ impl TableFunction for Neighbors {
         };
         let found = async move {
             let snapshot = call.context.snapshot().await?;
-            request.edges = edge_types(&Args::new(&Neighbors::new(), &call.arguments), snapshot.schema())?;
+            request.edges = edge_types(
+                &Args::new(&Neighbors::new(), &call.arguments),
+                snapshot.schema(),
+            )?;
             Ok::<_, Error>(neighbors(snapshot, request).map_err(Error::from))
         };
-        Ok(rows::batches(arrow_schema(&columns()), futures::stream::once(found).try_flatten()))
+        Ok(rows::batches(
+            arrow_schema(&columns()),
+            futures::stream::once(found).try_flatten(),
+        ))
     }
 }
 

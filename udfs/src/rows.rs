@@ -40,24 +40,28 @@ where
     E: Into<Error> + Send + 'static,
     P: Fn(SchemaRef, &[T]) -> Result<RecordBatch> + Send + 'static,
 {
-    let items = items.map_err(Into::<Error>::into).take(limit.unwrap_or(usize::MAX)).boxed();
+    let items = items
+        .map_err(Into::<Error>::into)
+        .take(limit.unwrap_or(usize::MAX))
+        .boxed();
     let of_schema = schema.clone();
-    let pages = futures::stream::try_unfold((items, FIRST_ROWS, page), move |(mut items, rows, page)| {
-        let schema = of_schema.clone();
-        async move {
-            let mut taken = Vec::new();
-            while taken.len() < rows
-                && let Some(item) = items.try_next().await?
-            {
-                taken.push(item);
+    let pages =
+        futures::stream::try_unfold((items, FIRST_ROWS, page), move |(mut items, rows, page)| {
+            let schema = of_schema.clone();
+            async move {
+                let mut taken = Vec::new();
+                while taken.len() < rows
+                    && let Some(item) = items.try_next().await?
+                {
+                    taken.push(item);
+                }
+                if taken.is_empty() {
+                    return Ok::<_, Error>(None);
+                }
+                let batch = page(schema, &taken)?;
+                Ok(Some((batch, (items, (rows * 2).min(BATCH_ROWS), page))))
             }
-            if taken.is_empty() {
-                return Ok::<_, Error>(None);
-            }
-            let batch = page(schema, &taken)?;
-            Ok(Some((batch, (items, (rows * 2).min(BATCH_ROWS), page))))
-        }
-    });
+        });
     batches(schema, pages)
 }
 
@@ -93,7 +97,10 @@ mod tests {
     async fn few_rows_take_few_items() {
         let (mut stream, taken) = counted(None);
         let first = stream.try_next().await.expect("no error").expect("rows");
-        assert_eq!((first.num_rows(), taken.load(Ordering::Relaxed)), (FIRST_ROWS, FIRST_ROWS));
+        assert_eq!(
+            (first.num_rows(), taken.load(Ordering::Relaxed)),
+            (FIRST_ROWS, FIRST_ROWS)
+        );
     }
 
     #[tokio::test]
@@ -103,7 +110,13 @@ mod tests {
             let batches: Vec<RecordBatch> = stream.try_collect().await.expect("no error");
             let rows: Vec<i32> = batches
                 .iter()
-                .flat_map(|batch| batch.column(0).as_primitive::<arrow::datatypes::Int32Type>().values().to_vec())
+                .flat_map(|batch| {
+                    batch
+                        .column(0)
+                        .as_primitive::<arrow::datatypes::Int32Type>()
+                        .values()
+                        .to_vec()
+                })
                 .collect();
             assert_eq!(rows, (0..expected).collect::<Vec<i32>>());
         }

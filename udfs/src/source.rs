@@ -10,15 +10,21 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
 use datafusion::scalar::ScalarValue;
 use futures::stream::{StreamExt, TryStreamExt};
 
-use crate::function::{Bound, Call, Column, Comparison, FunctionScope, TableFunction, arrow_schema};
+use crate::function::{
+    Bound, Call, Column, Comparison, FunctionScope, TableFunction, arrow_schema,
+};
 
 /// A function with the values of all its arguments.
 #[derive(Debug, Clone)]
@@ -30,7 +36,11 @@ pub struct FunctionSource {
 
 impl FunctionSource {
     /// `columns` are what the function answered for these arguments.
-    pub fn new(function: Arc<dyn TableFunction>, arguments: Vec<ScalarValue>, columns: &[Column]) -> Self {
+    pub fn new(
+        function: Arc<dyn TableFunction>,
+        arguments: Vec<ScalarValue>,
+        columns: &[Column],
+    ) -> Self {
         FunctionSource {
             function,
             arguments,
@@ -53,7 +63,10 @@ impl TableProvider for FunctionSource {
         TableType::View
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DfResult<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
             .map(|filter| match self.bound(filter) {
@@ -73,7 +86,10 @@ impl TableProvider for FunctionSource {
         let schema = project_schema(&self.schema, projection)?;
         Ok(Arc::new(FunctionExec {
             source: self.clone(),
-            bounds: filters.iter().filter_map(|filter| self.bound(filter)).collect(),
+            bounds: filters
+                .iter()
+                .filter_map(|filter| self.bound(filter))
+                .collect(),
             limit,
             projection: projection.cloned(),
             properties: Arc::new(PlanProperties::new(
@@ -122,7 +138,10 @@ impl ExecutionPlan for FunctionExec {
         Vec::new()
     }
 
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
@@ -144,13 +163,20 @@ impl ExecutionPlan for FunctionExec {
         self.limit
     }
 
-    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
-        let scope = context.session_config().get_extension::<FunctionScope>().ok_or_else(|| {
-            DataFusionError::External(Box::new(omnigraph_engine::Error::internal(format!(
-                "{}() was executed outside of a session",
-                self.source.function.name()
-            ))))
-        })?;
+    fn execute(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
+        let scope = context
+            .session_config()
+            .get_extension::<FunctionScope>()
+            .ok_or_else(|| {
+                DataFusionError::External(Box::new(omnigraph_engine::Error::internal(format!(
+                    "{}() was executed outside of a session",
+                    self.source.function.name()
+                ))))
+            })?;
         let rows = self.source.function.call(Call {
             context: Arc::clone(&scope.0),
             arguments: self.source.arguments.clone(),
@@ -173,7 +199,10 @@ impl ExecutionPlan for FunctionExec {
             });
             futures::future::ready(Some(batch))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), limited)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            limited,
+        )))
     }
 }
 
@@ -194,7 +223,9 @@ fn bound(filter: &Expr) -> Option<Bound> {
     };
     let (column, comparison, value) = match (&**left, &**right) {
         (Expr::Column(column), Expr::Literal(value, _)) => (column, comparison(op)?, value),
-        (Expr::Literal(value, _), Expr::Column(column)) => (column, comparison(&op.swap()?)?, value),
+        (Expr::Literal(value, _), Expr::Column(column)) => {
+            (column, comparison(&op.swap()?)?, value)
+        }
         _ => return None,
     };
     (!value.is_null()).then(|| Bound {
@@ -230,7 +261,15 @@ mod tests {
         let columns = function.columns(&[], None).expect("they are fixed");
         let source = FunctionSource::new(Arc::new(function), Vec::new(), &columns);
         let filters = [col("depth").lt_eq(lit(3)), col("id").eq(lit("x"))];
-        let answers = source.supports_filters_pushdown(&filters.iter().collect::<Vec<_>>()).expect("no error");
-        assert_eq!(answers, [TableProviderFilterPushDown::Exact, TableProviderFilterPushDown::Unsupported]);
+        let answers = source
+            .supports_filters_pushdown(&filters.iter().collect::<Vec<_>>())
+            .expect("no error");
+        assert_eq!(
+            answers,
+            [
+                TableProviderFilterPushDown::Exact,
+                TableProviderFilterPushDown::Unsupported
+            ]
+        );
     }
 }

@@ -15,10 +15,13 @@ use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::actor::Actor;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::{
-    CommitMessage, Graph, ResourceLimits, Resources, Snapshot, Store, StoreOptions, TransactionOptions,
+    CommitMessage, Graph, ResourceLimits, Resources, Snapshot, Store, StoreOptions,
+    TransactionOptions,
 };
 
-use crate::{Call, FunctionContext, FunctionScope, FunctionSource, Result, TableFunction, register};
+use crate::{
+    Call, FunctionContext, FunctionScope, FunctionSource, Result, TableFunction, register,
+};
 
 const SCHEMA: &str = "
 node Person { name: String @key age: I32? }
@@ -50,22 +53,61 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let store = Store::connect("memory:", &StoreOptions::default()).await.expect("memory");
+        let store = Store::connect("memory:", &StoreOptions::default())
+            .await
+            .expect("memory");
         let resources = Resources::new(&ResourceLimits::default());
-        let graph = Graph::create(store, SCHEMA, "ada", resources).await.expect("an empty store");
+        let graph = Graph::create(store, SCHEMA, "ada", resources)
+            .await
+            .expect("an empty store");
         let world = World {
             main: context(&graph, "main").await,
             graph,
         };
-        world.upsert("main", "person", &[("ada", None), ("bob", None), ("cyd", None)], &[]).await;
-        world.upsert("main", "knows", &[], &[("1", "ada", "bob"), ("2", "bob", "cyd"), ("3", "cyd", "ada")]).await;
+        world
+            .upsert(
+                "main",
+                "person",
+                &[("ada", None), ("bob", None), ("cyd", None)],
+                &[],
+            )
+            .await;
+        world
+            .upsert(
+                "main",
+                "knows",
+                &[],
+                &[
+                    ("1", "ada", "bob"),
+                    ("2", "bob", "cyd"),
+                    ("3", "cyd", "ada"),
+                ],
+            )
+            .await;
         let review = BranchName::parse("review").expect("a good name");
-        world.graph.create_branch(&review, "main", "bob").await.expect("it is new");
-        world.upsert("review", "person", &[("bob", Some(30))], &[]).await;
+        world
+            .graph
+            .create_branch(&review, "main", "bob")
+            .await
+            .expect("it is new");
+        world
+            .upsert("review", "person", &[("bob", Some(30))], &[])
+            .await;
         let mut transaction = world.begin("review").await;
-        let person = transaction.snapshot().table_named("person").expect("declared").def().id;
-        transaction.delete(person, &["cyd".to_owned()]).await.expect("it is there");
-        transaction.commit(CommitMessage::default()).await.expect("nobody else writes");
+        let person = transaction
+            .snapshot()
+            .table_named("person")
+            .expect("declared")
+            .def()
+            .id;
+        transaction
+            .delete(person, &["cyd".to_owned()])
+            .await
+            .expect("it is there");
+        transaction
+            .commit(CommitMessage::default())
+            .await
+            .expect("nobody else writes");
         World {
             main: context(&world.graph, "main").await,
             graph: world.graph,
@@ -81,12 +123,24 @@ impl World {
         self.graph.begin(&branch, options).await.expect("it exists")
     }
 
-    async fn upsert(&self, branch: &str, table: &str, people: &[(&str, Option<i32>)], knows: &[(&str, &str, &str)]) {
+    async fn upsert(
+        &self,
+        branch: &str,
+        table: &str,
+        people: &[(&str, Option<i32>)],
+        knows: &[(&str, &str, &str)],
+    ) {
         let mut transaction = self.begin(branch).await;
-        let def = transaction.snapshot().table_named(table).expect("declared").def().clone();
+        let def = transaction
+            .snapshot()
+            .table_named(table)
+            .expect("declared")
+            .def()
+            .clone();
         let text = |values: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(values)) };
         let columns: Vec<ArrayRef> = if def.is_edge() {
-            let none = arrow::array::new_null_array(&arrow::datatypes::DataType::Date32, knows.len());
+            let none =
+                arrow::array::new_null_array(&arrow::datatypes::DataType::Date32, knows.len());
             vec![
                 text(knows.iter().map(|edge| edge.0).collect()),
                 text(knows.iter().map(|edge| edge.1).collect()),
@@ -104,7 +158,10 @@ impl World {
             message: Some(format!("write {table}")),
             ..CommitMessage::default()
         };
-        transaction.commit(message).await.expect("nobody else writes");
+        transaction
+            .commit(message)
+            .await
+            .expect("nobody else writes");
     }
 }
 
@@ -124,12 +181,16 @@ fn function(name: &str) -> Arc<dyn TableFunction> {
 
 /// Every argument of a function, the given ones by name.
 fn arguments(function: &dyn TableFunction, given: &[(&str, ScalarValue)]) -> Vec<ScalarValue> {
-    let given: HashMap<&str, &ScalarValue> = given.iter().map(|(name, value)| (*name, value)).collect();
+    let given: HashMap<&str, &ScalarValue> =
+        given.iter().map(|(name, value)| (*name, value)).collect();
     function
         .arguments()
         .iter()
         .map(|argument| {
-            let value = given.get(argument.name).copied().or(argument.default.as_ref());
+            let value = given
+                .get(argument.name)
+                .copied()
+                .or(argument.default.as_ref());
             value.expect("required arguments are given").clone()
         })
         .collect()
@@ -139,7 +200,11 @@ fn text(value: &str) -> ScalarValue {
     ScalarValue::from(value)
 }
 
-async fn call(context: &Arc<Context>, name: &str, given: &[(&str, ScalarValue)]) -> Result<Vec<String>, String> {
+async fn call(
+    context: &Arc<Context>,
+    name: &str,
+    given: &[(&str, ScalarValue)],
+) -> Result<Vec<String>, String> {
     let function = function(name);
     let stream = function
         .call(Call {
@@ -151,7 +216,10 @@ async fn call(context: &Arc<Context>, name: &str, given: &[(&str, ScalarValue)])
         .map_err(|error| error.to_string())?;
     let declared = function.columns(&[], None).expect("they are fixed");
     assert_eq!(stream.schema(), crate::arrow_schema(&declared));
-    let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| error.to_string())?;
+    let batches: Vec<RecordBatch> = stream
+        .try_collect()
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(lines(&batches))
 }
 
@@ -165,7 +233,10 @@ fn lines(batches: &[RecordBatch]) -> Vec<String> {
             .map(|column| ArrayFormatter::try_new(column, &options).expect("it can be shown"))
             .collect();
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> = columns.iter().map(|column| column.value(row).to_string()).collect();
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|column| column.value(row).to_string())
+                .collect();
             lines.push(cells.join("|"));
         }
     }
@@ -180,15 +251,34 @@ async fn traverse_takes_names_and_arrays() {
         &arrow::datatypes::DataType::Utf8,
         true,
     ));
-    let given = [("edges", text("knows")), ("start", both), ("max_hops", ScalarValue::Int32(Some(2)))];
+    let given = [
+        ("edges", text("knows")),
+        ("start", both),
+        ("max_hops", ScalarValue::Int32(Some(2))),
+    ];
     assert_eq!(
-        call(&world.main, "traverse", &given).await.expect("good arguments"),
-        ["bob|cyd|person|1", "bob|ada|person|2", "ada|bob|person|1", "ada|cyd|person|2"]
+        call(&world.main, "traverse", &given)
+            .await
+            .expect("good arguments"),
+        [
+            "bob|cyd|person|1",
+            "bob|ada|person|2",
+            "ada|bob|person|1",
+            "ada|cyd|person|2"
+        ]
     );
     let declared = [("edges", text("Knows")), ("start", text("ada"))];
-    assert_eq!(call(&world.main, "traverse", &declared).await.expect("a declared name"), ["ada|bob|person|1"]);
+    assert_eq!(
+        call(&world.main, "traverse", &declared)
+            .await
+            .expect("a declared name"),
+        ["ada|bob|person|1"]
+    );
     let nobody = [("edges", text("knows")), ("start", ScalarValue::Utf8(None))];
-    assert_eq!(call(&world.main, "traverse", &nobody).await.expect("NULL"), Vec::<String>::new());
+    assert_eq!(
+        call(&world.main, "traverse", &nobody).await.expect("NULL"),
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -207,11 +297,23 @@ async fn bad_arguments_say_what_would_be_good() {
         ),
         (
             "neighbors",
-            vec![("edges", text("knows")), ("node", text("ada")), ("direction", text("up"))],
+            vec![
+                ("edges", text("knows")),
+                ("node", text("ada")),
+                ("direction", text("up")),
+            ],
             "neighbors(): argument \"direction\" must be one of 'out', 'in', 'both', not 'up'",
         ),
-        ("commits", vec![("ref", ScalarValue::Utf8(None))], "commits(): argument \"ref\" must not be null"),
-        ("diff", vec![("from_ref", text("main")), ("to_ref", text("nope"))], "\"nope\""),
+        (
+            "commits",
+            vec![("ref", ScalarValue::Utf8(None))],
+            "commits(): argument \"ref\" must not be null",
+        ),
+        (
+            "diff",
+            vec![("from_ref", text("main")), ("to_ref", text("nope"))],
+            "\"nope\"",
+        ),
     ] {
         let error = call(&world.main, name, &given).await.expect_err(expected);
         assert!(error.contains(expected), "{error}");
@@ -225,7 +327,13 @@ async fn commits_come_newest_first() {
     let shown: Vec<Vec<&str>> = rows.iter().map(|row| row.split('|').collect()).collect();
     let summary: Vec<String> = shown
         .iter()
-        .map(|cells| [cells[1], cells[2], cells[4], cells[6], cells[7], cells[8], cells[9], cells[10], cells[11]].join(" "))
+        .map(|cells| {
+            [
+                cells[1], cells[2], cells[4], cells[6], cells[7], cells[8], cells[9], cells[10],
+                cells[11],
+            ]
+            .join(" ")
+        })
         .collect();
     assert_eq!(
         summary,
@@ -236,10 +344,18 @@ async fn commits_come_newest_first() {
         ]
     );
     assert_eq!(shown[0][3], format!("[{}]", shown[1][0]), "its parent");
-    let review = call(&world.main, "commits", &[("ref", text("review"))]).await.expect("a branch");
+    let review = call(&world.main, "commits", &[("ref", text("review"))])
+        .await
+        .expect("a branch");
     assert_eq!(review.len(), 5);
-    assert_eq!(review[2..], rows[..], "a branch begins with the history it was made from");
-    let before = call(&world.main, "commits", &[("ref", text("review~4"))]).await.expect("a commit");
+    assert_eq!(
+        review[2..],
+        rows[..],
+        "a branch begins with the history it was made from"
+    );
+    let before = call(&world.main, "commits", &[("ref", text("review~4"))])
+        .await
+        .expect("a commit");
     assert_eq!(before, rows[2..]);
 }
 
@@ -261,7 +377,12 @@ async fn branches_say_how_far_they_went_apart() {
 #[tokio::test]
 async fn diff_tells_rows_by_id() {
     let world = World::new().await;
-    let rows = call(&world.main, "diff", &[("from_ref", text("current")), ("to_ref", text("review"))]).await;
+    let rows = call(
+        &world.main,
+        "diff",
+        &[("from_ref", text("current")), ("to_ref", text("review"))],
+    )
+    .await;
     assert_eq!(
         rows.expect("two states"),
         [
@@ -271,14 +392,23 @@ async fn diff_tells_rows_by_id() {
             r#"delete|edge|knows|3|{"id": "3", "dst": "ada", "src": "cyd", "since": null}|NULL"#,
         ]
     );
-    let same = call(&world.main, "diff", &[("from_ref", text("main")), ("to_ref", text("main"))]).await;
+    let same = call(
+        &world.main,
+        "diff",
+        &[("from_ref", text("main")), ("to_ref", text("main"))],
+    )
+    .await;
     assert_eq!(same.expect("two states"), Vec::<String>::new());
 }
 
 /// Plans a call in FROM with a filter and a limit: the rows, and the plan.
 async fn select(world: &World, filter: Expr, limit: Option<usize>) -> (Vec<String>, String) {
     let traverse = function("traverse");
-    let given = [("edges", text("knows")), ("start", text("ada")), ("max_hops", ScalarValue::Int32(None))];
+    let given = [
+        ("edges", text("knows")),
+        ("start", text("ada")),
+        ("max_hops", ScalarValue::Int32(None)),
+    ];
     let columns = traverse.columns(&[], None).expect("they are fixed");
     let arguments = arguments(&*traverse, &given);
     let source = FunctionSource::new(traverse, arguments, &columns);
@@ -292,9 +422,16 @@ async fn select(world: &World, filter: Expr, limit: Option<usize>) -> (Vec<Strin
         .and_then(LogicalPlanBuilder::build)
         .expect("a good plan");
     let state = session.state();
-    let physical = state.create_physical_plan(&plan).await.expect("it can be planned");
-    let shown = datafusion::physical_plan::displayable(&*physical).indent(false).to_string();
-    let rows = datafusion::physical_plan::collect(physical, session.task_ctx()).await.expect("it runs");
+    let physical = state
+        .create_physical_plan(&plan)
+        .await
+        .expect("it can be planned");
+    let shown = datafusion::physical_plan::displayable(&*physical)
+        .indent(false)
+        .to_string();
+    let rows = datafusion::physical_plan::collect(physical, session.task_ctx())
+        .await
+        .expect("it runs");
     (lines(&rows), shown)
 }
 
@@ -303,7 +440,10 @@ async fn conditions_on_depth_and_limits_reach_the_walk() {
     let world = World::new().await;
     let (rows, plan) = select(&world, col("depth").lt_eq(lit(1)), None).await;
     assert_eq!(rows, ["bob|1"]);
-    assert!(plan.contains("depth <= 1") && !plan.contains("Filter"), "{plan}");
+    assert!(
+        plan.contains("depth <= 1") && !plan.contains("Filter"),
+        "{plan}"
+    );
     let (rows, plan) = select(&world, col("depth").gt_eq(lit(1)), Some(1)).await;
     assert_eq!(rows, ["bob|1"]);
     assert!(plan.contains("limit 1"), "{plan}");

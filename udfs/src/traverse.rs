@@ -66,7 +66,11 @@ impl TableFunction for Traverse {
         &self.arguments
     }
 
-    fn columns(&self, _constants: &[Option<ScalarValue>], _schema: Option<&Schema>) -> Result<Vec<Column>> {
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
         Ok(columns())
     }
 
@@ -97,10 +101,16 @@ impl TableFunction for Traverse {
         };
         let found = async move {
             let snapshot = call.context.snapshot().await?;
-            request.edges = edge_types(&Args::new(&Traverse::new(), &call.arguments), snapshot.schema())?;
+            request.edges = edge_types(
+                &Args::new(&Traverse::new(), &call.arguments),
+                snapshot.schema(),
+            )?;
             Ok::<_, Error>(traverse(snapshot, request).map_err(Error::from))
         };
-        Ok(rows::batches(schema, futures::stream::once(found).try_flatten()))
+        Ok(rows::batches(
+            schema,
+            futures::stream::once(found).try_flatten(),
+        ))
     }
 }
 
@@ -121,7 +131,9 @@ pub(crate) fn edge_types(args: &Args<'_>, schema: &Schema) -> Result<Vec<TypeId>
             let found = schema.table(name).or_else(|| schema.by_name(name));
             match found {
                 Some(def) if def.is_edge() => Ok(def.id),
-                Some(_) => Err(args.bad("edges", format!("names \"{name}\", which is a node type"))),
+                Some(_) => {
+                    Err(args.bad("edges", format!("names \"{name}\", which is a node type")))
+                }
                 None => {
                     let known: Vec<&str> = schema.edges().map(|def| def.table.as_str()).collect();
                     Err(args.bad_with_hint(
@@ -138,16 +150,26 @@ pub(crate) fn edge_types(args: &Args<'_>, schema: &Schema) -> Result<Vec<TypeId>
 pub(crate) fn direction(args: &Args<'_>) -> Result<Direction> {
     args.choice(
         "direction",
-        &[("out", Direction::Out), ("in", Direction::In), ("both", Direction::Both)],
+        &[
+            ("out", Direction::Out),
+            ("in", Direction::In),
+            ("both", Direction::Both),
+        ],
     )
 }
 
 fn hops(args: &Args<'_>) -> Result<Hops> {
-    let count = |name, hops: i64| u32::try_from(hops).map_err(|_| args.bad(name, "must not be negative"));
+    let count =
+        |name, hops: i64| u32::try_from(hops).map_err(|_| args.bad(name, "must not be negative"));
     let min = count("min_hops", args.int("min_hops")?)?;
-    let max = args.optional_int("max_hops")?.map(|max| count("max_hops", max)).transpose()?;
+    let max = args
+        .optional_int("max_hops")?
+        .map(|max| count("max_hops", max))
+        .transpose()?;
     match max {
-        Some(max) if max < min => Err(args.bad("min_hops", "must not be greater than \"max_hops\"")),
+        Some(max) if max < min => {
+            Err(args.bad("min_hops", "must not be greater than \"max_hops\""))
+        }
         _ => Ok(Hops { min, max }),
     }
 }
@@ -168,7 +190,9 @@ fn narrow(hops: Hops, bound: &Bound) -> Option<Hops> {
         Comparison::GreaterOrEqual => (value, i64::MAX),
     };
     // Deeper than this no walk comes: there are fewer nodes.
-    let min = hops.min.max(u32::try_from(least.max(0)).unwrap_or(u32::MAX));
+    let min = hops
+        .min
+        .max(u32::try_from(least.max(0)).unwrap_or(u32::MAX));
     let most = u32::try_from(most.min(i64::from(u32::MAX))).ok()?;
     let max = Some(hops.max.map_or(most, |max| max.min(most)));
     (max >= Some(min)).then_some(Hops { min, max })
@@ -179,7 +203,10 @@ mod tests {
     use super::*;
 
     fn narrowed(comparison: Comparison, value: i32) -> Option<(u32, Option<u32>)> {
-        let hops = Hops { min: 1, max: Some(9) };
+        let hops = Hops {
+            min: 1,
+            max: Some(9),
+        };
         let bound = Bound {
             column: "depth".to_owned(),
             comparison,
@@ -215,9 +242,18 @@ mod tests {
             hops(&Args::new(&function, &values)).map_err(|error| error.to_string())
         };
         assert_eq!(hops_of(0, None), Ok(Hops { min: 0, max: None }));
-        assert_eq!(hops_of(2, Some(2)), Ok(Hops { min: 2, max: Some(2) }));
+        assert_eq!(
+            hops_of(2, Some(2)),
+            Ok(Hops {
+                min: 2,
+                max: Some(2)
+            })
+        );
         let refused = hops_of(3, Some(2)).expect_err("min is above max");
-        assert_eq!(refused, "traverse(): argument \"min_hops\" must not be greater than \"max_hops\"");
+        assert_eq!(
+            refused,
+            "traverse(): argument \"min_hops\" must not be greater than \"max_hops\""
+        );
         assert!(hops_of(-1, None).is_err());
         assert!(hops_of(0, Some(-1)).is_err());
     }

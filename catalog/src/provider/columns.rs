@@ -83,7 +83,9 @@ pub fn to_sql(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
             let values: Decimal128Array = array
                 .as_primitive::<UInt64Type>()
                 .unary::<_, Decimal128Type>(i128::from);
-            Ok(Arc::new(values.with_precision_and_scale(*precision, *scale)?))
+            Ok(Arc::new(
+                values.with_precision_and_scale(*precision, *scale)?,
+            ))
         }
         _ => Ok(arrow::compute::cast(array, wanted)?),
     }
@@ -91,7 +93,12 @@ pub fn to_sql(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
 
 /// A column of SQL's as the type that the engine stores, for a column of this name. Values
 /// that the declared type cannot hold break its check, as `U32` says "int8 from 0 to 2^32-1".
-pub fn to_engine(array: &ArrayRef, wanted: &DataType, table: &str, column: &str) -> Result<ArrayRef> {
+pub fn to_engine(
+    array: &ArrayRef,
+    wanted: &DataType,
+    table: &str,
+    column: &str,
+) -> Result<ArrayRef> {
     if array.data_type() == wanted {
         return Ok(Arc::clone(array));
     }
@@ -101,7 +108,9 @@ pub fn to_engine(array: &ArrayRef, wanted: &DataType, table: &str, column: &str)
             table: table.to_owned(),
             column: Some(column.to_owned()),
             constraint: Some(format!("{table}_{column}_check")),
-            message: format!("new row for relation \"{table}\" violates check constraint \"{table}_{column}_check\""),
+            message: format!(
+                "new row for relation \"{table}\" violates check constraint \"{table}_{column}_check\""
+            ),
             detail: Some(format!("{value} is outside the range of {ty}.")),
         })
     };
@@ -112,21 +121,26 @@ pub fn to_engine(array: &ArrayRef, wanted: &DataType, table: &str, column: &str)
                 .iter()
                 .map(|value| {
                     value
-                        .map(|value| u32::try_from(value).map_err(|_| out_of_range(value.to_string(), "U32")))
+                        .map(|value| {
+                            u32::try_from(value).map_err(|_| out_of_range(value.to_string(), "U32"))
+                        })
                         .transpose()
                 })
                 .collect::<Result<UInt32Array>>()?;
             Ok(Arc::new(values))
         }
         (DataType::Decimal128(_, scale), DataType::UInt64) => {
-            let unit = 10i128.checked_pow(u32::try_from(*scale).unwrap_or(0)).unwrap_or(i128::MAX);
+            let unit = 10i128
+                .checked_pow(u32::try_from(*scale).unwrap_or(0))
+                .unwrap_or(i128::MAX);
             let values = array
                 .as_primitive::<Decimal128Type>()
                 .iter()
                 .map(|value| {
                     value
                         .map(|value| {
-                            u64::try_from(value / unit).map_err(|_| out_of_range((value / unit).to_string(), "U64"))
+                            u64::try_from(value / unit)
+                                .map_err(|_| out_of_range((value / unit).to_string(), "U64"))
                         })
                         .transpose()
                 })
@@ -159,19 +173,36 @@ mod tests {
     fn unsigned_integers_go_there_and_back() {
         let small: ArrayRef = Arc::new(UInt32Array::from(vec![Some(0), None, Some(u32::MAX)]));
         let sql = to_sql(&small, &DataType::Int64).expect("int8");
-        assert_eq!(sql.as_primitive::<Int64Type>().value(2), i64::from(u32::MAX));
-        assert_eq!(&to_engine(&sql, &DataType::UInt32, "t", "c").expect("back"), &small);
+        assert_eq!(
+            sql.as_primitive::<Int64Type>().value(2),
+            i64::from(u32::MAX)
+        );
+        assert_eq!(
+            &to_engine(&sql, &DataType::UInt32, "t", "c").expect("back"),
+            &small
+        );
 
         let large: ArrayRef = Arc::new(UInt64Array::from(vec![Some(0), None, Some(u64::MAX)]));
-        let sql = to_sql(&large, &property_type(&PropertyType::Scalar(Scalar::U64)).arrow()).expect("numeric");
-        assert_eq!(sql.as_primitive::<Decimal128Type>().value(2), i128::from(u64::MAX));
-        assert_eq!(&to_engine(&sql, &DataType::UInt64, "t", "c").expect("back"), &large);
+        let sql = to_sql(
+            &large,
+            &property_type(&PropertyType::Scalar(Scalar::U64)).arrow(),
+        )
+        .expect("numeric");
+        assert_eq!(
+            sql.as_primitive::<Decimal128Type>().value(2),
+            i128::from(u64::MAX)
+        );
+        assert_eq!(
+            &to_engine(&sql, &DataType::UInt64, "t", "c").expect("back"),
+            &large
+        );
     }
 
     #[test]
     fn a_value_outside_the_declared_type_breaks_its_check() {
         let negative: ArrayRef = Arc::new(Int64Array::from(vec![-1]));
-        let Err(Error::Constraint(violation)) = to_engine(&negative, &DataType::UInt32, "t", "c") else {
+        let Err(Error::Constraint(violation)) = to_engine(&negative, &DataType::UInt32, "t", "c")
+        else {
             panic!("a constraint");
         };
         assert_eq!(violation.kind, ConstraintKind::Check);

@@ -39,7 +39,11 @@ pub struct GraphTable {
 impl GraphTable {
     pub fn new(branch: BranchName, def: Arc<TypeDef>) -> Self {
         let schema = arrow_schema(&def);
-        GraphTable { branch, def, schema }
+        GraphTable {
+            branch,
+            def,
+            schema,
+        }
     }
 
     pub fn branch(&self) -> &BranchName {
@@ -73,7 +77,11 @@ impl Snapshots {
         self.by_branch
             .get(branch)
             .and_then(|snapshot| snapshot.table(id))
-            .ok_or_else(|| Error::internal(format!("no snapshot of branch \"{branch}\" was taken for this statement")))
+            .ok_or_else(|| {
+                Error::internal(format!(
+                    "no snapshot of branch \"{branch}\" was taken for this statement"
+                ))
+            })
     }
 }
 
@@ -89,7 +97,10 @@ impl TableProvider for GraphTable {
 
     /// The scan evaluates every filter that can be evaluated row by row, so none of them has
     /// to be looked at again above it.
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DfResult<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DfResult<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
             .map(|filter| {
@@ -110,7 +121,9 @@ impl TableProvider for GraphTable {
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let snapshots = state.config().get_extension::<Snapshots>().ok_or_else(|| {
-            DataFusionError::External(Box::new(Error::internal("a statement was planned without its snapshots")))
+            DataFusionError::External(Box::new(Error::internal(
+                "a statement was planned without its snapshots",
+            )))
         })?;
         let table = snapshots
             .table(&self.branch, self.def.id)

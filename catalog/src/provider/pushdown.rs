@@ -19,7 +19,10 @@ pub enum Access {
     Full,
     /// Those that hold one of these tuples in these columns: one array for each column, in
     /// the engine's types.
-    Equal { columns: Vec<usize>, values: Vec<ArrayRef> },
+    Equal {
+        columns: Vec<usize>,
+        values: Vec<ArrayRef>,
+    },
 }
 
 /// The most constants that are looked up one by one; above it a scan is as good.
@@ -61,7 +64,9 @@ fn indexed(def: &TypeDef) -> Vec<Vec<usize>> {
         TypeKind::Node => 1,
         TypeKind::Edge { .. } => 3,
     };
-    let columns = |properties: &[usize]| -> Vec<usize> { properties.iter().map(|at| at + first_property).collect() };
+    let columns = |properties: &[usize]| -> Vec<usize> {
+        properties.iter().map(|at| at + first_property).collect()
+    };
     let mut sets = vec![vec![0]];
     if !def.key.is_empty() {
         sets.push(columns(&def.key));
@@ -148,7 +153,9 @@ fn equality(schema: &SchemaRef, filter: &Expr) -> Option<(usize, Vec<ScalarValue
             op: Operator::Eq,
             right,
         }) => match (column(left), constant(right), column(right), constant(left)) {
-            (Some(column), Some(value), _, _) | (_, _, Some(column), Some(value)) => Some((column, vec![value])),
+            (Some(column), Some(value), _, _) | (_, _, Some(column), Some(value)) => {
+                Some((column, vec![value]))
+            }
             _ => None,
         },
         // The optimizer makes short lists into chains of OR.
@@ -176,7 +183,11 @@ fn equality(schema: &SchemaRef, filter: &Expr) -> Option<(usize, Vec<ScalarValue
 
 /// Every combination of the sets' values, each once, column by column in the engine's types.
 /// A NULL, or a value that the engine's type cannot hold, equals no row and is left out.
-fn tuples_of(sets: &[&Vec<ScalarValue>], types: &[DataType], tuples: usize) -> Option<Vec<ArrayRef>> {
+fn tuples_of(
+    sets: &[&Vec<ScalarValue>],
+    types: &[DataType],
+    tuples: usize,
+) -> Option<Vec<ArrayRef>> {
     let mut cast: Vec<Vec<ScalarValue>> = Vec::with_capacity(sets.len());
     for (set, ty) in sets.iter().zip(types) {
         let mut values: Vec<ScalarValue> = Vec::with_capacity(set.len());
@@ -213,8 +224,13 @@ pub fn describe(access: &Access, schema: &SchemaRef) -> Option<String> {
     match access {
         Access::Full => None,
         Access::Equal { columns, values } => {
-            let names: Vec<&str> = columns.iter().map(|column| schema.field(*column).name().as_str()).collect();
-            let count = values.first().map_or(0, |array: &Arc<dyn arrow::array::Array>| array.len());
+            let names: Vec<&str> = columns
+                .iter()
+                .map(|column| schema.field(*column).name().as_str())
+                .collect();
+            let count = values
+                .first()
+                .map_or(0, |array: &Arc<dyn arrow::array::Array>| array.len());
             Some(format!("{} ({count})", names.join(", ")))
         }
     }

@@ -22,7 +22,9 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, create_phys
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use omnigraph_engine::table::{Chunk, RowPosition};
@@ -42,7 +44,11 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    pub(super) fn new(schema: &SchemaRef, filters: &[Expr], props: &ExecutionProps) -> DfResult<Self> {
+    pub(super) fn new(
+        schema: &SchemaRef,
+        filters: &[Expr],
+        props: &ExecutionProps,
+    ) -> DfResult<Self> {
         let mut names = std::collections::HashSet::new();
         for filter in filters {
             expr_to_columns(filter, &mut names)?;
@@ -92,8 +98,8 @@ impl Filters {
 
 /// The filter with bare column names: a scan has one relation only.
 fn unqualified(filter: Expr) -> DfResult<Expr> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
     use datafusion::common::Column;
+    use datafusion::common::tree_node::{Transformed, TreeNode};
     filter
         .transform(|expr| {
             Ok(match expr {
@@ -133,7 +139,10 @@ struct Read {
 const PARTITION_ROWS: u64 = 16_384;
 
 impl ScanExec {
-    #[expect(clippy::too_many_arguments, reason = "each is one fact of the scan, given once")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one fact of the scan, given once"
+    )]
     pub(super) fn new(
         table: Table,
         table_schema: SchemaRef,
@@ -155,7 +164,9 @@ impl ScanExec {
             Access::Full if limit.is_some() && filters.exprs.is_empty() => 1,
             Access::Full => table.row_count().div_ceil(PARTITION_ROWS),
         };
-        let partitions = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, partitions.max(1));
+        let partitions = usize::try_from(wanted)
+            .unwrap_or(usize::MAX)
+            .clamp(1, partitions.max(1));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(partitions),
@@ -223,7 +234,11 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        _: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let stream = match &self.read.access {
             Access::Full => Arc::clone(&self.read).range(partition, self.partitions),
@@ -310,7 +325,8 @@ impl Read {
                 },
             ))
         });
-        let batches = futures::TryStreamExt::try_flatten(futures::TryStreamExt::try_flatten(pieces));
+        let batches =
+            futures::TryStreamExt::try_flatten(futures::TryStreamExt::try_flatten(pieces));
         limited(batches.boxed(), limit)
     }
 
@@ -339,7 +355,13 @@ impl Read {
         Ok(self.pieces(chunk, rows, looked_at, arrays))
     }
 
-    fn pieces(self: Arc<Self>, chunk: Chunk, rows: Range<u32>, looked_at: Vec<ArrayRef>, arrays: Vec<ArrayRef>) -> Batches {
+    fn pieces(
+        self: Arc<Self>,
+        chunk: Chunk,
+        rows: Range<u32>,
+        looked_at: Vec<ArrayRef>,
+        arrays: Vec<ArrayRef>,
+    ) -> Batches {
         let mut coalescer = BatchCoalescer::new(Arc::clone(&self.schema), self.batch_rows);
         let mut pieces = steps(&rows, self.batch_rows).into_iter();
         // Rows without columns (count of a filtered scan) cannot be coalesced.
@@ -375,7 +397,9 @@ impl Read {
                         self.slice(&arrays, start, length)?
                     };
                     match mask {
-                        Some(mask) if passing < length => coalescer.push_batch_with_filter(batch, &mask)?,
+                        Some(mask) if passing < length => {
+                            coalescer.push_batch_with_filter(batch, &mask)?
+                        }
                         _ => coalescer.push_batch(batch)?,
                     }
                 }
@@ -386,7 +410,12 @@ impl Read {
     }
 
     /// Which rows of a piece are live and pass; `None`: all.
-    fn passing(&self, chunk: &Chunk, looked_at: &[ArrayRef], piece: &Range<u32>) -> DfResult<Option<BooleanArray>> {
+    fn passing(
+        &self,
+        chunk: &Chunk,
+        looked_at: &[ArrayRef],
+        piece: &Range<u32>,
+    ) -> DfResult<Option<BooleanArray>> {
         let (start, length) = (piece.start as usize, piece.len());
         let live = match &chunk.deleted {
             Some(deleted) if deleted.range_cardinality(piece.clone()) > 0 => Some(
@@ -427,11 +456,21 @@ impl Read {
     }
 
     fn slice(&self, arrays: &[ArrayRef], start: usize, length: usize) -> DfResult<RecordBatch> {
-        batch_of(&self.schema, self.sliced(arrays, &self.projection, start, length)?, length)
+        batch_of(
+            &self.schema,
+            self.sliced(arrays, &self.projection, start, length)?,
+            length,
+        )
     }
 
     /// A part of each column, in SQL's types.
-    fn sliced(&self, arrays: &[ArrayRef], columns: &[usize], start: usize, length: usize) -> DfResult<Vec<ArrayRef>> {
+    fn sliced(
+        &self,
+        arrays: &[ArrayRef],
+        columns: &[usize],
+        start: usize,
+        length: usize,
+    ) -> DfResult<Vec<ArrayRef>> {
         arrays
             .iter()
             .zip(columns)
@@ -446,7 +485,10 @@ impl Read {
         if columns.is_empty() {
             return Ok(Vec::new());
         }
-        self.table.chunk_columns(chunk, columns).await.map_err(external)
+        self.table
+            .chunk_columns(chunk, columns)
+            .await
+            .map_err(external)
     }
 
     /// The rows that hold the constants, filtered by everything else.
@@ -456,14 +498,18 @@ impl Read {
             let mut positions = self.positions().await?;
             positions.sort_unstable();
             positions.dedup();
-            let pieces: Vec<Vec<RowPosition>> = positions.chunks(self.batch_rows).map(<[_]>::to_vec).collect();
+            let pieces: Vec<Vec<RowPosition>> = positions
+                .chunks(self.batch_rows)
+                .map(<[_]>::to_vec)
+                .collect();
             Ok::<_, DataFusionError>(stream::iter(pieces).then(move |piece| {
                 let read = Arc::clone(&self);
                 async move { read.rows(&piece).await }
             }))
         });
-        let batches = futures::TryStreamExt::try_flatten(found)
-            .filter(|batch| futures::future::ready(batch.as_ref().map_or(true, |batch| batch.num_rows() > 0)));
+        let batches = futures::TryStreamExt::try_flatten(found).filter(|batch| {
+            futures::future::ready(batch.as_ref().map_or(true, |batch| batch.num_rows() > 0))
+        });
         limited(batches.boxed(), limit)
     }
 
@@ -472,7 +518,10 @@ impl Read {
             return Ok(Vec::new());
         };
         if let ([0], [ids]) = (columns.as_slice(), values.as_slice()) {
-            let ids: Vec<&str> = arrow::array::cast::as_string_array(ids).iter().flatten().collect();
+            let ids: Vec<&str> = arrow::array::cast::as_string_array(ids)
+                .iter()
+                .flatten()
+                .collect();
             let found = self.table.find_ids(&ids).await.map_err(external)?;
             return Ok(found.into_iter().flatten().collect());
         }
@@ -516,7 +565,10 @@ fn share_of(chunks: &[Chunk], partition: usize, partitions: usize) -> Vec<(Chunk
     let total: u64 = chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
     let (partition, partitions) = (partition as u64, partitions.max(1) as u64);
     // At most 2^32 rows a chunk and a few partitions: the products stay far below 2^64.
-    let (from, to) = (total * partition / partitions, total * (partition + 1) / partitions);
+    let (from, to) = (
+        total * partition / partitions,
+        total * (partition + 1) / partitions,
+    );
     let mut seen = 0u64;
     let mut share = Vec::new();
     for chunk in chunks {
@@ -545,7 +597,11 @@ fn steps(rows: &Range<u32>, size: usize) -> Vec<Range<u32>> {
 
 fn batch_of(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> DfResult<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        arrays,
+        &options,
+    )?)
 }
 
 fn limited(batches: Batches, limit: Option<usize>) -> Batches {
@@ -558,7 +614,11 @@ fn limited(batches: Batches, limit: Option<usize>) -> Batches {
                 return futures::future::ready(None);
             }
             futures::future::ready(Some(batch.map(|batch| {
-                let batch = if batch.num_rows() > *left { batch.slice(0, *left) } else { batch };
+                let batch = if batch.num_rows() > *left {
+                    batch.slice(0, *left)
+                } else {
+                    batch
+                };
                 *left -= batch.num_rows();
                 batch
             })))

@@ -107,7 +107,10 @@ impl NameLog {
 
     fn advance(&self, names: &Names) {
         let mut known = self.known.write();
-        if known.as_ref().is_none_or(|known| known.number < names.number) {
+        if known
+            .as_ref()
+            .is_none_or(|known| known.number < names.number)
+        {
             *known = Some(names.clone());
         }
     }

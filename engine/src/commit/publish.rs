@@ -171,7 +171,9 @@ impl Proposal {
                 .tables
                 .values()
                 .map(|table| table.counts())
-                .fold((0, 0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)),
+                .fold((0, 0, 0), |sum, one| {
+                    (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
+                }),
             Payload::Bulk(bulk) => bulk.counts,
         }
     }
@@ -220,10 +222,7 @@ impl BranchShared {
                 name: self.name.to_string(),
             });
         };
-        let state = self
-            .graph
-            .state(self, state, entry.seq, entry.time)
-            .await?;
+        let state = self.graph.state(self, state, entry.seq, entry.time).await?;
         self.keep(&state);
         Ok(state)
     }
@@ -454,4 +453,3 @@ fn lock_timeout(branch: &BranchName) -> Error {
         actual: format!("other writers won for {} s", LOCK_TIMEOUT.as_secs()),
     }
 }
-

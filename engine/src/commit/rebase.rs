@@ -58,7 +58,13 @@ pub(crate) async fn prepare(
             if needs_check {
                 constraint::check(&Snapshot::of(state.clone()), &effects, Moment::Commit)
                     .await
-                    .map_err(|error| if moved { as_conflict(error, proposal) } else { error })?;
+                    .map_err(|error| {
+                        if moved {
+                            as_conflict(error, proposal)
+                        } else {
+                            error
+                        }
+                    })?;
             }
             let mut deletions = BTreeMap::new();
             for effect in effects {
@@ -264,7 +270,13 @@ fn check_shapes(proposal: &Proposal, state: &SnapshotState) -> Result<()> {
             _ => false,
         };
         if !same {
-            return Err(conflict(proposal, id, "", "its definition", "another definition"));
+            return Err(conflict(
+                proposal,
+                id,
+                "",
+                "its definition",
+                "another definition",
+            ));
         }
     }
     Ok(())
@@ -283,7 +295,13 @@ async fn rebased_effects(
         let now = table_of(state, id)?;
         let shifted = moved && !same_table(Some(base), Some(now));
         if shifted && changes.truncated.contains(&id) {
-            return Err(conflict(proposal, id, "", "an unchanged table", "rows were changed"));
+            return Err(conflict(
+                proposal,
+                id,
+                "",
+                "an unchanged table",
+                "rows were changed",
+            ));
         }
         let positions = if shifted {
             moved_positions(proposal, id, table_changes, state).await?
@@ -345,7 +363,13 @@ async fn moved_positions(
     let mut relocated: Vec<(RowPosition, RowPosition, &str)> = Vec::new();
     for ((row, old), new) in changed.into_iter().zip(found) {
         let Some(new) = new else {
-            return Err(conflict(proposal, id, row, "the row as it was", "the row is gone"));
+            return Err(conflict(
+                proposal,
+                id,
+                row,
+                "the row as it was",
+                "the row is gone",
+            ));
         };
         let same_place = old.offset == new.offset
             && old_chunks[old.chunk as usize].key == new_chunks[new.chunk as usize].key;
@@ -362,7 +386,13 @@ async fn moved_positions(
         let news = after.rows(&news, &columns).await?;
         for (at, (_, _, row)) in relocated.iter().enumerate() {
             if !same_row(&olds, at, &news, at)? {
-                return Err(conflict(proposal, id, row, "the row as it was", "the row was changed"));
+                return Err(conflict(
+                    proposal,
+                    id,
+                    row,
+                    "the row as it was",
+                    "the row was changed",
+                ));
             }
         }
     }
@@ -379,9 +409,9 @@ fn positions_of(effect: &TableEffect) -> Vec<RowPosition> {
 }
 
 fn has_minimum(state: &SnapshotState) -> bool {
-    state.schema.edges().any(|edge| {
-        matches!(&edge.kind, crate::schema::TypeKind::Edge { card, .. } if card.min > 0)
-    })
+    state.schema.edges().any(
+        |edge| matches!(&edge.kind, crate::schema::TypeKind::Edge { card, .. } if card.min > 0),
+    )
 }
 
 /// A rule that held when the statement ran and fails now was broken by somebody else. A key

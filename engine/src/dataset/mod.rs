@@ -93,7 +93,9 @@ impl Resources {
                 .build(),
             deletions: moka::future::Cache::builder()
                 .max_capacity(32 << 20)
-                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| weight(bitmap.serialized_size() + 64))
+                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| {
+                    weight(bitmap.serialized_size() + 64)
+                })
                 .build(),
             indexes: moka::future::Cache::builder()
                 .max_capacity(limits.index_bytes)

@@ -42,7 +42,10 @@ pub struct TableLocation {
 }
 
 mod version_text {
-    pub fn serialize<S: serde::Serializer>(version: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: serde::Serializer>(
+        version: &u64,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(version)
     }
 
@@ -131,7 +134,9 @@ impl TableVersion {
             .execute(vec![RecordBatch::new_empty(schema)])
             .await
             .map_err(lance_error)?;
-        front.settle([dataset.manifest_location().path.clone()]).await?;
+        front
+            .settle([dataset.manifest_location().path.clone()])
+            .await?;
         // The main line stays at this first version for ever; what the log names is
         // detached, beginning with a restatement of it.
         Self::wrap(resources.clone(), front, Arc::new(dataset), dir.to_owned())
@@ -286,11 +291,7 @@ impl TableVersion {
         names: &[&str],
         rows: std::ops::Range<u32>,
     ) -> Result<RecordBatch> {
-        let projection = self
-            .dataset
-            .schema()
-            .project(names)
-            .map_err(lance_error)?;
+        let projection = self.dataset.schema().project(names).map_err(lance_error)?;
         let config = FragReadConfig::default().with_ignore_deletions(true);
         let reader = self
             .lance_fragment(fragment.id)?
@@ -401,8 +402,7 @@ impl TableVersion {
                 updated_fragment_offsets: None,
             }
         };
-        let transaction =
-            TransactionBuilder::new(self.dataset.version_id(), operation).build();
+        let transaction = TransactionBuilder::new(self.dataset.version_id(), operation).build();
         let dataset = CommitBuilder::new(self.dataset.clone())
             .with_detached(true)
             .with_skip_auto_cleanup(true)
@@ -424,7 +424,10 @@ impl TableVersion {
                 .find(|fragment| fragment.id == id)
                 .and_then(|fragment| fragment.deletion_file.clone());
             if let Some(file) = file {
-                self.resources.deletions.insert(file, Arc::new(deleted)).await;
+                self.resources
+                    .deletions
+                    .insert(file, Arc::new(deleted))
+                    .await;
             }
         }
         Ok(next)
@@ -449,11 +452,7 @@ impl TableVersion {
         if deleted.len() >= u64::from(fragment.rows) {
             return Ok(None);
         }
-        let store = self
-            .dataset
-            .object_store(None)
-            .await
-            .map_err(lance_error)?;
+        let store = self.dataset.object_store(None).await.map_err(lance_error)?;
         let file = write_deletion_file(
             &self.root(),
             id,
@@ -519,7 +518,11 @@ fn dataset_root(manifest: &Path) -> Path {
 }
 
 fn describe(dir: &str, fragment: &LanceFragment) -> Fragment {
-    let files: Vec<&str> = fragment.files.iter().map(|file| file.path.as_str()).collect();
+    let files: Vec<&str> = fragment
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
     Fragment {
         id: fragment.id,
         key: format!("{dir}/data/{}", files.join("+")).into(),

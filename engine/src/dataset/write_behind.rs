@@ -15,9 +15,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use futures::stream::BoxStream;
-use lance_io::object_store::{
-    ObjectStore as LanceStore, ObjectStoreParams, ObjectStoreProvider,
-};
+use lance_io::object_store::{ObjectStore as LanceStore, ObjectStoreParams, ObjectStoreProvider};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,

@@ -97,9 +97,13 @@ pub struct LogEntry {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryKind {
     /// The first entry of a branch made from another one.
-    Fork { from: ForkPoint },
+    Fork {
+        from: ForkPoint,
+    },
     /// New commits, oldest first.
-    Commits { commits: Vec<Commit> },
+    Commits {
+        commits: Vec<Commit>,
+    },
     /// The same rows in other files.
     Maintain,
     /// The state of another branch's commit.

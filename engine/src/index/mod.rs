@@ -5,7 +5,6 @@
 //! commit ever has to maintain one. Candidates are compared with the values themselves, so a
 //! hash that collides costs a comparison and never a wrong answer.
 
-
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
@@ -121,7 +120,6 @@ pub fn tuple_equality(
 pub fn same_row(left: &RecordBatch, l: usize, right: &RecordBatch, r: usize) -> Result<bool> {
     Ok(tuple_equality(left.columns(), right.columns())?(l, r))
 }
-
 
 #[cfg(test)]
 mod tests {

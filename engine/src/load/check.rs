@@ -102,7 +102,10 @@ impl Checks {
                     line: rows.lines[row],
                     type_name: Some(rows.def.name.clone()),
                     property: None,
-                    reason: format!("id \"{}\" exists already; load with mode merge to replace it", ids.value(row)),
+                    reason: format!(
+                        "id \"{}\" exists already; load with mode merge to replace it",
+                        ids.value(row)
+                    ),
                 });
             }
         }
@@ -206,7 +209,8 @@ impl Checks {
         for ((id, number), set) in std::mem::take(&mut self.uniques) {
             if let Some(def) = schema.by_id(id) {
                 let name = &def.uniques[number].name;
-                let reason = format!("breaks unique constraint \"{name}\": the same values stand in line");
+                let reason =
+                    format!("breaks unique constraint \"{name}\": the same values stand in line");
                 self.find_twice(def, set.sorted()?, &reason, |_| Ok(()))?;
             }
         }
@@ -255,7 +259,9 @@ impl Checks {
             }
         }
         for (id, set) in std::mem::take(&mut self.sources) {
-            let Some(def) = schema.by_id(id) else { continue };
+            let Some(def) = schema.by_id(id) else {
+                continue;
+            };
             self.too_many(def, set.sorted()?)?;
         }
         self.errors.sort_by_key(|error| error.line);

@@ -152,7 +152,8 @@ mod tests {
     fn keys_come_back_sorted_from_memory_and_from_runs() {
         let mut set = KeySet::default();
         for number in 0..10_000u64 {
-            set.push(Key::of(&(number * 7919 % 10_000).to_le_bytes(), number)).unwrap();
+            set.push(Key::of(&(number * 7919 % 10_000).to_le_bytes(), number))
+                .unwrap();
             if number % 3_000 == 2_999 {
                 set.spill().unwrap();
             }

@@ -92,7 +92,10 @@ impl Writer {
                 continue;
             };
             let limited = card.min > 0 || card.max.is_some();
-            let held = self.base.table(edge.id).map_or(0, |table| table.row_count());
+            let held = self
+                .base
+                .table(edge.id)
+                .map_or(0, |table| table.row_count());
             if limited && held > 0 {
                 return Err(Error::Unsupported {
                     message: format!(
@@ -108,7 +111,9 @@ impl Writer {
 
     async fn into_file(&mut self, rows: TypeBatch) -> Result<()> {
         let Some(files) = &mut self.files else {
-            return Err(Error::internal("rows are written to files that were not opened"));
+            return Err(Error::internal(
+                "rows are written to files that were not opened",
+            ));
         };
         let id = rows.def.id;
         if !files.contains_key(&id) {
@@ -117,7 +122,9 @@ impl Writer {
             // Batches waiting to be written: each has some thousands of rows.
             let (send, mut receive) = mpsc::channel(2);
             let stream = futures::stream::poll_fn(move |context| {
-                receive.poll_recv(context).map(|rows| rows.map(Ok::<_, DataFusionError>))
+                receive
+                    .poll_recv(context)
+                    .map(|rows| rows.map(Ok::<_, DataFusionError>))
             });
             let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
             let written = tokio::spawn(async move { version.stage_stream(stream).await });
@@ -135,19 +142,29 @@ impl Writer {
         {
             // The writer ended early: its error says why.
             failed.written.await.map_err(Error::internal)??;
-            return Err(Error::internal("a file was closed before its rows were written"));
+            return Err(Error::internal(
+                "a file was closed before its rows were written",
+            ));
         }
         Ok(())
     }
 
-    pub async fn publish(mut self, actor: String, message: CommitMessage) -> Result<Option<CommitInfo>> {
+    pub async fn publish(
+        mut self,
+        actor: String,
+        message: CommitMessage,
+    ) -> Result<Option<CommitInfo>> {
         match self.files.take() {
             None => self.publish_small(actor, message).await,
             Some(files) => self.publish_files(files, actor, message).await,
         }
     }
 
-    async fn publish_small(self, actor: String, message: CommitMessage) -> Result<Option<CommitInfo>> {
+    async fn publish_small(
+        self,
+        actor: String,
+        message: CommitMessage,
+    ) -> Result<Option<CommitInfo>> {
         let mut attempt = 1;
         loop {
             match self.try_small(&actor, &message).await {
@@ -191,9 +208,7 @@ impl Writer {
         let tables: Vec<TypeId> = state
             .tables
             .iter()
-            .filter(|(id, table)| {
-                staged.contains_key(id) || overwrite && table.location().rows > 0
-            })
+            .filter(|(id, table)| staged.contains_key(id) || overwrite && table.location().rows > 0)
             .map(|(id, _)| *id)
             .collect();
         if tables.is_empty() {
@@ -201,12 +216,20 @@ impl Writer {
         }
         let updated: u64 = self.replaced.values().map(|rows| rows.len() as u64).sum();
         let deleted = if overwrite {
-            state.tables.values().map(|table| table.location().rows).sum()
+            state
+                .tables
+                .values()
+                .map(|table| table.location().rows)
+                .sum()
         } else {
             0
         };
         let bulk = BulkChange {
-            replaced: if overwrite { tables.iter().copied().collect() } else { BTreeSet::new() },
+            replaced: if overwrite {
+                tables.iter().copied().collect()
+            } else {
+                BTreeSet::new()
+            },
             tables,
             deletions: self.replaced,
             written: BTreeMap::new(),

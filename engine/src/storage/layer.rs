@@ -387,8 +387,12 @@ impl ObjectStore for StoreLayer {
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> StoreResult<()> {
-        self.run(Operation::Put, to, self.inner.rename_opts(from, to, options))
-            .await
+        self.run(
+            Operation::Put,
+            to,
+            self.inner.rename_opts(from, to, options),
+        )
+        .await
     }
 }
 

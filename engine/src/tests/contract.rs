@@ -10,7 +10,10 @@ use crate::storage::Created;
 async fn every_store() -> Vec<(Store, Option<tempfile::TempDir>)> {
     let mut stores = vec![(connect("memory:").await, None)];
     let folder = tempfile::tempdir().unwrap();
-    stores.push((connect(&folder.path().display().to_string()).await, Some(folder)));
+    stores.push((
+        connect(&folder.path().display().to_string()).await,
+        Some(folder),
+    ));
     if let Some(prefix) = s3_prefix() {
         stores.push((connect(&prefix).await, None));
     }
@@ -88,7 +91,10 @@ async fn what_is_acknowledged_is_read_by_a_second_connection() {
         if store.url() == "memory:" {
             continue;
         }
-        store.create("deep/er/k", Bytes::from_static(b"1")).await.unwrap();
+        store
+            .create("deep/er/k", Bytes::from_static(b"1"))
+            .await
+            .unwrap();
         let other = connect(store.url()).await;
         assert_eq!(other.read("deep/er/k").await.unwrap().unwrap(), "1");
         let created = other.create("deep/er/k", Bytes::from_static(b"2")).await;
@@ -109,11 +115,16 @@ async fn every_store_proves_put_if_absent() {
 async fn a_prefix_of_another_stores_name_shows_nothing_of_it() {
     for (store, _folder) in every_store().await {
         let (short, long) = (store.child("graph"), store.child("graph.omni"));
-        long.write("_graph/k", Bytes::from_static(b"1")).await.unwrap();
+        long.write("_graph/k", Bytes::from_static(b"1"))
+            .await
+            .unwrap();
         assert!(short.list_all("").await.unwrap().is_empty());
         assert!(short.list_folders("").await.unwrap().is_empty());
         assert_eq!(short.read("_graph/k").await.unwrap(), None);
-        assert_eq!(long.list_all("").await.unwrap(), [("_graph/k".to_owned(), 1)]);
+        assert_eq!(
+            long.list_all("").await.unwrap(),
+            [("_graph/k".to_owned(), 1)]
+        );
     }
 }
 
@@ -125,15 +136,24 @@ async fn a_listing_longer_than_a_page_is_whole() {
             continue;
         }
         // S3 answers at most 1,000 names at a time.
-        let names: Vec<String> = (0..1100).map(|number| format!("many/{number:04}")).collect();
+        let names: Vec<String> = (0..1100)
+            .map(|number| format!("many/{number:04}"))
+            .collect();
         for chunk in names.chunks(50) {
-            let writes = chunk.iter().map(|name| store.write(name, Bytes::from_static(b"1")));
+            let writes = chunk
+                .iter()
+                .map(|name| store.write(name, Bytes::from_static(b"1")));
             futures::future::try_join_all(writes).await.unwrap();
         }
         let mut listed = store.list_objects("many").await.unwrap();
         listed.sort();
         assert_eq!(listed.len(), names.len());
-        assert!(listed.iter().zip(&names).all(|(listed, name)| name.ends_with(listed)));
+        assert!(
+            listed
+                .iter()
+                .zip(&names)
+                .all(|(listed, name)| name.ends_with(listed))
+        );
     }
 }
 
@@ -143,9 +163,18 @@ async fn a_graph_is_written_and_read_by_two_connections() {
         if store.url() == "memory:" {
             continue;
         }
-        let graph = Graph::create(store.clone(), SCHEMA, "tester", resources()).await.unwrap();
-        let other = Graph::open(connect(store.url()).await, resources()).await.unwrap();
-        for (name, graph) in [("ada", &graph), ("bob", &other), ("eve", &graph), ("zoe", &other)] {
+        let graph = Graph::create(store.clone(), SCHEMA, "tester", resources())
+            .await
+            .unwrap();
+        let other = Graph::open(connect(store.url()).await, resources())
+            .await
+            .unwrap();
+        for (name, graph) in [
+            ("ada", &graph),
+            ("bob", &other),
+            ("eve", &graph),
+            ("zoe", &other),
+        ] {
             add_people(graph, "main", &[name]).await.unwrap();
         }
         for graph in [&graph, &other] {

@@ -6,7 +6,9 @@ use crate::storage::{Fault, Faults, Operation};
 async fn warm() -> Fixture {
     let fixture = Fixture::in_memory().await;
     // The first commit of a process proves put-if-absent; the first read opens tables.
-    add_people(&fixture.graph, "main", &["a", "b", "c"]).await.unwrap();
+    add_people(&fixture.graph, "main", &["a", "b", "c"])
+        .await
+        .unwrap();
     add_people(&fixture.graph, "main", &["d"]).await.unwrap();
     people(&fixture.graph, "main").await;
     fixture
@@ -33,14 +35,21 @@ async fn a_one_row_insert_takes_five_requests_in_two_steps() {
     fixture.graph = fixture.reopened().await;
     for name in ["blue", "green"] {
         let mut transaction = begin(&fixture.graph, "main").await;
-        insert(&mut transaction, "team", &[&[None, Some(name)]]).await.unwrap();
+        insert(&mut transaction, "team", &[&[None, Some(name)]])
+            .await
+            .unwrap();
         commit(transaction).await.unwrap();
     }
     slow.0.lock().clear();
-    let options = TransactionOptions { actor: "tester".to_owned(), optimistic: true };
+    let options = TransactionOptions {
+        actor: "tester".to_owned(),
+        optimistic: true,
+    };
     let before = fixture.store.counts();
     let mut transaction = fixture.graph.begin(&main(), options).await.unwrap();
-    insert(&mut transaction, "team", &[&[None, Some("red")]]).await.unwrap();
+    insert(&mut transaction, "team", &[&[None, Some("red")]])
+        .await
+        .unwrap();
     commit(transaction).await.unwrap();
     let cost = fixture.store.counts().since(&before);
     let requests = slow.0.lock().join("\n");
@@ -53,7 +62,12 @@ async fn a_key_lookup_asks_only_whether_the_head_is_the_head() {
     let fixture = warm().await;
     let before = fixture.store.counts();
     let snapshot = fixture.graph.snapshot("main").await.unwrap();
-    let found = snapshot.table_named("person").unwrap().lookup(&["b"], &[0, 1]).await.unwrap();
+    let found = snapshot
+        .table_named("person")
+        .unwrap()
+        .lookup(&["b"], &[0, 1])
+        .await
+        .unwrap();
     assert_eq!(found.batch.num_rows(), 1);
     let cost = fixture.store.counts().since(&before);
     assert_eq!((cost.gets, cost.total()), (1, 1), "{cost:?}");
@@ -65,7 +79,9 @@ async fn a_cold_reader_reads_no_history() {
     for commits in [5, 60] {
         let fixture = Fixture::in_memory().await;
         for number in 0..commits {
-            add_people(&fixture.graph, "main", &[format!("p{number}").as_str()]).await.unwrap();
+            add_people(&fixture.graph, "main", &[format!("p{number}").as_str()])
+                .await
+                .unwrap();
         }
         let before = fixture.store.counts();
         fixture.reopened().await;
@@ -80,7 +96,9 @@ async fn a_transaction_of_many_statements_writes_one_file_and_one_manifest_per_t
     let mut transaction = begin(&fixture.graph, "main").await;
     for number in 0..100 {
         let name = format!("n{number}");
-        insert(&mut transaction, "team", &[&[None, Some(&name)]]).await.unwrap();
+        insert(&mut transaction, "team", &[&[None, Some(&name)]])
+            .await
+            .unwrap();
     }
     let before = fixture.store.counts();
     commit(transaction).await.unwrap();

@@ -28,7 +28,11 @@ impl Faults for At {
             return Fault::None;
         }
         let number = self.seen.fetch_add(1, Ordering::SeqCst);
-        let hit = if self.for_ever { number >= self.number } else { number == self.number };
+        let hit = if self.for_ever {
+            number >= self.number
+        } else {
+            number == self.number
+        };
         match (hit, self.after) {
             (false, _) => Fault::None,
             (true, true) => Fault::FailAfter(format!("injected after {key}")),
@@ -49,15 +53,33 @@ async fn write(graph: &Graph, writer: Writer) -> Result<()> {
     match writer {
         Writer::Insert => {
             let mut transaction = graph.begin(&main(), TransactionOptions::default()).await?;
-            insert(&mut transaction, "person", &[&[None, Some("new"), None, None]]).await?;
-            insert(&mut transaction, "knows", &[&[Some("k"), Some("new"), Some("ada"), None]]).await?;
+            insert(
+                &mut transaction,
+                "person",
+                &[&[None, Some("new"), None, None]],
+            )
+            .await?;
+            insert(
+                &mut transaction,
+                "knows",
+                &[&[Some("k"), Some("new"), Some("ada"), None]],
+            )
+            .await?;
             commit(transaction).await?;
         }
         Writer::UpdateAndDelete => {
             let mut transaction = graph.begin(&main(), TransactionOptions::default()).await?;
-            let person = transaction.snapshot().schema().table("person").unwrap().clone();
+            let person = transaction
+                .snapshot()
+                .schema()
+                .table("person")
+                .unwrap()
+                .clone();
             transaction
-                .update(person.id, rows(&person, &[&[Some("ada"), Some("ada"), Some("99"), None]]))
+                .update(
+                    person.id,
+                    rows(&person, &[&[Some("ada"), Some("ada"), Some("99"), None]]),
+                )
                 .await?;
             transaction.delete(person.id, &["bob".to_owned()]).await?;
             commit(transaction).await?;
@@ -78,14 +100,23 @@ async fn state(graph: &Graph) -> (Vec<String>, Vec<String>, Vec<String>, BTreeSe
         column(&snapshot, "person", "name").await,
         column(&snapshot, "person", "age").await,
         column(&snapshot, "knows", "id").await,
-        branches.iter().map(|branch| branch.name.to_string()).collect(),
+        branches
+            .iter()
+            .map(|branch| branch.name.to_string())
+            .collect(),
     )
 }
 
 async fn prepared() -> Fixture {
     let fixture = Fixture::in_memory().await;
-    add_people(&fixture.graph, "main", &["ada", "bob"]).await.unwrap();
-    fixture.graph.create_branch(&branch("old"), "main", "a").await.unwrap();
+    add_people(&fixture.graph, "main", &["ada", "bob"])
+        .await
+        .unwrap();
+    fixture
+        .graph
+        .create_branch(&branch("old"), "main", "a")
+        .await
+        .unwrap();
     fixture
 }
 
@@ -93,17 +124,37 @@ async fn prepared() -> Fixture {
 /// is the state before or the state after, and a writer that was told "done" is not undone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_at_any_request_leaves_the_state_before_or_after() {
-    for writer in [Writer::Insert, Writer::UpdateAndDelete, Writer::CreateBranch, Writer::DeleteBranch] {
+    for writer in [
+        Writer::Insert,
+        Writer::UpdateAndDelete,
+        Writer::CreateBranch,
+        Writer::DeleteBranch,
+    ] {
         let mut visited = 0;
         for number in 0.. {
             let fixture = prepared().await;
             let before = state(&fixture.reopened().await).await;
-            let faults = Arc::new(At { armed: AtomicBool::new(false), seen: AtomicU64::new(0), number, for_ever: true, after: false });
-            let graph = Graph::open(fixture.store.with_faults(faults.clone()).with_patience(std::time::Duration::from_millis(200)), resources()).await.unwrap();
+            let faults = Arc::new(At {
+                armed: AtomicBool::new(false),
+                seen: AtomicU64::new(0),
+                number,
+                for_ever: true,
+                after: false,
+            });
+            let graph = Graph::open(
+                fixture
+                    .store
+                    .with_faults(faults.clone())
+                    .with_patience(std::time::Duration::from_millis(200)),
+                resources(),
+            )
+            .await
+            .unwrap();
             faults.armed.store(true, Ordering::SeqCst);
-            let outcome = tokio::time::timeout(std::time::Duration::from_secs(60), write(&graph, writer))
-                .await
-                .expect("a stopped store is noticed");
+            let outcome =
+                tokio::time::timeout(std::time::Duration::from_secs(60), write(&graph, writer))
+                    .await
+                    .expect("a stopped store is noticed");
             let after = state(&fixture.reopened().await).await;
             if outcome.is_ok() {
                 assert_ne!(before, after, "{writer:?} was done");
@@ -115,10 +166,16 @@ async fn a_stop_at_any_request_leaves_the_state_before_or_after() {
                 // may have happened all the same.
                 let complete = prepared().await;
                 write(&complete.graph, writer).await.unwrap();
-                assert_eq!(after, state(&complete.reopened().await).await, "{writer:?} at {number}");
+                assert_eq!(
+                    after,
+                    state(&complete.reopened().await).await,
+                    "{writer:?} at {number}"
+                );
             }
             // The graph is as usable as before.
-            add_people(&fixture.reopened().await, "main", &["later"]).await.unwrap();
+            add_people(&fixture.reopened().await, "main", &["later"])
+                .await
+                .unwrap();
         }
         assert!(visited > 3, "{writer:?} makes more than {visited} requests");
     }
@@ -128,12 +185,22 @@ async fn a_stop_at_any_request_leaves_the_state_before_or_after() {
 /// on. The answer is true, and the next statement works without a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_failed_write_is_answered_truly_and_forgotten() {
-    for writer in [Writer::Insert, Writer::UpdateAndDelete, Writer::CreateBranch] {
+    for writer in [
+        Writer::Insert,
+        Writer::UpdateAndDelete,
+        Writer::CreateBranch,
+    ] {
         for after in [false, true] {
             for number in 0.. {
                 let fixture = prepared().await;
                 let before = state(&fixture.reopened().await).await;
-                let faults = Arc::new(At { armed: AtomicBool::new(false), seen: AtomicU64::new(0), number, for_ever: false, after });
+                let faults = Arc::new(At {
+                    armed: AtomicBool::new(false),
+                    seen: AtomicU64::new(0),
+                    number,
+                    for_ever: false,
+                    after,
+                });
                 let broken = fixture.store.with_faults(faults.clone());
                 let graph = Graph::open(broken, resources()).await.unwrap();
                 faults.armed.store(true, Ordering::SeqCst);
@@ -145,7 +212,11 @@ async fn one_failed_write_is_answered_truly_and_forgotten() {
                     Err(Error::OutcomeUnknown { .. }) => panic!("the store answered: {number}"),
                     Err(_) => assert_eq!(seen, before, "{writer:?} at {number}"),
                 }
-                assert_eq!(state(&graph).await, seen, "the process sees what others see");
+                assert_eq!(
+                    state(&graph).await,
+                    seen,
+                    "the process sees what others see"
+                );
                 add_people(&graph, "main", &["later"]).await.unwrap();
                 if faults.seen.load(Ordering::SeqCst) <= number {
                     assert!(number > 1, "{writer:?} writes more than {number} objects");

@@ -14,8 +14,19 @@ const LINES: &str = r#"
 {"edge":"Leads","from":"ada","to":"red"}
 "#;
 
-async fn load_text(graph: &Graph, mode: LoadMode, text: String) -> Result<crate::load::LoadSummary> {
-    load(graph, &main(), mode, Cursor::new(text), LoadOptions::default()).await
+async fn load_text(
+    graph: &Graph,
+    mode: LoadMode,
+    text: String,
+) -> Result<crate::load::LoadSummary> {
+    load(
+        graph,
+        &main(),
+        mode,
+        Cursor::new(text),
+        LoadOptions::default(),
+    )
+    .await
 }
 
 async fn exported(graph: &Graph) -> String {
@@ -41,14 +52,18 @@ fn details(error: Error) -> String {
 async fn a_load_is_one_commit_and_its_export_loads_again() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;
-    let summary = load_text(graph, LoadMode::Append, LINES.to_owned()).await.unwrap();
+    let summary = load_text(graph, LoadMode::Append, LINES.to_owned())
+        .await
+        .unwrap();
     assert_eq!((summary.nodes, summary.edges), (3, 2));
     let commits: Vec<_> = graph.commits("main").try_collect().await.unwrap();
     assert_eq!(commits.len(), 2);
     assert_eq!(commits[0].inserted, 5);
     let text = exported(graph).await;
     let other = Fixture::in_memory().await;
-    load_text(&other.graph, LoadMode::Overwrite, text.clone()).await.unwrap();
+    load_text(&other.graph, LoadMode::Overwrite, text.clone())
+        .await
+        .unwrap();
     assert_eq!(exported(&other.graph).await, text);
 }
 
@@ -56,11 +71,17 @@ async fn a_load_is_one_commit_and_its_export_loads_again() {
 async fn append_refuses_merge_replaces_overwrite_empties() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;
-    load_text(graph, LoadMode::Append, LINES.to_owned()).await.unwrap();
+    load_text(graph, LoadMode::Append, LINES.to_owned())
+        .await
+        .unwrap();
     let line = r#"{"type":"Person","data":{"name":"ada","age":40}}"#.to_owned();
-    let twice = load_text(graph, LoadMode::Append, line.clone()).await.unwrap_err();
+    let twice = load_text(graph, LoadMode::Append, line.clone())
+        .await
+        .unwrap_err();
     assert!(details(twice).contains("line 1: Person: id \"ada\" exists already"));
-    load_text(graph, LoadMode::Merge, line.clone()).await.unwrap();
+    load_text(graph, LoadMode::Merge, line.clone())
+        .await
+        .unwrap();
     let snapshot = graph.snapshot("main").await.unwrap();
     assert_eq!(column(&snapshot, "person", "age").await, ["40", "NULL"]);
     let summary = load_text(graph, LoadMode::Overwrite, line).await.unwrap();
@@ -90,10 +111,16 @@ async fn every_mistake_is_told_by_its_line_and_nothing_is_written() {
     let before = fixture.store.list_all("_graph").await.unwrap();
     let told = details(load_text(graph, LoadMode::Append, text).await.unwrap_err());
     for wrong in [2, 3, 4, 6, 7, 8, 9] {
-        assert!(told.contains(&format!("line {wrong}:")), "line {wrong} in\n{told}");
+        assert!(
+            told.contains(&format!("line {wrong}:")),
+            "line {wrong} in\n{told}"
+        );
     }
     for right in [1, 5] {
-        assert!(!told.contains(&format!("line {right}:")), "line {right} in\n{told}");
+        assert!(
+            !told.contains(&format!("line {right}:")),
+            "line {right} in\n{told}"
+        );
     }
     assert_eq!(fixture.store.list_all("_graph").await.unwrap(), before);
     assert_eq!(people(graph, "main").await, ["old"]);
@@ -106,11 +133,17 @@ async fn a_large_load_goes_to_files_and_keeps_every_rule() {
     let count = 60_000;
     let mut text = String::new();
     for number in 0..count {
-        text.push_str(&format!("{{\"type\":\"Person\",\"data\":{{\"name\":\"p{number}\"}}}}\n"));
+        text.push_str(&format!(
+            "{{\"type\":\"Person\",\"data\":{{\"name\":\"p{number}\"}}}}\n"
+        ));
         let to = (number * 7 + 1) % count;
-        text.push_str(&format!("{{\"edge\":\"Knows\",\"from\":\"p{number}\",\"to\":\"p{to}\"}}\n"));
+        text.push_str(&format!(
+            "{{\"edge\":\"Knows\",\"from\":\"p{number}\",\"to\":\"p{to}\"}}\n"
+        ));
     }
-    load_text(graph, LoadMode::Append, text.clone()).await.unwrap();
+    load_text(graph, LoadMode::Append, text.clone())
+        .await
+        .unwrap();
     let snapshot = graph.snapshot("main").await.unwrap();
     assert_eq!(snapshot.table_named("person").unwrap().row_count(), count);
     assert_eq!(snapshot.table_named("knows").unwrap().row_count(), count);
@@ -121,16 +154,29 @@ async fn a_large_load_goes_to_files_and_keeps_every_rule() {
         .await
         .unwrap();
     assert_eq!(lookup.index, [Some(0), None, Some(1)]);
-    let again = load_text(graph, LoadMode::Append, text.clone()).await.unwrap_err();
+    let again = load_text(graph, LoadMode::Append, text.clone())
+        .await
+        .unwrap_err();
     assert!(details(again).contains("line 1: Person: id \"p0\" exists already"));
     let dangling = text.clone() + r#"{"edge":"Knows","from":"p1","to":"nobody"}"#;
-    let dangling = details(load_text(graph, LoadMode::Overwrite, dangling).await.unwrap_err());
+    let dangling = details(
+        load_text(graph, LoadMode::Overwrite, dangling)
+            .await
+            .unwrap_err(),
+    );
     assert!(dangling.starts_with("line 120001: Knows.to:"), "{dangling}");
-    let merged: String = text.lines().filter(|line| line.contains("Person")).map(|line| line.to_owned() + "\n").collect();
+    let merged: String = text
+        .lines()
+        .filter(|line| line.contains("Person"))
+        .map(|line| line.to_owned() + "\n")
+        .collect();
     let summary = load_text(graph, LoadMode::Merge, merged).await.unwrap();
     let commit = summary.commit.unwrap();
     assert_eq!((commit.inserted, commit.updated), (0, count));
-    assert_eq!(people(&fixture.reopened().await, "main").await.len() as u64, count);
+    assert_eq!(
+        people(&fixture.reopened().await, "main").await.len() as u64,
+        count
+    );
 }
 
 #[tokio::test]
@@ -146,13 +192,22 @@ async fn a_diff_shows_rows_and_not_moves() {
     let mut transaction = begin(graph, "main").await;
     let person = before.schema().table("person").unwrap().clone();
     transaction
-        .update(person.id, rows(&person, &[&[Some("p01"), Some("p01"), Some("99"), None]]))
+        .update(
+            person.id,
+            rows(&person, &[&[Some("p01"), Some("p01"), Some("99"), None]]),
+        )
         .await
         .unwrap();
-    transaction.delete(person.id, &["p00".to_owned()]).await.unwrap();
+    transaction
+        .delete(person.id, &["p00".to_owned()])
+        .await
+        .unwrap();
     commit(transaction).await.unwrap();
     let after = graph.snapshot("main").await.unwrap();
-    let found = diff::diff(&before, &after, person.id).await.unwrap().unwrap();
+    let found = diff::diff(&before, &after, person.id)
+        .await
+        .unwrap()
+        .unwrap();
     let shown: Vec<String> = found
         .rows
         .iter()
@@ -160,9 +215,22 @@ async fn a_diff_shows_rows_and_not_moves() {
         .collect();
     assert_eq!(
         shown,
-        ["delete p00", "update p01", "insert p35", "insert p36", "insert p37", "insert p38", "insert p39"]
+        [
+            "delete p00",
+            "update p01",
+            "insert p35",
+            "insert p36",
+            "insert p37",
+            "insert p38",
+            "insert p39"
+        ]
     );
-    assert!(diff::diff(&after, &after, person.id).await.unwrap().is_none());
+    assert!(
+        diff::diff(&after, &after, person.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let knows = table(&after, "knows");
     assert!(diff::diff(&before, &after, knows).await.unwrap().is_none());
 }

@@ -140,7 +140,12 @@ pub(super) async fn insert(
 pub(super) async fn add_people(graph: &Graph, branch: &str, names: &[&str]) -> Result<CommitInfo> {
     let mut transaction = begin(graph, branch).await;
     for name in names {
-        insert(&mut transaction, "person", &[&[None, Some(name), Some("30"), None]]).await?;
+        insert(
+            &mut transaction,
+            "person",
+            &[&[None, Some(name), Some("30"), None]],
+        )
+        .await?;
     }
     Ok(commit(transaction).await?.unwrap())
 }
@@ -165,7 +170,8 @@ pub(super) async fn column(snapshot: &Snapshot, name: &str, column: &str) -> Vec
     for stream in streams {
         let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
         for batch in batches {
-            let text = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+            let text =
+                arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
             values.extend(
                 text.as_string::<i32>()
                     .iter()
@@ -173,7 +179,11 @@ pub(super) async fn column(snapshot: &Snapshot, name: &str, column: &str) -> Vec
             );
         }
     }
-    assert_eq!(values.len() as u64, table.row_count(), "the row count is exact");
+    assert_eq!(
+        values.len() as u64,
+        table.row_count(),
+        "the row count is exact"
+    );
     values.sort();
     values
 }

@@ -18,10 +18,17 @@ async fn a_commit_is_seen_by_everyone_and_an_open_transaction_by_nobody() {
     let fixture = Fixture::on_disk().await;
     let graph = &fixture.graph;
     let mut transaction = begin(graph, "main").await;
-    insert(&mut transaction, "person", &[&[None, Some("ada"), Some("36"), None]])
-        .await
-        .unwrap();
-    assert_eq!(column(&transaction.snapshot(), "person", "name").await, ["ada"]);
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("ada"), Some("36"), None]],
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        column(&transaction.snapshot(), "person", "name").await,
+        ["ada"]
+    );
     assert!(people(graph, "main").await.is_empty());
     let info = commit(transaction).await.unwrap().unwrap();
     assert_eq!((info.inserted, info.updated, info.deleted), (1, 0, 0));
@@ -34,9 +41,13 @@ async fn dropping_a_transaction_leaves_no_trace() {
     let fixture = Fixture::in_memory().await;
     let before = fixture.store.list_all("").await.unwrap();
     let mut transaction = begin(&fixture.graph, "main").await;
-    insert(&mut transaction, "person", &[&[None, Some("ada"), None, None]])
-        .await
-        .unwrap();
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("ada"), None, None]],
+    )
+    .await
+    .unwrap();
     drop(transaction);
     assert_eq!(fixture.store.list_all("").await.unwrap(), before);
 }
@@ -45,7 +56,9 @@ async fn dropping_a_transaction_leaves_no_trace() {
 async fn rows_are_updated_and_deleted_with_their_edges() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;
-    add_people(graph, "main", &["ada", "bob", "eve"]).await.unwrap();
+    add_people(graph, "main", &["ada", "bob", "eve"])
+        .await
+        .unwrap();
     let mut transaction = begin(graph, "main").await;
     insert(
         &mut transaction,
@@ -61,12 +74,23 @@ async fn rows_are_updated_and_deleted_with_their_edges() {
     commit(transaction).await.unwrap();
 
     let mut transaction = begin(graph, "main").await;
-    let person = transaction.snapshot().schema().table("person").unwrap().clone();
+    let person = transaction
+        .snapshot()
+        .schema()
+        .table("person")
+        .unwrap()
+        .clone();
     transaction
-        .update(person.id, rows(&person, &[&[Some("eve"), Some("eve"), Some("77"), None]]))
+        .update(
+            person.id,
+            rows(&person, &[&[Some("eve"), Some("eve"), Some("77"), None]]),
+        )
         .await
         .unwrap();
-    let deleted = transaction.delete(person.id, &["bob".to_owned(), "nobody".to_owned()]).await.unwrap();
+    let deleted = transaction
+        .delete(person.id, &["bob".to_owned(), "nobody".to_owned()])
+        .await
+        .unwrap();
     assert_eq!((deleted.nodes, deleted.edges), (1, 2));
     let info = commit(transaction).await.unwrap().unwrap();
     assert_eq!((info.inserted, info.updated, info.deleted), (0, 1, 3));
@@ -82,37 +106,80 @@ async fn every_rule_between_rows_is_checked() {
     let graph = &fixture.graph;
     add_people(graph, "main", &["ada", "bob"]).await.unwrap();
     let mut transaction = begin(graph, "main").await;
-    let again = insert(&mut transaction, "person", &[&[None, Some("ada"), None, None]]).await;
-    assert_eq!(violated(again.unwrap_err()), (ConstraintKind::Unique, "person_name_key".to_owned()));
+    let again = insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("ada"), None, None]],
+    )
+    .await;
+    assert_eq!(
+        violated(again.unwrap_err()),
+        (ConstraintKind::Unique, "person_name_key".to_owned())
+    );
     let twice = insert(
         &mut transaction,
         "person",
-        &[&[None, Some("cy"), None, None], &[None, Some("cy"), None, None]],
+        &[
+            &[None, Some("cy"), None, None],
+            &[None, Some("cy"), None, None],
+        ],
     )
     .await;
     assert_eq!(violated(twice.unwrap_err()).0, ConstraintKind::Unique);
-    insert(&mut transaction, "person", &[&[None, Some("dan"), None, Some("d@x")]])
-        .await
-        .unwrap();
-    let email = insert(&mut transaction, "person", &[&[None, Some("eli"), None, Some("d@x")]]).await;
-    assert_eq!(violated(email.unwrap_err()), (ConstraintKind::Unique, "person_email_key".to_owned()));
-    let nowhere = insert(&mut transaction, "knows", &[&[None, Some("ada"), Some("zoe"), None]]).await;
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("dan"), None, Some("d@x")]],
+    )
+    .await
+    .unwrap();
+    let email = insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("eli"), None, Some("d@x")]],
+    )
+    .await;
+    assert_eq!(
+        violated(email.unwrap_err()),
+        (ConstraintKind::Unique, "person_email_key".to_owned())
+    );
+    let nowhere = insert(
+        &mut transaction,
+        "knows",
+        &[&[None, Some("ada"), Some("zoe"), None]],
+    )
+    .await;
     assert_eq!(
         violated(nowhere.unwrap_err()),
         (ConstraintKind::ForeignKey, "knows_dst_fkey".to_owned())
     );
-    insert(&mut transaction, "team", &[&[None, Some("a")], &[None, Some("b")], &[None, Some("c")]])
-        .await
-        .unwrap();
     insert(
         &mut transaction,
-        "leads",
-        &[&[None, Some("ada"), Some("a")], &[None, Some("ada"), Some("b")]],
+        "team",
+        &[&[None, Some("a")], &[None, Some("b")], &[None, Some("c")]],
     )
     .await
     .unwrap();
-    let third = insert(&mut transaction, "leads", &[&[None, Some("ada"), Some("c")]]).await;
-    assert_eq!(violated(third.unwrap_err()), (ConstraintKind::Check, "leads_card".to_owned()));
+    insert(
+        &mut transaction,
+        "leads",
+        &[
+            &[None, Some("ada"), Some("a")],
+            &[None, Some("ada"), Some("b")],
+        ],
+    )
+    .await
+    .unwrap();
+    let third = insert(
+        &mut transaction,
+        "leads",
+        &[&[None, Some("ada"), Some("c")]],
+    )
+    .await;
+    assert_eq!(
+        violated(third.unwrap_err()),
+        (ConstraintKind::Check, "leads_card".to_owned())
+    );
     // None of the failed statements left anything behind.
     commit(transaction).await.unwrap();
     assert_eq!(people(graph, "main").await, ["ada", "bob", "dan"]);
@@ -127,10 +194,17 @@ async fn a_key_can_move_within_one_transaction() {
     add_people(graph, "main", &["ada"]).await.unwrap();
     let mut transaction = begin(graph, "main").await;
     let person = table(&transaction.snapshot(), "person");
-    transaction.delete(person, &["ada".to_owned()]).await.unwrap();
-    insert(&mut transaction, "person", &[&[None, Some("ada"), Some("1"), None]])
+    transaction
+        .delete(person, &["ada".to_owned()])
         .await
         .unwrap();
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("ada"), Some("1"), None]],
+    )
+    .await
+    .unwrap();
     let info = commit(transaction).await.unwrap().unwrap();
     assert_eq!((info.inserted, info.updated, info.deleted), (0, 1, 0));
     let snapshot = graph.snapshot("main").await.unwrap();
@@ -144,13 +218,34 @@ async fn a_savepoint_brings_everything_back() {
     add_people(graph, "main", &["ada", "bob"]).await.unwrap();
     let mut transaction = begin(graph, "main").await;
     let person = table(&transaction.snapshot(), "person");
-    insert(&mut transaction, "person", &[&[None, Some("cy"), None, None]]).await.unwrap();
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("cy"), None, None]],
+    )
+    .await
+    .unwrap();
     let savepoint = transaction.savepoint();
-    transaction.delete(person, &["ada".to_owned(), "cy".to_owned()]).await.unwrap();
-    insert(&mut transaction, "person", &[&[None, Some("dan"), None, None]]).await.unwrap();
-    assert_eq!(column(&transaction.snapshot(), "person", "name").await, ["bob", "dan"]);
+    transaction
+        .delete(person, &["ada".to_owned(), "cy".to_owned()])
+        .await
+        .unwrap();
+    insert(
+        &mut transaction,
+        "person",
+        &[&[None, Some("dan"), None, None]],
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        column(&transaction.snapshot(), "person", "name").await,
+        ["bob", "dan"]
+    );
     transaction.rollback_to(&savepoint);
-    assert_eq!(column(&transaction.snapshot(), "person", "name").await, ["ada", "bob", "cy"]);
+    assert_eq!(
+        column(&transaction.snapshot(), "person", "name").await,
+        ["ada", "bob", "cy"]
+    );
     commit(transaction).await.unwrap();
     assert_eq!(people(graph, "main").await, ["ada", "bob", "cy"]);
 }
@@ -160,13 +255,23 @@ async fn disjoint_rows_rebase_and_the_same_row_conflicts() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;
     add_people(graph, "main", &["ada", "bob"]).await.unwrap();
-    let person = graph.snapshot("main").await.unwrap().schema().table("person").unwrap().clone();
+    let person = graph
+        .snapshot("main")
+        .await
+        .unwrap()
+        .schema()
+        .table("person")
+        .unwrap()
+        .clone();
     let set_age = |name: &'static str, age: &'static str| {
         let person = person.clone();
         async move {
             let mut transaction = begin(graph, "main").await;
             transaction
-                .update(person.id, rows(&person, &[&[Some(name), Some(name), Some(age), None]]))
+                .update(
+                    person.id,
+                    rows(&person, &[&[Some(name), Some(name), Some(age), None]]),
+                )
                 .await
                 .unwrap();
             transaction
@@ -190,18 +295,31 @@ async fn an_edge_to_a_node_that_others_deleted_conflicts_whoever_is_first() {
         let graph = &fixture.graph;
         add_people(graph, "main", &["ada", "bob"]).await.unwrap();
         let mut edge = begin(graph, "main").await;
-        insert(&mut edge, "knows", &[&[None, Some("ada"), Some("bob"), None]]).await.unwrap();
+        insert(
+            &mut edge,
+            "knows",
+            &[&[None, Some("ada"), Some("bob"), None]],
+        )
+        .await
+        .unwrap();
         let mut delete = begin(graph, "main").await;
         let person = table(&delete.snapshot(), "person");
         delete.delete(person, &["bob".to_owned()]).await.unwrap();
-        let (first, second) = if edge_first { (edge, delete) } else { (delete, edge) };
+        let (first, second) = if edge_first {
+            (edge, delete)
+        } else {
+            (delete, edge)
+        };
         commit(first).await.unwrap();
         assert!(matches!(commit(second).await, Err(Error::Conflict { .. })));
         let snapshot = graph.snapshot("main").await.unwrap();
         let nodes = column(&snapshot, "person", "name").await;
         let edges = column(&snapshot, "knows", "dst").await;
         assert_eq!(edges.len(), if edge_first { 1 } else { 0 });
-        assert!(edges.iter().all(|end| nodes.contains(end)), "no edge to nowhere");
+        assert!(
+            edges.iter().all(|end| nodes.contains(end)),
+            "no edge to nowhere"
+        );
     }
 }
 
@@ -210,11 +328,18 @@ async fn one_key_inserted_by_two_is_a_unique_violation() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;
     let mut first = begin(graph, "main").await;
-    insert(&mut first, "person", &[&[None, Some("ada"), None, None]]).await.unwrap();
+    insert(&mut first, "person", &[&[None, Some("ada"), None, None]])
+        .await
+        .unwrap();
     let mut second = begin(graph, "main").await;
-    insert(&mut second, "person", &[&[None, Some("ada"), None, None]]).await.unwrap();
+    insert(&mut second, "person", &[&[None, Some("ada"), None, None]])
+        .await
+        .unwrap();
     commit(first).await.unwrap();
-    assert_eq!(violated(commit(second).await.unwrap_err()).0, ConstraintKind::Unique);
+    assert_eq!(
+        violated(commit(second).await.unwrap_err()).0,
+        ConstraintKind::Unique
+    );
 }
 
 #[tokio::test]
@@ -223,13 +348,25 @@ async fn card_is_kept_against_concurrent_edges() {
     let graph = &fixture.graph;
     add_people(graph, "main", &["ada"]).await.unwrap();
     let mut teams = begin(graph, "main").await;
-    insert(&mut teams, "team", &[&[None, Some("a")], &[None, Some("b")], &[None, Some("c")]]).await.unwrap();
-    insert(&mut teams, "leads", &[&[None, Some("ada"), Some("a")]]).await.unwrap();
+    insert(
+        &mut teams,
+        "team",
+        &[&[None, Some("a")], &[None, Some("b")], &[None, Some("c")]],
+    )
+    .await
+    .unwrap();
+    insert(&mut teams, "leads", &[&[None, Some("ada"), Some("a")]])
+        .await
+        .unwrap();
     commit(teams).await.unwrap();
     let mut first = begin(graph, "main").await;
-    insert(&mut first, "leads", &[&[None, Some("ada"), Some("b")]]).await.unwrap();
+    insert(&mut first, "leads", &[&[None, Some("ada"), Some("b")]])
+        .await
+        .unwrap();
     let mut second = begin(graph, "main").await;
-    insert(&mut second, "leads", &[&[None, Some("ada"), Some("c")]]).await.unwrap();
+    insert(&mut second, "leads", &[&[None, Some("ada"), Some("c")]])
+        .await
+        .unwrap();
     commit(first).await.unwrap();
     assert!(matches!(commit(second).await, Err(Error::Conflict { .. })));
 }
@@ -241,12 +378,24 @@ async fn truncate_empties_and_conflicts_with_any_change() {
     add_people(graph, "main", &["ada", "bob"]).await.unwrap();
     let mut transaction = begin(graph, "main").await;
     let person = table(&transaction.snapshot(), "person");
-    insert(&mut transaction, "knows", &[&[None, Some("ada"), Some("bob"), None]]).await.unwrap();
-    assert!(matches!(transaction.truncate(person, false).await, Err(Error::Unsupported { .. })));
+    insert(
+        &mut transaction,
+        "knows",
+        &[&[None, Some("ada"), Some("bob"), None]],
+    )
+    .await
+    .unwrap();
+    assert!(matches!(
+        transaction.truncate(person, false).await,
+        Err(Error::Unsupported { .. })
+    ));
     let deleted = transaction.truncate(person, true).await.unwrap();
     assert_eq!((deleted.nodes, deleted.edges), (2, 1));
     add_people(graph, "main", &["cy"]).await.unwrap();
-    assert!(matches!(commit(transaction).await, Err(Error::Conflict { .. })));
+    assert!(matches!(
+        commit(transaction).await,
+        Err(Error::Conflict { .. })
+    ));
     assert_eq!(people(graph, "main").await, ["ada", "bob", "cy"]);
 }
 
@@ -262,17 +411,30 @@ async fn many_small_commits_leave_few_files_and_every_row() {
     }
     let mut transaction = begin(graph, "main").await;
     let person = table(&transaction.snapshot(), "person");
-    transaction.delete(person, &["p007".to_owned(), "p149".to_owned()]).await.unwrap();
+    transaction
+        .delete(person, &["p007".to_owned(), "p149".to_owned()])
+        .await
+        .unwrap();
     commit(transaction).await.unwrap();
     expected.retain(|name| name != "p007" && name != "p149");
     assert_eq!(people(graph, "main").await, expected);
     let snapshot = fixture.reopened().await.snapshot("main").await.unwrap();
     assert_eq!(column(&snapshot, "person", "name").await, expected);
-    let chunks = snapshot.table(person).unwrap().chunks().await.unwrap().len();
+    let chunks = snapshot
+        .table(person)
+        .unwrap()
+        .chunks()
+        .await
+        .unwrap()
+        .len();
     assert!(chunks < 70, "{chunks} files for 150 rows");
     let commits: Vec<_> = graph.commits("main").try_collect().await.unwrap();
     assert_eq!(commits.len(), 152);
-    assert!(commits.windows(2).all(|pair| pair[0].created_at > pair[1].created_at));
+    assert!(
+        commits
+            .windows(2)
+            .all(|pair| pair[0].created_at > pair[1].created_at)
+    );
     assert_eq!(people(graph, "main~100").await.len(), 51);
 }
 
@@ -282,7 +444,11 @@ async fn concurrent_commits_are_grouped_and_none_is_lost() {
     let other = fixture.reopened().await;
     let writers = (0..8).map(|writer| {
         // Two of the eight write through another process's view of the graph.
-        let graph = if writer < 6 { fixture.graph.clone() } else { other.clone() };
+        let graph = if writer < 6 {
+            fixture.graph.clone()
+        } else {
+            other.clone()
+        };
         tokio::spawn(async move {
             for number in 0..10 {
                 let name = format!("w{writer}-{number}");
@@ -308,15 +474,25 @@ async fn an_optimistic_transaction_is_checked_when_it_is_published() {
     let other = fixture.reopened().await;
     add_people(&fixture.graph, "main", &["ada"]).await.unwrap();
     add_people(&other, "main", &["bob"]).await.unwrap();
-    let options = TransactionOptions { actor: "tester".to_owned(), optimistic: true };
+    let options = TransactionOptions {
+        actor: "tester".to_owned(),
+        optimistic: true,
+    };
     let mut stale = fixture.graph.begin(&main(), options.clone()).await.unwrap();
     assert!(!stale.is_current().await.unwrap());
-    insert(&mut stale, "person", &[&[None, Some("cy"), None, None]]).await.unwrap();
+    insert(&mut stale, "person", &[&[None, Some("cy"), None, None]])
+        .await
+        .unwrap();
     commit(stale).await.unwrap();
     add_people(&other, "main", &["dan"]).await.unwrap();
     let mut stale = fixture.graph.begin(&main(), options).await.unwrap();
-    insert(&mut stale, "person", &[&[None, Some("dan"), None, None]]).await.unwrap();
-    assert_eq!(violated(commit(stale).await.unwrap_err()).0, ConstraintKind::Unique);
+    insert(&mut stale, "person", &[&[None, Some("dan"), None, None]])
+        .await
+        .unwrap();
+    assert_eq!(
+        violated(commit(stale).await.unwrap_err()).0,
+        ConstraintKind::Unique
+    );
 }
 
 #[tokio::test]
@@ -325,11 +501,29 @@ async fn a_taken_key_is_told_before_an_id_that_is_not_its_key() {
     let graph = &fixture.graph;
     add_people(graph, "main", &["ada"]).await.unwrap();
     let mut transaction = begin(graph, "main").await;
-    let taken = insert(&mut transaction, "person", &[&[Some("ada"), Some("eve"), None, None]]).await;
+    let taken = insert(
+        &mut transaction,
+        "person",
+        &[&[Some("ada"), Some("eve"), None, None]],
+    )
+    .await;
     assert_eq!(violated(taken.unwrap_err()).0, ConstraintKind::Unique);
-    let wrong = insert(&mut transaction, "person", &[&[Some("zoe"), Some("eve"), None, None]]).await;
-    assert_eq!(violated(wrong.unwrap_err()), (ConstraintKind::Check, "person_id_is_key".to_owned()));
-    let nothing = insert(&mut transaction, "knows", &[&[None, None, Some("ada"), None]]).await;
+    let wrong = insert(
+        &mut transaction,
+        "person",
+        &[&[Some("zoe"), Some("eve"), None, None]],
+    )
+    .await;
+    assert_eq!(
+        violated(wrong.unwrap_err()),
+        (ConstraintKind::Check, "person_id_is_key".to_owned())
+    );
+    let nothing = insert(
+        &mut transaction,
+        "knows",
+        &[&[None, None, Some("ada"), None]],
+    )
+    .await;
     assert_eq!(violated(nothing.unwrap_err()).0, ConstraintKind::NotNull);
     assert!(transaction.is_empty());
 }

@@ -119,7 +119,12 @@ const NONE: u32 = u32::MAX;
 
 impl Base {
     /// `columns` has one entry per piece.
-    pub fn build(pieces: &[Piece], columns: &[Endpoints], ends: &Ends, cancel: &Cancel) -> Result<Self> {
+    pub fn build(
+        pieces: &[Piece],
+        columns: &[Endpoints],
+        ends: &Ends,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let mut placed = Vec::with_capacity(pieces.len());
         let mut rows = 0;
         for piece in pieces {
@@ -132,11 +137,14 @@ impl Base {
         position(rows)?;
         // Looking the endpoints up is most of the work, and the two columns are independent.
         let (src, dst) = std::thread::scope(|scope| {
-            let dst = scope.spawn(|| numbers(pieces, columns.iter().map(|c| &c.dst), &ends.to, cancel));
+            let dst =
+                scope.spawn(|| numbers(pieces, columns.iter().map(|c| &c.dst), &ends.to, cancel));
             let src = numbers(pieces, columns.iter().map(|c| &c.src), &ends.from, cancel);
-            let dst = dst
-                .join()
-                .unwrap_or_else(|_| Err(Error::internal("the thread that numbers edge targets stopped")));
+            let dst = dst.join().unwrap_or_else(|_| {
+                Err(Error::internal(
+                    "the thread that numbers edge targets stopped",
+                ))
+            });
             (src, dst)
         });
         let forward = Lists::build(ends.from.len(), &src?, &dst?, cancel)?;
@@ -169,7 +177,9 @@ impl Base {
         let pieces: usize = self
             .pieces
             .iter()
-            .map(|p| p.piece.key.len() + p.piece.deleted.as_ref().map_or(0, |d| d.serialized_size()) + 80)
+            .map(|p| {
+                p.piece.key.len() + p.piece.deleted.as_ref().map_or(0, |d| d.serialized_size()) + 80
+            })
             .sum();
         pieces + 2 * self.forward.bytes() + 4 * self.nodes_to
     }
@@ -276,7 +286,9 @@ impl Adjacency {
                 if added.rows.is_empty() {
                     continue;
                 }
-                return Err(Error::internal("an adjacency was built without the rows that it lacks"));
+                return Err(Error::internal(
+                    "an adjacency was built without the rows that it lacks",
+                ));
             };
             for row in &added.rows {
                 src.push(number(&columns.src, row, &ends.from)?);
@@ -308,7 +320,10 @@ impl Adjacency {
     /// What it holds beside its base.
     pub fn bytes(&self) -> usize {
         let gone = self.gone.as_ref().map_or(0, Bits::bytes);
-        gone + self.added_out.bytes() + self.added_in.bytes() + self.places.len() * size_of::<Place>() + 200
+        gone + self.added_out.bytes()
+            + self.added_in.bytes()
+            + self.places.len() * size_of::<Place>()
+            + 200
     }
 
     /// Visits the neighbours of a node along (or, `reverse`, against) its edges, with the
@@ -321,7 +336,11 @@ impl Adjacency {
             (&self.base.forward, &self.added_out)
         };
         let (neighbours, positions) = lists.of(node as usize);
-        let present = |position: u32| self.gone.as_ref().is_none_or(|gone| !gone.contains(position));
+        let present = |position: u32| {
+            self.gone
+                .as_ref()
+                .is_none_or(|gone| !gone.contains(position))
+        };
         if !added.has.contains(node) {
             for (&neighbour, &position) in neighbours.iter().zip(positions) {
                 if present(position) {
@@ -333,7 +352,8 @@ impl Adjacency {
         let (added_neighbours, added_positions) = added.of(node);
         let mut extra = added_neighbours.iter().zip(added_positions).peekable();
         for (&neighbour, &position) in neighbours.iter().zip(positions) {
-            while let Some((&neighbour, &position)) = extra.next_if(|(_, added)| **added < position) {
+            while let Some((&neighbour, &position)) = extra.next_if(|(_, added)| **added < position)
+            {
                 each(neighbour, position);
             }
             if present(position) {
@@ -369,7 +389,10 @@ impl Base {
             // Shared pieces come first in both, in one order.
             let at = places.len();
             if version.get(at).is_some_and(|new| new.key == piece.key) {
-                places.push(Place { start: *start, piece: at });
+                places.push(Place {
+                    start: *start,
+                    piece: at,
+                });
             }
         }
         let mut start = self.rows as u32;
@@ -467,12 +490,18 @@ impl SparseLists {
             let i = i as usize;
             if sparse.has.insert(from[i]) {
                 sparse.nodes.push(from[i]);
-                sparse.lists.offsets.push(sparse.lists.neighbours.len() as u32);
+                sparse
+                    .lists
+                    .offsets
+                    .push(sparse.lists.neighbours.len() as u32);
             }
             sparse.lists.neighbours.push(to[i]);
             sparse.lists.positions.push(at[i]);
         }
-        sparse.lists.offsets.push(sparse.lists.neighbours.len() as u32);
+        sparse
+            .lists
+            .offsets
+            .push(sparse.lists.neighbours.len() as u32);
         sparse
     }
 
@@ -517,7 +546,11 @@ fn numbers<'a>(
                 column.len()
             )));
         }
-        let mut deleted = piece.deleted.iter().flat_map(|deleted| deleted.iter()).peekable();
+        let mut deleted = piece
+            .deleted
+            .iter()
+            .flat_map(|deleted| deleted.iter())
+            .peekable();
         for row in 0..piece.rows {
             cancel.check_at(row as usize)?;
             if deleted.next_if_eq(&row).is_some() {
@@ -557,7 +590,10 @@ mod tests {
 
     fn ends(ids: &[&str]) -> Ends {
         let dictionary = Dictionary::new()
-            .extend(&[("n".into(), StringArray::from(ids.to_vec()))], &Cancel::never())
+            .extend(
+                &[("n".into(), StringArray::from(ids.to_vec()))],
+                &Cancel::never(),
+            )
             .unwrap();
         let dictionary = Arc::new(dictionary);
         Ends {
@@ -581,8 +617,14 @@ mod tests {
         let columns = [endpoints(&[("a", "b")]), endpoints(&[("b", "a")])];
         let base = Base::build(&old, &columns, &ends, &Cancel::never()).unwrap();
         assert_eq!(base.difference(&old).unwrap().rows(), 0);
-        assert!(base.difference(&[piece("2", 1), piece("1", 1)]).is_none(), "order");
-        assert!(base.difference(&[piece("3", 1), piece("1", 1)]).is_none(), "new first");
+        assert!(
+            base.difference(&[piece("2", 1), piece("1", 1)]).is_none(),
+            "order"
+        );
+        assert!(
+            base.difference(&[piece("3", 1), piece("1", 1)]).is_none(),
+            "new first"
+        );
         let appended = base.difference(&[piece("1", 1), piece("3", 5)]).unwrap();
         assert_eq!(appended.rows(), 6, "one gone, five added");
     }
@@ -598,8 +640,17 @@ mod tests {
     #[test]
     fn an_edge_to_nowhere_is_reported_as_damage() {
         let ends = ends(&["a"]);
-        let error = Base::build(&[piece("1", 1)], &[endpoints(&[("a", "zz")])], &ends, &Cancel::never()).unwrap_err();
-        assert!(matches!(error, Error::Corrupt { ref message, .. } if message.contains("\"zz\"")), "{error}");
+        let error = Base::build(
+            &[piece("1", 1)],
+            &[endpoints(&[("a", "zz")])],
+            &ends,
+            &Cancel::never(),
+        )
+        .unwrap_err();
+        assert!(
+            matches!(error, Error::Corrupt { ref message, .. } if message.contains("\"zz\"")),
+            "{error}"
+        );
     }
 
     #[test]
@@ -607,7 +658,13 @@ mod tests {
         let ends = ends(&["a"]);
         let (cancel, guard) = Cancel::on_drop();
         drop(guard);
-        let error = Base::build(&[piece("1", 1)], &[endpoints(&[("a", "a")])], &ends, &cancel).unwrap_err();
+        let error = Base::build(
+            &[piece("1", 1)],
+            &[endpoints(&[("a", "a")])],
+            &ends,
+            &cancel,
+        )
+        .unwrap_err();
         assert!(matches!(error, Error::Cancelled));
     }
 }

@@ -36,7 +36,11 @@ impl Cancel {
     /// For the top of a loop over `step`.
     #[inline]
     pub fn check_at(&self, step: usize) -> Result<()> {
-        if step.is_multiple_of(STRIDE) { self.check() } else { Ok(()) }
+        if step.is_multiple_of(STRIDE) {
+            self.check()
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -105,7 +105,8 @@ impl Dictionary {
         }
         let mut segments = self.segments.clone();
         if fresh.len() > 0 {
-            while let Some(last) = segments.pop_if(|last| last.len() < fresh.len() * SEGMENT_RATIO) {
+            while let Some(last) = segments.pop_if(|last| last.len() < fresh.len() * SEGMENT_RATIO)
+            {
                 fresh = last.merged(&fresh);
             }
             fresh.text.shrink_to_fit();
@@ -134,7 +135,9 @@ impl Dictionary {
     }
 
     fn find_hashed(&self, id: &str, hash: u64) -> Option<u32> {
-        self.segments.iter().find_map(|segment| segment.find(id, hash))
+        self.segments
+            .iter()
+            .find_map(|segment| segment.find(id, hash))
     }
 
     fn number(&self, position: usize) -> Result<u32> {
@@ -173,7 +176,12 @@ impl Segment {
     fn reserve(&mut self, rows: usize, bytes: usize) {
         self.text.reserve(bytes);
         self.starts.reserve(rows);
-        let Segment { text, starts, table, .. } = self;
+        let Segment {
+            text,
+            starts,
+            table,
+            ..
+        } = self;
         table.reserve(rows, |i| hash_at(text, starts, *i));
     }
 
@@ -195,7 +203,12 @@ impl Segment {
         let at = self.len() as u32;
         self.text.push_str(id);
         self.starts.push(self.text.len());
-        let Segment { text, starts, table, .. } = self;
+        let Segment {
+            text,
+            starts,
+            table,
+            ..
+        } = self;
         table.insert_unique(hash, at, |i| hash_at(text, starts, *i));
     }
 
@@ -216,7 +229,9 @@ impl Segment {
     }
 
     fn bytes(&self) -> usize {
-        self.text.capacity() + self.starts.capacity() * size_of::<usize>() + self.table.capacity() * 5
+        self.text.capacity()
+            + self.starts.capacity() * size_of::<usize>()
+            + self.table.capacity() * 5
     }
 }
 
@@ -240,7 +255,10 @@ mod tests {
 
     #[test]
     fn numbers_follow_positions() {
-        let d = extend(&Dictionary::new(), &[chunk("1", &["b", "a"]), chunk("2", &["", "ü"])]);
+        let d = extend(
+            &Dictionary::new(),
+            &[chunk("1", &["b", "a"]), chunk("2", &["", "ü"])],
+        );
         assert_eq!(d.len(), 4);
         for (number, id) in ["b", "a", "", "ü"].into_iter().enumerate() {
             assert_eq!(d.find(id), Some(number as u32));

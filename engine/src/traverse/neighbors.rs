@@ -43,7 +43,10 @@ pub fn neighbors_schema() -> SchemaRef {
 /// One row for each edge at each node, parallel edges too. An edge from a node to itself
 /// comes once, as `out`, unless only `in` was asked for. Rows come by node, in the order given, then by
 /// edge type, direction (`out` first) and the edge's place in its table.
-pub fn neighbors(snapshot: Snapshot, request: NeighborsRequest) -> BoxStream<'static, Result<RecordBatch>> {
+pub fn neighbors(
+    snapshot: Snapshot,
+    request: NeighborsRequest,
+) -> BoxStream<'static, Result<RecordBatch>> {
     futures::stream::once(begin(snapshot, request))
         .flat_map(|begun| match begun {
             Ok(running) => futures::stream::try_unfold(running, Running::next).boxed(),
@@ -120,21 +123,23 @@ impl Running {
         let ty = node.ty as usize;
         let mut found = Vec::new();
         for (step, &edge) in self.plan.steps[ty].iter().zip(&self.plan.step_edges[ty]) {
-            step.adjacency.visit(node.number, step.reverse, |number, position| {
-                let other = Node {
-                    ty: step.leads_to,
-                    number,
-                };
-                let seen_as_out = step.reverse && other == node && self.direction == Direction::Both;
-                if !seen_as_out {
-                    found.push(Found {
-                        edge,
-                        position,
-                        reverse: step.reverse,
-                        other,
-                    });
-                }
-            });
+            step.adjacency
+                .visit(node.number, step.reverse, |number, position| {
+                    let other = Node {
+                        ty: step.leads_to,
+                        number,
+                    };
+                    let seen_as_out =
+                        step.reverse && other == node && self.direction == Direction::Both;
+                    if !seen_as_out {
+                        found.push(Found {
+                            edge,
+                            position,
+                            reverse: step.reverse,
+                            other,
+                        });
+                    }
+                });
         }
         found
     }
@@ -155,9 +160,9 @@ impl Running {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::hash_map::Entry::Vacant(entry) => {
                     let chunks = edge_type.table.chunks().await?;
-                    let chunk = chunks
-                        .get(piece)
-                        .ok_or_else(|| Error::internal("an edge in a chunk that its table has not"))?;
+                    let chunk = chunks.get(piece).ok_or_else(|| {
+                        Error::internal("an edge in a chunk that its table has not")
+                    })?;
                     let columns = edge_type.table.chunk_columns(chunk, &[ID_COLUMN]).await?;
                     let ids = columns
                         .first()

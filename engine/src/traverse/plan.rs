@@ -83,7 +83,11 @@ impl Plan {
         let mut starts = Vec::new();
         let mut unsure: Vec<Vec<(u32, &str)>> = vec![Vec::new(); self.types.len()];
         let mut seen = HashSet::new();
-        for (at, id) in ids.iter().enumerate().filter(|(_, id)| seen.insert(id.as_str())) {
+        for (at, id) in ids
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| seen.insert(id.as_str()))
+        {
             for (ty, node_type) in self.types.iter().enumerate() {
                 if self.steps[ty].is_empty() {
                     continue;
@@ -91,7 +95,10 @@ impl Plan {
                 let Some(number) = node_type.dictionary.find(id) else {
                     continue;
                 };
-                let node = Node { ty: ty as u32, number };
+                let node = Node {
+                    ty: ty as u32,
+                    number,
+                };
                 if self.has_edge(node) {
                     starts.push((at as u32, node));
                 } else if lonely {
@@ -99,13 +106,27 @@ impl Plan {
                 }
             }
         }
-        for (ty, unsure) in unsure.iter().enumerate().filter(|(_, unsure)| !unsure.is_empty()) {
+        for (ty, unsure) in unsure
+            .iter()
+            .enumerate()
+            .filter(|(_, unsure)| !unsure.is_empty())
+        {
             let node_type = &self.types[ty];
             let ids: Vec<&str> = unsure.iter().map(|(_, id)| *id).collect();
             let found = node_type.table.find_ids(&ids).await?;
-            for ((at, id), _) in unsure.iter().zip(found).filter(|(_, found)| found.is_some()) {
+            for ((at, id), _) in unsure
+                .iter()
+                .zip(found)
+                .filter(|(_, found)| found.is_some())
+            {
                 if let Some(number) = node_type.dictionary.find(id) {
-                    starts.push((*at, Node { ty: ty as u32, number }));
+                    starts.push((
+                        *at,
+                        Node {
+                            ty: ty as u32,
+                            number,
+                        },
+                    ));
                 }
             }
         }
@@ -116,13 +137,23 @@ impl Plan {
     fn has_edge(&self, node: Node) -> bool {
         self.steps[node.ty as usize].iter().any(|step| {
             let mut any = false;
-            step.adjacency.visit(node.number, step.reverse, |_, _| any = true);
+            step.adjacency
+                .visit(node.number, step.reverse, |_, _| any = true);
             any
         })
     }
 
-    async fn node_type(&mut self, snapshot: &Snapshot, topologies: &Topologies, id: TypeId) -> Result<usize> {
-        if let Some(at) = self.types.iter().position(|known| known.table.def().id == id) {
+    async fn node_type(
+        &mut self,
+        snapshot: &Snapshot,
+        topologies: &Topologies,
+        id: TypeId,
+    ) -> Result<usize> {
+        if let Some(at) = self
+            .types
+            .iter()
+            .position(|known| known.table.def().id == id)
+        {
             return Ok(at);
         }
         let table = table(snapshot, id)?;
@@ -133,7 +164,14 @@ impl Plan {
         Ok(self.types.len() - 1)
     }
 
-    fn step(&mut self, edge: usize, adjacency: &Arc<Adjacency>, from: usize, to: usize, reverse: bool) {
+    fn step(
+        &mut self,
+        edge: usize,
+        adjacency: &Arc<Adjacency>,
+        from: usize,
+        to: usize,
+        reverse: bool,
+    ) {
         self.steps[from].push(Step {
             adjacency: Arc::clone(adjacency),
             reverse,

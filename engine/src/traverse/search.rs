@@ -44,7 +44,10 @@ pub fn traverse_schema() -> SchemaRef {
 /// direction, enter). Rows come by start, in the order given, then by depth, then in the
 /// order in which edges lead to them; equal snapshots give equal rows in equal order.
 /// Nothing is done before the first poll, and dropping the stream ends the work.
-pub fn traverse(snapshot: Snapshot, request: TraverseRequest) -> BoxStream<'static, Result<RecordBatch>> {
+pub fn traverse(
+    snapshot: Snapshot,
+    request: TraverseRequest,
+) -> BoxStream<'static, Result<RecordBatch>> {
     futures::stream::once(begin(snapshot, request))
         .flat_map(|begun| match begun {
             Ok(running) => futures::stream::try_unfold(running, Running::next).boxed(),

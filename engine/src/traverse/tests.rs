@@ -46,8 +46,12 @@ struct Model {
 
 impl World {
     async fn new(limits: ResourceLimits) -> World {
-        let store = Store::connect("memory:", &StoreOptions::default()).await.unwrap();
-        let graph = Graph::create(store, SCHEMA, "test", Resources::new(&limits)).await.unwrap();
+        let store = Store::connect("memory:", &StoreOptions::default())
+            .await
+            .unwrap();
+        let graph = Graph::create(store, SCHEMA, "test", Resources::new(&limits))
+            .await
+            .unwrap();
         let snapshot = graph.snapshot("main").await.unwrap();
         let id = |name: &str| snapshot.schema().table(name).unwrap().id;
         World {
@@ -79,9 +83,20 @@ impl World {
 
     /// One random change, done to the transaction and the model.
     async fn change(&self, transaction: &mut Transaction, model: &mut Model, random: &mut StdRng) {
-        let people: Vec<String> = model.nodes.iter().filter(|(ty, _)| *ty == "person").map(|(_, id)| id.clone()).collect();
-        let teams: Vec<String> = model.nodes.iter().filter(|(ty, _)| *ty == "team").map(|(_, id)| id.clone()).collect();
-        let pick = |from: &[String], random: &mut StdRng| from[random.random_range(0..from.len())].clone();
+        let people: Vec<String> = model
+            .nodes
+            .iter()
+            .filter(|(ty, _)| *ty == "person")
+            .map(|(_, id)| id.clone())
+            .collect();
+        let teams: Vec<String> = model
+            .nodes
+            .iter()
+            .filter(|(ty, _)| *ty == "team")
+            .map(|(_, id)| id.clone())
+            .collect();
+        let pick =
+            |from: &[String], random: &mut StdRng| from[random.random_range(0..from.len())].clone();
         match random.random_range(0..10) {
             0..=1 => {
                 // The two types share ids, which must not make them one.
@@ -90,26 +105,56 @@ impl World {
                 } else {
                     ("team", format!("n{}", random.random_range(0..5)))
                 };
-                transaction.upsert(self.table(table), nodes(transaction, self.table(table), &[&id])).await.unwrap();
+                transaction
+                    .upsert(
+                        self.table(table),
+                        nodes(transaction, self.table(table), &[&id]),
+                    )
+                    .await
+                    .unwrap();
                 model.nodes.insert((table, id));
             }
             2..=6 if !people.is_empty() => {
-                let table = if teams.is_empty() || random.random_bool(0.7) { "knows" } else { "member" };
+                let table = if teams.is_empty() || random.random_bool(0.7) {
+                    "knows"
+                } else {
+                    "member"
+                };
                 let id = format!("e{}", random.random_range(0..60));
                 let src = pick(&people, random);
-                let dst = if table == "knows" { pick(&people, random) } else { pick(&teams, random) };
+                let dst = if table == "knows" {
+                    pick(&people, random)
+                } else {
+                    pick(&teams, random)
+                };
                 let rows = edges(transaction, self.table(table), &[(&id, &src, &dst)]);
                 transaction.upsert(self.table(table), rows).await.unwrap();
                 model.edges.insert((table, id), (src, dst));
             }
             7..=8 if !model.edges.is_empty() => {
-                let (table, id) = model.edges.keys().nth(random.random_range(0..model.edges.len())).unwrap().clone();
-                transaction.delete(self.table(table), std::slice::from_ref(&id)).await.unwrap();
+                let (table, id) = model
+                    .edges
+                    .keys()
+                    .nth(random.random_range(0..model.edges.len()))
+                    .unwrap()
+                    .clone();
+                transaction
+                    .delete(self.table(table), std::slice::from_ref(&id))
+                    .await
+                    .unwrap();
                 model.edges.remove(&(table, id));
             }
             9 if !model.nodes.is_empty() => {
-                let (table, id) = model.nodes.iter().nth(random.random_range(0..model.nodes.len())).unwrap().clone();
-                transaction.delete(self.table(table), std::slice::from_ref(&id)).await.unwrap();
+                let (table, id) = model
+                    .nodes
+                    .iter()
+                    .nth(random.random_range(0..model.nodes.len()))
+                    .unwrap()
+                    .clone();
+                transaction
+                    .delete(self.table(table), std::slice::from_ref(&id))
+                    .await
+                    .unwrap();
                 model.edges.retain(|(edge, _), (src, dst)| {
                     let (from, to) = ("person", if *edge == "knows" { "person" } else { "team" });
                     !((table == from && *src == id) || (table == to && *dst == id))
@@ -123,7 +168,13 @@ impl World {
     async fn check(&self, snapshot: &Snapshot, model: &Model) {
         let starts: Vec<String> = (0..31).map(|n| format!("n{n}")).collect();
         for direction in [Direction::Out, Direction::In, Direction::Both] {
-            for hops in [Hops { min: 0, max: None }, Hops { min: 1, max: Some(2) }] {
+            for hops in [
+                Hops { min: 0, max: None },
+                Hops {
+                    min: 1,
+                    max: Some(2),
+                },
+            ] {
                 for edges in [&["knows"][..], &["member"], &["knows", "member"]] {
                     let request = TraverseRequest {
                         edges: edges.iter().map(|edge| self.table(edge)).collect(),
@@ -136,7 +187,11 @@ impl World {
                     let found = rows(snapshot, request).await.unwrap();
                     let once: BTreeSet<Row> = found.iter().cloned().collect();
                     assert_eq!(once.len(), found.len(), "each node once per start");
-                    assert_eq!(once, model.reached(&starts, edges, direction, hops), "{direction:?} {hops:?} {edges:?}");
+                    assert_eq!(
+                        once,
+                        model.reached(&starts, edges, direction, hops),
+                        "{direction:?} {hops:?} {edges:?}"
+                    );
                 }
             }
         }
@@ -144,12 +199,25 @@ impl World {
 }
 
 impl Model {
-    fn reached(&self, starts: &[String], types: &[&str], direction: Direction, hops: Hops) -> BTreeSet<Row> {
+    fn reached(
+        &self,
+        starts: &[String],
+        types: &[&str],
+        direction: Direction,
+        hops: Hops,
+    ) -> BTreeSet<Row> {
         type Node = (&'static str, String);
         let mut joins: Vec<(Node, Node)> = Vec::new();
-        for ((edge, _), (src, dst)) in self.edges.iter().filter(|((edge, _), _)| types.contains(edge)) {
+        for ((edge, _), (src, dst)) in self
+            .edges
+            .iter()
+            .filter(|((edge, _), _)| types.contains(edge))
+        {
             let from = ("person", src.clone());
-            let to = (if *edge == "knows" { "person" } else { "team" }, dst.clone());
+            let to = (
+                if *edge == "knows" { "person" } else { "team" },
+                dst.clone(),
+            );
             if direction != Direction::In {
                 joins.push((from.clone(), to.clone()));
             }
@@ -192,7 +260,10 @@ impl Model {
                 rows.extend(
                     depths
                         .into_iter()
-                        .filter(|(_, depth)| *depth >= hops.min as i32 && hops.max.is_none_or(|max| *depth <= max as i32))
+                        .filter(|(_, depth)| {
+                            *depth >= hops.min as i32
+                                && hops.max.is_none_or(|max| *depth <= max as i32)
+                        })
                         .map(|((ty, id), depth)| (start.clone(), id, ty.to_owned(), depth)),
                 );
             }
@@ -213,12 +284,21 @@ fn nodes(transaction: &Transaction, table: TypeId, ids: &[&str]) -> RecordBatch 
 
 fn edges(transaction: &Transaction, table: TypeId, edges: &[(&str, &str, &str)]) -> RecordBatch {
     let column = |of: fn(&(&str, &str, &str)) -> String| -> ArrayRef {
-        Arc::new(edges.iter().map(|edge| Some(of(edge))).collect::<StringArray>())
+        Arc::new(
+            edges
+                .iter()
+                .map(|edge| Some(of(edge)))
+                .collect::<StringArray>(),
+        )
     };
     batch(
         transaction,
         table,
-        vec![column(|e| e.0.to_owned()), column(|e| e.1.to_owned()), column(|e| e.2.to_owned())],
+        vec![
+            column(|e| e.0.to_owned()),
+            column(|e| e.1.to_owned()),
+            column(|e| e.2.to_owned()),
+        ],
     )
 }
 
@@ -226,9 +306,18 @@ async fn rows(snapshot: &Snapshot, request: TraverseRequest) -> Result<Vec<Row>,
     let batches: Vec<RecordBatch> = traverse(snapshot.clone(), request).try_collect().await?;
     let mut rows = Vec::new();
     for batch in &batches {
-        let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+        let text = |column: usize, row: usize| {
+            batch
+                .column(column)
+                .as_string::<i32>()
+                .value(row)
+                .to_owned()
+        };
         let depths = batch.column(3).as_primitive::<Int32Type>();
-        rows.extend((0..batch.num_rows()).map(|row| (text(0, row), text(1, row), text(2, row), depths.value(row))));
+        rows.extend(
+            (0..batch.num_rows())
+                .map(|row| (text(0, row), text(1, row), text(2, row), depths.value(row))),
+        );
     }
     Ok(rows)
 }
@@ -245,14 +334,24 @@ async fn random_history(seed: u64, limits: ResourceLimits) {
     for round in 0..12 {
         if round == 6 {
             let name = BranchName::parse("side").unwrap();
-            world.graph.create_branch(&name, "main", "test").await.unwrap();
+            world
+                .graph
+                .create_branch(&name, "main", "test")
+                .await
+                .unwrap();
             models.insert("side", models["main"].clone());
         }
-        let branch = if models.len() > 1 && random.random_bool(0.5) { "side" } else { "main" };
+        let branch = if models.len() > 1 && random.random_bool(0.5) {
+            "side"
+        } else {
+            "main"
+        };
         let mut model = models[branch].clone();
         let mut transaction = world.begin(branch).await;
         for _ in 0..random.random_range(1..12) {
-            world.change(&mut transaction, &mut model, &mut random).await;
+            world
+                .change(&mut transaction, &mut model, &mut random)
+                .await;
         }
         world.check(&transaction.snapshot(), &model).await;
         if random.random_bool(0.2) {
@@ -293,7 +392,16 @@ async fn ring() -> (World, Snapshot) {
     let mut transaction = world.begin("main").await;
     let people = nodes(&transaction, world.person, &["a", "b", "c", "d"]);
     transaction.insert(world.person, people).await.unwrap();
-    let ring = edges(&transaction, world.knows, &[("1", "a", "b"), ("2", "b", "c"), ("3", "c", "a"), ("4", "b", "b")]);
+    let ring = edges(
+        &transaction,
+        world.knows,
+        &[
+            ("1", "a", "b"),
+            ("2", "b", "c"),
+            ("3", "c", "a"),
+            ("4", "b", "b"),
+        ],
+    );
     transaction.insert(world.knows, ring).await.unwrap();
     commit(transaction).await;
     let snapshot = world.graph.snapshot("main").await.unwrap();
@@ -318,17 +426,26 @@ fn row(start: &str, id: &str, depth: i32) -> Row {
 #[tokio::test]
 async fn the_start_comes_only_with_no_hops() {
     let (world, snapshot) = ring().await;
-    let found = rows(&snapshot, from(&world, &["a"], 1, None)).await.unwrap();
+    let found = rows(&snapshot, from(&world, &["a"], 1, None))
+        .await
+        .unwrap();
     assert_eq!(found, [row("a", "b", 1), row("a", "c", 2)]);
-    let found = rows(&snapshot, from(&world, &["a"], 0, Some(1))).await.unwrap();
+    let found = rows(&snapshot, from(&world, &["a"], 0, Some(1)))
+        .await
+        .unwrap();
     assert_eq!(found, [row("a", "a", 0), row("a", "b", 1)]);
 }
 
 #[tokio::test]
 async fn starts_that_do_not_exist_have_no_rows_and_twice_is_once() {
     let (world, snapshot) = ring().await;
-    let found = rows(&snapshot, from(&world, &["zz", "d", "c", "c"], 0, Some(1))).await.unwrap();
-    assert_eq!(found, [row("d", "d", 0), row("c", "c", 0), row("c", "a", 1)]);
+    let found = rows(&snapshot, from(&world, &["zz", "d", "c", "c"], 0, Some(1)))
+        .await
+        .unwrap();
+    assert_eq!(
+        found,
+        [row("d", "d", 0), row("c", "c", 0), row("c", "a", 1)]
+    );
 }
 
 #[tokio::test]
@@ -339,7 +456,10 @@ async fn a_limit_ends_the_walk() {
         ..from(&world, &["a", "b", "c"], 1, None)
     };
     let found = rows(&snapshot, request).await.unwrap();
-    assert_eq!(found, [row("a", "b", 1), row("a", "c", 2), row("b", "c", 1)]);
+    assert_eq!(
+        found,
+        [row("a", "b", 1), row("a", "c", 2), row("b", "c", 1)]
+    );
 }
 
 #[tokio::test]
@@ -350,13 +470,18 @@ async fn node_types_cannot_be_followed() {
         ..from(&world, &["a"], 1, None)
     };
     let error = rows(&snapshot, request).await.unwrap_err();
-    assert!(error.to_string().contains("\"person\" is not an edge type"), "{error}");
+    assert!(
+        error.to_string().contains("\"person\" is not an edge type"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn versions_share_a_base() {
     let (world, snapshot) = ring().await;
-    rows(&snapshot, from(&world, &["a"], 1, None)).await.unwrap();
+    rows(&snapshot, from(&world, &["a"], 1, None))
+        .await
+        .unwrap();
     let topologies = Arc::clone(world.graph.resources().topologies());
     let before = topologies.bases();
     for n in 0..5 {
@@ -365,10 +490,16 @@ async fn versions_share_a_base() {
         transaction.insert(world.knows, edge).await.unwrap();
         commit(transaction).await;
         let snapshot = world.graph.snapshot("main").await.unwrap();
-        let found = rows(&snapshot, from(&world, &["d"], 1, Some(1))).await.unwrap();
+        let found = rows(&snapshot, from(&world, &["d"], 1, Some(1)))
+            .await
+            .unwrap();
         assert_eq!(found, [row("d", "a", 1)]);
     }
-    assert_eq!(topologies.bases(), before, "small commits build nothing anew");
+    assert_eq!(
+        topologies.bases(),
+        before,
+        "small commits build nothing anew"
+    );
 }
 
 #[tokio::test]
@@ -382,20 +513,41 @@ async fn neighbors_are_edges() {
             limit: None,
             batch_rows: 2,
         };
-        let batches: Vec<RecordBatch> = neighbors(snapshot.clone(), request).try_collect().await.unwrap();
+        let batches: Vec<RecordBatch> = neighbors(snapshot.clone(), request)
+            .try_collect()
+            .await
+            .unwrap();
         let mut rows = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
                 let text = |column: usize| batch.column(column).as_string::<i32>().value(row);
-                rows.push(format!("{} {} {} {} {} {}", text(0), text(1), text(2), text(3), text(4), text(5)));
+                rows.push(format!(
+                    "{} {} {} {} {} {}",
+                    text(0),
+                    text(1),
+                    text(2),
+                    text(3),
+                    text(4),
+                    text(5)
+                ));
             }
         }
         rows
     };
-    assert_eq!(list(Direction::Out).await, ["b knows 2 out c person", "b knows 4 out b person"]);
-    assert_eq!(list(Direction::In).await, ["b knows 1 in a person", "b knows 4 in b person"]);
+    assert_eq!(
+        list(Direction::Out).await,
+        ["b knows 2 out c person", "b knows 4 out b person"]
+    );
+    assert_eq!(
+        list(Direction::In).await,
+        ["b knows 1 in a person", "b knows 4 in b person"]
+    );
     assert_eq!(
         list(Direction::Both).await,
-        ["b knows 2 out c person", "b knows 4 out b person", "b knows 1 in a person"]
+        [
+            "b knows 2 out c person",
+            "b knows 4 out b person",
+            "b knows 1 in a person"
+        ]
     );
 }

@@ -97,8 +97,10 @@ impl Topologies {
             .filter(|chunk| !known.has_chunk(&chunk.key))
             .map(|chunk| read_ids(nodes, chunk))
             .collect();
-        let added: Vec<(Arc<str>, StringArray)> =
-            futures::stream::iter(reads).buffered(READS).try_collect().await?;
+        let added: Vec<(Arc<str>, StringArray)> = futures::stream::iter(reads)
+            .buffered(READS)
+            .try_collect()
+            .await?;
         let dictionary = Arc::new(on_a_thread(move |cancel| known.extend(&added, &cancel)).await?);
         self.keep_dictionary(id, key, &dictionary);
         Ok(dictionary)
@@ -131,7 +133,8 @@ impl Topologies {
         let columns = read_endpoints(edges, &chunks, difference.pieces()).await?;
         let ends = ends.clone();
         let adjacency =
-            on_a_thread(move |_| Adjacency::new(base, &pieces, &difference, &columns, &ends)).await?;
+            on_a_thread(move |_| Adjacency::new(base, &pieces, &difference, &columns, &ends))
+                .await?;
         let adjacency = Arc::new(adjacency);
         self.keep_view(id, key, &adjacency);
         Ok(adjacency)
@@ -213,7 +216,12 @@ impl Topologies {
     }
 
     /// The base that differs least, if it is near enough.
-    fn nearest(&self, id: TypeId, pieces: &[Piece], ends: &Ends) -> Option<(Arc<Base>, Difference)> {
+    fn nearest(
+        &self,
+        id: TypeId,
+        pieces: &[Piece],
+        ends: &Ends,
+    ) -> Option<(Arc<Base>, Difference)> {
         let bases: Vec<Arc<Base>> = {
             let state = self.state.lock();
             let edges = state.edges.get(&id)?;
@@ -275,7 +283,11 @@ impl State {
     }
 
     fn bytes(&self) -> usize {
-        let nodes: usize = self.nodes.values().map(|nodes| nodes.dictionary.bytes()).sum();
+        let nodes: usize = self
+            .nodes
+            .values()
+            .map(|nodes| nodes.dictionary.bytes())
+            .sum();
         let edges: usize = self
             .edges
             .values()
@@ -309,7 +321,12 @@ impl State {
                 .iter()
                 .filter(|(_, nodes)| {
                     let lineage = nodes.dictionary.lineage();
-                    lineage != keep && !self.edges.values().flatten().any(|edges| edges.base.uses(lineage))
+                    lineage != keep
+                        && !self
+                            .edges
+                            .values()
+                            .flatten()
+                            .any(|edges| edges.base.uses(lineage))
                 })
                 .min_by_key(|(_, nodes)| nodes.used)
                 .map(|(id, _)| *id);
@@ -328,7 +345,9 @@ async fn build_base(
     ends: &Ends,
 ) -> Result<Arc<Base>> {
     let mut read = read_endpoints(edges, chunks, 0..chunks.len()).await?;
-    let columns: Vec<Endpoints> = (0..chunks.len()).filter_map(|at| read.remove(&at)).collect();
+    let columns: Vec<Endpoints> = (0..chunks.len())
+        .filter_map(|at| read.remove(&at))
+        .collect();
     let (pieces, ends) = (Arc::clone(pieces), ends.clone());
     let base = on_a_thread(move |cancel| Base::build(&pieces, &columns, &ends, &cancel)).await?;
     Ok(Arc::new(base))
@@ -347,7 +366,9 @@ async fn read_endpoints(
 }
 
 async fn read_ends(edges: &Table, chunk: &Chunk, at: usize) -> Result<(usize, Endpoints)> {
-    let mut columns = edges.chunk_columns(chunk, &[SRC_COLUMN, DST_COLUMN]).await?;
+    let mut columns = edges
+        .chunk_columns(chunk, &[SRC_COLUMN, DST_COLUMN])
+        .await?;
     let dst = text(columns.pop())?;
     let src = text(columns.pop())?;
     Ok((at, Endpoints { src, dst }))
@@ -381,5 +402,7 @@ async fn on_a_thread<T: Send + 'static>(
     let (cancel, _guard) = Cancel::on_drop();
     tokio::task::spawn_blocking(move || work(cancel))
         .await
-        .map_err(|error| Error::internal(format!("a thread that builds adjacency stopped: {error}")))?
+        .map_err(|error| {
+            Error::internal(format!("a thread that builds adjacency stopped: {error}"))
+        })?
 }

@@ -83,7 +83,12 @@ const SLICE_EDGES: usize = 1 << 17;
 
 impl Walk {
     /// `nodes` has, for each type, one more than the greatest number of its nodes.
-    pub fn new(nodes: &[usize], steps: Vec<Vec<Step>>, hops: Hops, starts: Vec<(u32, Node)>) -> Self {
+    pub fn new(
+        nodes: &[usize],
+        steps: Vec<Vec<Step>>,
+        hops: Hops,
+        starts: Vec<(u32, Node)>,
+    ) -> Self {
         Walk {
             steps,
             hops,
@@ -101,7 +106,13 @@ impl Walk {
             let Some(mut search) = self.current.take().or_else(|| self.begin()) else {
                 return false;
             };
-            let finished = search.expand(&self.steps, &mut self.seen, self.hops.max, &mut budget, rows);
+            let finished = search.expand(
+                &self.steps,
+                &mut self.seen,
+                self.hops.max,
+                &mut budget,
+                rows,
+            );
             search.report(self.hops.min, reached, rows);
             if finished && search.reported == search.found.len() {
                 self.forget(&search.found);
@@ -169,7 +180,12 @@ impl Search {
             if max.is_some_and(|max| self.depth >= max) {
                 return true;
             }
-            if *budget == 0 || self.levels.back().is_some_and(|end| end - self.reported.min(*end) >= rows) {
+            if *budget == 0
+                || self
+                    .levels
+                    .back()
+                    .is_some_and(|end| end - self.reported.min(*end) >= rows)
+            {
                 return false;
             }
             let node = self.found[self.next];
@@ -177,15 +193,16 @@ impl Search {
             let mut looked_at = 1;
             for step in &steps[node.ty as usize] {
                 let seen = &mut seen[step.leads_to as usize];
-                step.adjacency.visit(node.number, step.reverse, |number, _| {
-                    looked_at += 1;
-                    if seen.insert(number) {
-                        self.found.push(Node {
-                            ty: step.leads_to,
-                            number,
-                        });
-                    }
-                });
+                step.adjacency
+                    .visit(node.number, step.reverse, |number, _| {
+                        looked_at += 1;
+                        if seen.insert(number) {
+                            self.found.push(Node {
+                                ty: step.leads_to,
+                                number,
+                            });
+                        }
+                    });
             }
             *budget = budget.saturating_sub(looked_at);
         }
@@ -251,15 +268,28 @@ mod tests {
 
     impl Graph {
         fn piece(&self, chunk: usize, base: bool) -> (Piece, Endpoints) {
-            let edges: Vec<&Edge> = self.edges.iter().filter(|edge| edge.chunk == chunk).collect();
+            let edges: Vec<&Edge> = self
+                .edges
+                .iter()
+                .filter(|edge| edge.chunk == chunk)
+                .collect();
             let deleted: RoaringBitmap = edges
                 .iter()
                 .enumerate()
-                .filter(|(_, edge)| if base { edge.gone_in_base } else { edge.gone_in_version })
+                .filter(|(_, edge)| {
+                    if base {
+                        edge.gone_in_base
+                    } else {
+                        edge.gone_in_version
+                    }
+                })
                 .map(|(row, _)| row as u32)
                 .collect();
             let column = |end: fn(&Edge) -> u32| -> StringArray {
-                edges.iter().map(|edge| Some(format!("n{}", end(edge)))).collect()
+                edges
+                    .iter()
+                    .map(|edge| Some(format!("n{}", end(edge))))
+                    .collect()
             };
             let piece = Piece {
                 key: format!("chunk-{chunk}").into(),
@@ -284,7 +314,9 @@ mod tests {
 
         fn ends(&self) -> Ends {
             // Base and version number their nodes in different dictionaries of one lineage.
-            let ids = |range: std::ops::Range<u32>| -> StringArray { range.map(|n| Some(format!("n{n}"))).collect() };
+            let ids = |range: std::ops::Range<u32>| -> StringArray {
+                range.map(|n| Some(format!("n{n}"))).collect()
+            };
             let first = Dictionary::new()
                 .extend(&[("a".into(), ids(0..self.nodes))], &Cancel::never())
                 .unwrap();
@@ -300,8 +332,10 @@ mod tests {
             let base = Base::build(&pieces, &columns, ends, &Cancel::never()).unwrap();
             let (pieces, columns) = self.pieces(false);
             let difference = base.difference(&pieces).expect("the chunks are in order");
-            let columns: HashMap<usize, Endpoints> =
-                difference.pieces().map(|piece| (piece, columns[piece].clone())).collect();
+            let columns: HashMap<usize, Endpoints> = difference
+                .pieces()
+                .map(|piece| (piece, columns[piece].clone()))
+                .collect();
             Adjacency::new(Arc::new(base), &pieces, &difference, &columns, ends).unwrap()
         }
 
@@ -316,7 +350,11 @@ mod tests {
             edges
                 .iter()
                 .filter_map(|edge| {
-                    let (from, to) = if reverse { (edge.dst, edge.src) } else { (edge.src, edge.dst) };
+                    let (from, to) = if reverse {
+                        (edge.dst, edge.src)
+                    } else {
+                        (edge.src, edge.dst)
+                    };
                     (from == node).then_some(to)
                 })
                 .collect()
@@ -339,7 +377,9 @@ mod tests {
                         to.extend(self.neighbours(node, true));
                     }
                     for neighbour in to {
-                        if let std::collections::btree_map::Entry::Vacant(entry) = depths.entry(neighbour) {
+                        if let std::collections::btree_map::Entry::Vacant(entry) =
+                            depths.entry(neighbour)
+                        {
                             entry.insert(depth);
                             order.push(neighbour);
                         }
@@ -358,15 +398,20 @@ mod tests {
 
     fn graphs() -> impl Strategy<Value = Graph> {
         (1u32..14, 0usize..3, 3usize..=CHUNKS).prop_flat_map(|(nodes, base_only, version_only)| {
-            let edge = (0..nodes, 0..nodes, 0..CHUNKS, prop::bool::weighted(0.2), prop::bool::weighted(0.3)).prop_map(
-                |(src, dst, chunk, gone_in_base, gone_in_version)| Edge {
+            let edge = (
+                0..nodes,
+                0..nodes,
+                0..CHUNKS,
+                prop::bool::weighted(0.2),
+                prop::bool::weighted(0.3),
+            )
+                .prop_map(|(src, dst, chunk, gone_in_base, gone_in_version)| Edge {
                     src,
                     dst,
                     chunk,
                     gone_in_base,
                     gone_in_version,
-                },
-            );
+                });
             prop::collection::vec(edge, 0..40).prop_map(move |edges| Graph {
                 nodes,
                 edges,
@@ -448,9 +493,15 @@ mod tests {
     #[test]
     fn types_keep_their_numbers_apart() {
         // people 0.. → teams 0.., and back: number 0 of one type is not number 0 of the other.
-        let ids = |prefix: &str, count: u32| -> StringArray { (0..count).map(|n| Some(format!("{prefix}{n}"))).collect() };
+        let ids = |prefix: &str, count: u32| -> StringArray {
+            (0..count).map(|n| Some(format!("{prefix}{n}"))).collect()
+        };
         let dictionary = |ids: StringArray| {
-            Arc::new(Dictionary::new().extend(&[("a".into(), ids)], &Cancel::never()).unwrap())
+            Arc::new(
+                Dictionary::new()
+                    .extend(&[("a".into(), ids)], &Cancel::never())
+                    .unwrap(),
+            )
         };
         let ends = Ends {
             from: dictionary(ids("p", 3)),
@@ -465,9 +516,24 @@ mod tests {
             src: StringArray::from(vec!["p0", "p1", "p2"]),
             dst: StringArray::from(vec!["t0", "t0", "t1"]),
         };
-        let base = Base::build(std::slice::from_ref(&piece), &[endpoints], &ends, &Cancel::never()).unwrap();
+        let base = Base::build(
+            std::slice::from_ref(&piece),
+            &[endpoints],
+            &ends,
+            &Cancel::never(),
+        )
+        .unwrap();
         let difference = base.difference(std::slice::from_ref(&piece)).unwrap();
-        let adjacency = Arc::new(Adjacency::new(Arc::new(base), &[piece], &difference, &HashMap::new(), &ends).unwrap());
+        let adjacency = Arc::new(
+            Adjacency::new(
+                Arc::new(base),
+                &[piece],
+                &difference,
+                &HashMap::new(),
+                &ends,
+            )
+            .unwrap(),
+        );
         let step = |reverse, leads_to| Step {
             adjacency: Arc::clone(&adjacency),
             reverse,
@@ -485,7 +551,11 @@ mod tests {
         let expected = [(node(0, 0), 0), (node(1, 0), 1), (node(0, 1), 2)];
         assert_eq!(
             reached,
-            expected.map(|(node, depth)| Reached { start: 7, node, depth })
+            expected.map(|(node, depth)| Reached {
+                start: 7,
+                node,
+                depth
+            })
         );
     }
 }

@@ -79,7 +79,10 @@ impl<'a> Checker<'a> {
         Checker {
             before,
             schema: before.schema(),
-            by_table: effects.iter().map(|effect| (effect.table, effect)).collect(),
+            by_table: effects
+                .iter()
+                .map(|effect| (effect.table, effect))
+                .collect(),
             gone,
         }
     }
@@ -174,7 +177,12 @@ impl<'a> Checker<'a> {
         let wanted: BTreeSet<&str> = ends.iter().flatten().collect();
         let wanted: Vec<&str> = wanted.into_iter().collect();
         let new: HashSet<&str> = match self.by_table.get(&node).and_then(|e| e.put.as_ref()) {
-            Some(nodes) => nodes.column(0).as_string::<i32>().iter().flatten().collect(),
+            Some(nodes) => nodes
+                .column(0)
+                .as_string::<i32>()
+                .iter()
+                .flatten()
+                .collect(),
             None => HashSet::new(),
         };
         let found = self.table(node)?.find_ids(&wanted).await?;
@@ -229,7 +237,10 @@ impl<'a> Checker<'a> {
                 if *node != def.id {
                     continue;
                 }
-                let found = self.table(edge.id)?.find(&[column], std::slice::from_ref(&ids)).await?;
+                let found = self
+                    .table(edge.id)?
+                    .find(&[column], std::slice::from_ref(&ids))
+                    .await?;
                 for (row, positions) in found.iter().enumerate() {
                     if positions
                         .iter()
@@ -285,7 +296,8 @@ impl<'a> Checker<'a> {
             if delta.is_empty() {
                 continue;
             }
-            let sources: ArrayRef = std::sync::Arc::new(StringArray::from_iter_values(delta.keys()));
+            let sources: ArrayRef =
+                std::sync::Arc::new(StringArray::from_iter_values(delta.keys()));
             let held = self.table(edge.id)?.find(&[SRC], &[sources]).await?;
             let exists = self.sources_that_remain(*from, delta.keys()).await?;
             for (((source, change), positions), exists) in delta.iter().zip(held).zip(exists) {
@@ -331,7 +343,12 @@ impl<'a> Checker<'a> {
     ) -> Result<Vec<bool>> {
         let ids: Vec<&str> = ids.map(String::as_str).collect();
         let put: HashSet<&str> = match self.by_table.get(&node).and_then(|e| e.put.as_ref()) {
-            Some(nodes) => nodes.column(0).as_string::<i32>().iter().flatten().collect(),
+            Some(nodes) => nodes
+                .column(0)
+                .as_string::<i32>()
+                .iter()
+                .flatten()
+                .collect(),
             None => HashSet::new(),
         };
         let found = self.table(node)?.find_ids(&ids).await?;
@@ -339,8 +356,7 @@ impl<'a> Checker<'a> {
             .iter()
             .zip(found)
             .map(|(id, position)| {
-                put.contains(id)
-                    || position.is_some_and(|position| !self.is_gone(node, &position))
+                put.contains(id) || position.is_some_and(|position| !self.is_gone(node, &position))
             })
             .collect())
     }
@@ -361,7 +377,11 @@ pub(crate) fn duplicate_id(def: &TypeDef, rows: &RecordBatch, row: usize) -> Err
 
 /// The name of the foreign key of one end of an edge type.
 fn foreign_key(edge: &TypeDef, column: usize) -> &str {
-    let name = if column == SRC { &edge.constraints.src } else { &edge.constraints.dst };
+    let name = if column == SRC {
+        &edge.constraints.src
+    } else {
+        &edge.constraints.dst
+    };
     name.as_deref().unwrap_or_default()
 }
 
@@ -410,7 +430,10 @@ fn card_violation(edge: &TypeDef, source: &str, count: i64) -> Error {
         table: edge.table.clone(),
         column: Some("src".to_owned()),
         constraint: Some(constraint.clone()),
-        message: format!("edges of \"{}\" violate cardinality constraint \"{constraint}\"", edge.table),
+        message: format!(
+            "edges of \"{}\" violate cardinality constraint \"{constraint}\"",
+            edge.table
+        ),
         detail: Some(format!(
             "Node \"{source}\" would have {count} edges of \"{}\"; {range} are allowed.",
             edge.table

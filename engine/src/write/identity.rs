@@ -49,5 +49,8 @@ fn relaxed(rows: &RecordBatch, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         .iter()
         .map(|field| field.as_ref().clone().with_nullable(true))
         .collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }

@@ -126,7 +126,11 @@ impl Transaction {
         if let Some(row) = replaced.iter().position(Option::is_none) {
             return Err(Error::not_found(
                 ObjectKind::Type,
-                format!("{}({})", def.table, put.column(0).as_string::<i32>().value(row)),
+                format!(
+                    "{}({})",
+                    def.table,
+                    put.column(0).as_string::<i32>().value(row)
+                ),
             ));
         }
         let count = put.num_rows();

@@ -66,7 +66,8 @@ impl Credentials {
         let text = std::fs::read(path)
             .map(Zeroizing::new)
             .map_err(|error| format!("credentials file {}: {error}", path.display()))?;
-        Credentials::parse(&text).map_err(|error| format!("credentials file {}: {error}", path.display()))
+        Credentials::parse(&text)
+            .map_err(|error| format!("credentials file {}: {error}", path.display()))
     }
 
     /// Errors never repeat a token.
@@ -125,10 +126,15 @@ impl Credentials {
 
 fn verifier(actor: &str, tokens: &[Token]) -> Result<Verifier, String> {
     if actor.is_empty() || actor.len() > 63 || actor.contains('\0') {
-        return Err(format!("\"{}\" is not an actor's name: it has 1 to 63 bytes", actor.escape_debug()));
+        return Err(format!(
+            "\"{}\" is not an actor's name: it has 1 to 63 bytes",
+            actor.escape_debug()
+        ));
     }
     if tokens.is_empty() || tokens.len() > MAX_TOKENS {
-        return Err(format!("actor \"{actor}\" must have one token, or two while they are rotated"));
+        return Err(format!(
+            "actor \"{actor}\" must have one token, or two while they are rotated"
+        ));
     }
     let mut salt = [0; SALT_LENGTH];
     rand::rng().fill_bytes(&mut salt);
@@ -147,7 +153,9 @@ fn verifier(actor: &str, tokens: &[Token]) -> Result<Verifier, String> {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("actors", &self.verifiers.len()).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("actors", &self.verifiers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,7 +165,8 @@ mod tests {
 
     #[test]
     fn one_token_or_two_make_a_verifier() {
-        let credentials = Credentials::parse(br#"{"ada": "secret", "bot": ["old", "new"]}"#).expect("credentials");
+        let credentials = Credentials::parse(br#"{"ada": "secret", "bot": ["old", "new"]}"#)
+            .expect("credentials");
         assert_eq!(credentials.actors(), 2);
         assert_eq!(credentials.verifier("ada").keys.len(), 1);
         assert_eq!(credentials.verifier("bot").keys.len(), 2);
@@ -187,7 +196,10 @@ mod tests {
         ] {
             let error = Credentials::parse(json.as_bytes()).expect_err(json);
             assert!(error.contains(expected), "{json}: {error}");
-            assert!(!error.contains("hunter2") && !error.contains("12345"), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("12345"),
+                "{error}"
+            );
         }
     }
 }

@@ -105,7 +105,9 @@ where
         MECHANISM => false,
         MECHANISM_PLUS if exchange.mechanisms().contains(&MECHANISM_PLUS) => true,
         _ => {
-            return Err(violation("client selected an invalid SASL authentication mechanism"));
+            return Err(violation(
+                "client selected an invalid SASL authentication mechanism",
+            ));
         }
     };
     let length = body.u32()? as usize;

@@ -34,7 +34,8 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn derive(token: &str, salt: &[u8]) -> Keys {
-        let mut salted = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(token.as_bytes(), salt, ITERATIONS);
+        let mut salted =
+            pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(token.as_bytes(), salt, ITERATIONS);
         let client = hmac(&salted, b"Client Key");
         let server = hmac(&salted, b"Server Key");
         salted.fill(0);
@@ -92,7 +93,9 @@ impl<'a> Exchange<'a> {
         let (authzid, bare) = rest.split_once(',').ok_or_else(malformed)?;
         let header = format!("{flag},{authzid},");
         if !authzid.is_empty() {
-            return Err(violation("client uses authorization identity, but it is not supported"));
+            return Err(violation(
+                "client uses authorization identity, but it is not supported",
+            ));
         }
         let mut binding = header.into_bytes();
         match (flag, plus, self.endpoint) {
@@ -116,7 +119,10 @@ impl<'a> Exchange<'a> {
             .filter(|nonce| !nonce.is_empty() && nonce.bytes().all(|b| b.is_ascii_graphic()))
             .ok_or_else(malformed)?;
         let nonce = format!("{client_nonce}{nonce}");
-        let reply = format!("r={nonce},s={},i={ITERATIONS}", BASE64.encode(self.verifier.salt));
+        let reply = format!(
+            "r={nonce},s={},i={ITERATIONS}",
+            BASE64.encode(self.verifier.salt)
+        );
         let waiting = Waiting {
             verifier: self.verifier,
             binding,
@@ -199,7 +205,11 @@ mod tests {
         };
         let start = |verifier| {
             Exchange::new(verifier, None)
-                .first_with("n,,n=user,r=rOprNGfwEbeRWgbNEkqO", false, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
+                .first_with(
+                    "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+                    false,
+                    "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+                )
                 .expect("a first message")
         };
         let (reply, waiting) = start(&verifier);
@@ -227,15 +237,27 @@ mod tests {
             keys: Vec::new(),
         };
         let first = |message: &str, plus, endpoint| {
-            Exchange::new(&verifier, endpoint).first(message, plus).map(|_| ()).map_err(|e| e.code)
+            Exchange::new(&verifier, endpoint)
+                .first(message, plus)
+                .map(|_| ())
+                .map_err(|e| e.code)
         };
         let endpoint: Option<&[u8]> = Some(&[1, 2, 3]);
         assert_eq!(first("n,,n=,r=abc", false, endpoint), Ok(()));
         assert_eq!(first("y,,n=,r=abc", false, None), Ok(()));
         assert_eq!(first("y,,n=,r=abc", false, endpoint), Err("08P01"));
-        assert_eq!(first("p=tls-server-end-point,,n=,r=abc", true, endpoint), Ok(()));
-        assert_eq!(first("p=tls-unique,,n=,r=abc", true, endpoint), Err("08P01"));
-        assert_eq!(first("p=tls-server-end-point,,n=,r=abc", false, None), Err("08P01"));
+        assert_eq!(
+            first("p=tls-server-end-point,,n=,r=abc", true, endpoint),
+            Ok(())
+        );
+        assert_eq!(
+            first("p=tls-unique,,n=,r=abc", true, endpoint),
+            Err("08P01")
+        );
+        assert_eq!(
+            first("p=tls-server-end-point,,n=,r=abc", false, None),
+            Err("08P01")
+        );
         for bad in ["", "n", "n,,", "n,,r=abc", "n,,n=,r=", "n,a=x,n=,r=abc"] {
             assert_eq!(first(bad, false, None), Err("08P01"), "{bad}");
         }
@@ -253,6 +275,9 @@ mod tests {
         let nonce = reply.split(',').next().expect("a nonce").to_owned();
         let binding = BASE64.encode([b"p=tls-server-end-point,,".as_slice(), &[8; 32]].concat());
         let last = format!("c={binding},{nonce},p={}", BASE64.encode([0; 32]));
-        assert_eq!(waiting.finish(&last).unwrap_err().message, "SCRAM channel binding check failed");
+        assert_eq!(
+            waiting.finish(&last).unwrap_err().message,
+            "SCRAM channel binding check failed"
+        );
     }
 }

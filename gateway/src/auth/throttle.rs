@@ -119,7 +119,10 @@ impl Throttle {
         if failures.len() >= MAX_ENTRIES {
             failures.retain(|_, entry| now < entry.next + MEMORY);
             if failures.len() >= MAX_ENTRIES {
-                let oldest = failures.iter().min_by_key(|(_, entry)| entry.next).map(|(key, _)| key.clone());
+                let oldest = failures
+                    .iter()
+                    .min_by_key(|(_, entry)| entry.next)
+                    .map(|(key, _)| key.clone());
                 if let Some(oldest) = oldest {
                     failures.remove(&oldest);
                 }
@@ -212,9 +215,15 @@ mod tests {
         let start = Instant::now();
         let throttle = guessed(start);
         let sixth = ticket(&throttle);
-        assert_eq!(throttle.turn(&ada(), sixth, start), Turn::Later(start + INTERVAL));
+        assert_eq!(
+            throttle.turn(&ada(), sixth, start),
+            Turn::Later(start + INTERVAL)
+        );
         assert_eq!(throttle.turn(&ada(), sixth, start + INTERVAL), Turn::Now);
-        assert_eq!(throttle.turn(&ada(), sixth, start + INTERVAL), Turn::Later(start + 2 * INTERVAL));
+        assert_eq!(
+            throttle.turn(&ada(), sixth, start + INTERVAL),
+            Turn::Later(start + 2 * INTERVAL)
+        );
         assert!(matches!(throttle.arrive(&key("bob", None)), Arrival::Free));
         let elsewhere = key("ada", Some(IpAddr::from([127, 0, 0, 1])));
         assert!(matches!(throttle.arrive(&elsewhere), Arrival::Free));
@@ -241,7 +250,11 @@ mod tests {
         let throttle = guessed(start);
         throttle.succeeded("ada", None);
         let next = ticket(&throttle);
-        assert_eq!(throttle.turn(&ada(), next, Instant::now()), Turn::Now, "the success gave its turn back");
+        assert_eq!(
+            throttle.turn(&ada(), next, Instant::now()),
+            Turn::Now,
+            "the success gave its turn back"
+        );
         let later = start + MEMORY + 10 * INTERVAL;
         throttle.failed_at(ada(), later);
         assert!(matches!(throttle.arrive(&ada()), Arrival::Free));
@@ -252,7 +265,8 @@ mod tests {
     #[tokio::test]
     async fn a_try_that_ends_leaves_the_queue() {
         let throttle = guessed(Instant::now());
-        let waited = tokio::time::timeout(Duration::from_millis(20), throttle.admit("ada", None)).await;
+        let waited =
+            tokio::time::timeout(Duration::from_millis(20), throttle.admit("ada", None)).await;
         assert!(waited.is_err());
         assert!(throttle.failures.lock()[&ada()].waiting.is_empty());
         assert!(throttle.admit("ada", None).await);

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(args.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("omnigraph-server: cannot start threads: {error}");

@@ -48,8 +48,10 @@ impl Address {
         if let Some(folder) = self.folder()
             && !folder.exists()
         {
-            return Err(Failure::new(format!("graph \"{}\" does not exist", self.graph))
-                .hint("`omnigraph init --schema FILE GRAPH` makes a graph."));
+            return Err(
+                Failure::new(format!("graph \"{}\" does not exist", self.graph))
+                    .hint("`omnigraph init --schema FILE GRAPH` makes a graph."),
+            );
         }
         let store = self.store(durable).await?;
         Ok(Graph::open(store, resources()).await?)

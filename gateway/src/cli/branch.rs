@@ -90,7 +90,9 @@ impl Create {
     async fn run(self) -> Result<Output, Failure> {
         let name = BranchName::parse(&self.name)?;
         let graph = self.address.open_to_write(self.durable).await?;
-        let branch = graph.create_branch(&name, &self.from, &self.actor.name()).await?;
+        let branch = graph
+            .create_branch(&name, &self.from, &self.actor.name())
+            .await?;
         Ok(Output::new(
             format!("made branch {} at {}", branch.name, branch.head),
             document(&branch),
@@ -125,7 +127,9 @@ impl Delete {
     async fn run(self) -> Result<Output, Failure> {
         let name = BranchName::parse(&self.name)?;
         let graph = self.address.open_to_write(self.durable).await?;
-        graph.delete_branch(&name, self.cascade, &self.actor.name()).await?;
+        graph
+            .delete_branch(&name, self.cascade, &self.actor.name())
+            .await?;
         Ok(Output::new(
             format!("deleted branch {name}"),
             json!({ "branch": name.as_str(), "deleted": true }),

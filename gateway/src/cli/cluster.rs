@@ -10,7 +10,11 @@ use crate::cli::{Exit, Failure};
 #[derive(Debug, Args)]
 pub(super) struct Cluster {
     /// validate, plan, apply, approve, status, refresh, import, force-unlock or gc
-    #[arg(value_name = "VERB", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "VERB",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     verb: Vec<String>,
 }
 

@@ -26,7 +26,11 @@ pub(super) struct Commits {
 impl Commits {
     pub async fn run(self) -> Result<Output, Failure> {
         let graph = self.address.open().await?;
-        let limit = if self.limit == 0 { usize::MAX } else { self.limit };
+        let limit = if self.limit == 0 {
+            usize::MAX
+        } else {
+            self.limit
+        };
         let mut commits = Vec::new();
         let mut stream = graph.commits(&self.branch);
         while commits.len() < limit
@@ -36,7 +40,8 @@ impl Commits {
         }
         let rows: Vec<Vec<String>> = commits.iter().map(row).collect();
         let headings = [
-            "commit", "seq", "branch", "kind", "created", "actor", "inserted", "updated", "deleted", "message",
+            "commit", "seq", "branch", "kind", "created", "actor", "inserted", "updated",
+            "deleted", "message",
         ];
         Ok(Output::new(
             table(&headings, &rows),

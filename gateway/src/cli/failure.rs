@@ -84,7 +84,11 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = if error.is_retryable() { Exit::Lost } else { Exit::Failed };
+        let exit = if error.is_retryable() {
+            Exit::Lost
+        } else {
+            Exit::Failed
+        };
         let message = error.to_string();
         let (detail, hint) = match error {
             Error::Invalid { detail, hint, .. } => (detail, hint),
@@ -118,7 +122,9 @@ impl From<Error> for Failure {
 fn not_found_hint(kind: ObjectKind) -> Option<&'static str> {
     match kind {
         ObjectKind::Graph => Some("`omnigraph init --schema FILE GRAPH` makes a graph."),
-        ObjectKind::Branch | ObjectKind::Ref => Some("`omnigraph branch list GRAPH` shows the branches."),
+        ObjectKind::Branch | ObjectKind::Ref => {
+            Some("`omnigraph branch list GRAPH` shows the branches.")
+        }
         ObjectKind::Commit => Some("`omnigraph commits GRAPH` shows the commits."),
         _ => None,
     }
@@ -126,7 +132,9 @@ fn not_found_hint(kind: ObjectKind) -> Option<&'static str> {
 
 fn exists_hint(kind: ObjectKind) -> Option<&'static str> {
     match kind {
-        ObjectKind::Graph => Some("Nothing was changed. To start over, remove it or choose another place."),
+        ObjectKind::Graph => {
+            Some("Nothing was changed. To start over, remove it or choose another place.")
+        }
         ObjectKind::Branch => Some("`omnigraph branch list GRAPH` shows the branches."),
         _ => None,
     }
@@ -148,6 +156,10 @@ mod tests {
         assert_eq!(Failure::from(lost).exit, Exit::Lost);
         let missing = Failure::from(Error::not_found(ObjectKind::Branch, "x"));
         assert_eq!(missing.exit, Exit::Failed);
-        assert!(missing.hint.is_some_and(|hint| hint.contains("branch list")));
+        assert!(
+            missing
+                .hint
+                .is_some_and(|hint| hint.contains("branch list"))
+        );
     }
 }

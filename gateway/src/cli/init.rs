@@ -35,10 +35,14 @@ impl Init {
     pub async fn run(self) -> Result<Output, Failure> {
         let source = read_schema(&self.schema)?;
         // All mistakes at once and under the file's name, before anything is touched.
-        Schema::parse(&source, &mut RandomIds).map_err(|errors| schema_failure(&self.schema, errors))?;
+        Schema::parse(&source, &mut RandomIds)
+            .map_err(|errors| schema_failure(&self.schema, errors))?;
         let snapshot = match self.address.folder() {
             Some(folder) => self.make_folder(folder, &source).await?,
-            None => self.make(self.address.store(self.durable).await?, &source).await?,
+            None => {
+                self.make(self.address.store(self.durable).await?, &source)
+                    .await?
+            }
         };
         let schema = snapshot.schema();
         let (nodes, edges) = (schema.nodes().count(), schema.edges().count());
@@ -66,17 +70,26 @@ impl Init {
                 name: self.address.graph.clone(),
             })
         };
-        let name = folder
-            .file_name()
-            .ok_or_else(|| Failure::usage(format!("\"{}\" does not name a directory", self.address.graph)))?;
+        let name = folder.file_name().ok_or_else(|| {
+            Failure::usage(format!(
+                "\"{}\" does not name a directory",
+                self.address.graph
+            ))
+        })?;
         if is_graph(folder) {
             return Err(taken());
         }
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = folder
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         let durability = self.durable.durability.into();
         make_folder(parent, durability).map_err(|error| Failure::file(parent, &error))?;
-        let scratch = parent.join(format!(".{}.{:016x}", name.to_string_lossy(), rand::random::<u64>()));
+        let scratch = parent.join(format!(
+            ".{}.{:016x}",
+            name.to_string_lossy(),
+            rand::random::<u64>()
+        ));
         let address = Address {
             graph: scratch.display().to_string(),
             ..self.address.clone()

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use futures::FutureExt;
 use omnigraph_engine::Graph;
 use omnigraph_engine::error::{Error, ObjectKind};
-use omnigraph_engine::names::BranchName;
 use omnigraph_engine::load::{LoadMode, LoadOptions, LoadProgress, LoadSummary, load};
+use omnigraph_engine::names::BranchName;
 use serde_json::json;
 
 use crate::cli::address::{Address, Durable};
@@ -83,7 +83,9 @@ impl Load {
 
 impl Ingest {
     pub async fn run(self) -> Result<Output, Failure> {
-        self.source.run(LoadMode::Merge, Some(BranchName::MAIN)).await
+        self.source
+            .run(LoadMode::Merge, Some(BranchName::MAIN))
+            .await
     }
 }
 
@@ -97,7 +99,9 @@ impl Source {
         let loaded = self.load(&graph, &branch, mode, file, total).await;
         if loaded.is_err() && made {
             // The branch was made for this load alone, and holds nothing of its own.
-            let _ = graph.delete_branch(&branch, false, &self.actor.name()).await;
+            let _ = graph
+                .delete_branch(&branch, false, &self.actor.name())
+                .await;
         }
         let summary = loaded?;
         let seconds = started.elapsed().as_secs_f64();
@@ -131,27 +135,41 @@ impl Source {
         total: Option<u64>,
     ) -> Result<LoadSummary, Failure> {
         let progress = Progress::new("loading", total);
-        let input = plain(progress.count(file)).map_err(|error| Failure::file(&self.data, &error))?;
+        let input =
+            plain(progress.count(file)).map_err(|error| Failure::file(&self.data, &error))?;
         let shown = progress.clone();
         let options = LoadOptions {
             actor: self.actor.name(),
             message: self.message.clone(),
             progress: Some(Arc::new(move |state: LoadProgress| shown.rows(state.rows))),
         };
-        let loaded = load(graph, branch, mode, input, options).boxed_local().await;
+        let loaded = load(graph, branch, mode, input, options)
+            .boxed_local()
+            .await;
         progress.finish();
         Ok(loaded?)
     }
 
     /// The branch, made if that was asked for and it is not there. Was it?
-    async fn make_branch(&self, graph: &Graph, branch: &BranchName, from: Option<&str>) -> Result<bool, Failure> {
+    async fn make_branch(
+        &self,
+        graph: &Graph,
+        branch: &BranchName,
+        from: Option<&str>,
+    ) -> Result<bool, Failure> {
         let missing = match graph.branch(branch).await {
             Ok(_) => return Ok(false),
-            Err(error @ Error::NotFound { kind: ObjectKind::Branch, .. }) => error,
+            Err(
+                error @ Error::NotFound {
+                    kind: ObjectKind::Branch,
+                    ..
+                },
+            ) => error,
             Err(error) => return Err(error.into()),
         };
         let Some(from) = from else {
-            return Err(Failure::from(missing).hint(format!("--from main makes \"{branch}\" from main first.")));
+            return Err(Failure::from(missing)
+                .hint(format!("--from main makes \"{branch}\" from main first.")));
         };
         match graph.create_branch(branch, from, &self.actor.name()).await {
             Ok(_) => Ok(true),
@@ -170,7 +188,10 @@ impl Source {
         let file = File::open(&self.data).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(Failure::new(format!("{} is a directory", self.data.display())));
+            return Err(Failure::new(format!(
+                "{} is a directory",
+                self.data.display()
+            )));
         }
         let total = metadata.is_file().then_some(metadata.len());
         Ok((Box::new(file), total))
@@ -204,9 +225,16 @@ mod tests {
         encoder.write_all(&text).expect("memory");
         let compressed = encoder.finish().expect("memory");
         for input in [compressed, text.clone(), Vec::new(), b"x".to_vec()] {
-            let expected = if input.starts_with(&[0x1f]) { text.clone() } else { input.clone() };
+            let expected = if input.starts_with(&[0x1f]) {
+                text.clone()
+            } else {
+                input.clone()
+            };
             let mut read = Vec::new();
-            plain(std::io::Cursor::new(input)).expect("memory").read_to_end(&mut read).expect("memory");
+            plain(std::io::Cursor::new(input))
+                .expect("memory")
+                .read_to_end(&mut read)
+                .expect("memory");
             assert_eq!(read, expected);
         }
     }

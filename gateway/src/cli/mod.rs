@@ -31,7 +31,12 @@ use output::Output;
 /// codes: 0 done; 1 failed; 2 wrong usage; 4 lost to a concurrent writer, run it again;
 /// 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "omnigraph", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "omnigraph",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -62,7 +67,12 @@ struct Format {
 #[derive(Debug, Clone, Args)]
 struct Actor {
     /// The actor that the commit names [default: the user of the operating system]
-    #[arg(id = "actor", long = "as", value_name = "ACTOR", env = "OMNIGRAPH_ACTOR")]
+    #[arg(
+        id = "actor",
+        long = "as",
+        value_name = "ACTOR",
+        env = "OMNIGRAPH_ACTOR"
+    )]
     name: Option<String>,
 }
 
@@ -143,8 +153,41 @@ mod tests {
     #[test]
     fn a_flag_that_the_verb_cannot_use_is_refused() {
         assert!(Cli::try_parse_from(["omnigraph", "commits", "--as", "ada", "g.omni"]).is_err());
-        assert!(Cli::try_parse_from(["omnigraph", "branch", "create", "x", "--as", "ada", "g.omni"]).is_ok());
-        assert!(Cli::try_parse_from(["omnigraph", "load", "--data", "-", "--mode", "append", "g.omni"]).is_ok());
-        assert!(Cli::try_parse_from(["omnigraph", "load", "--data", "-", "--mode", "replace", "g.omni"]).is_err());
+        assert!(
+            Cli::try_parse_from([
+                "omnigraph",
+                "branch",
+                "create",
+                "x",
+                "--as",
+                "ada",
+                "g.omni"
+            ])
+            .is_ok()
+        );
+        assert!(
+            Cli::try_parse_from([
+                "omnigraph",
+                "load",
+                "--data",
+                "-",
+                "--mode",
+                "append",
+                "g.omni"
+            ])
+            .is_ok()
+        );
+        assert!(
+            Cli::try_parse_from([
+                "omnigraph",
+                "load",
+                "--data",
+                "-",
+                "--mode",
+                "replace",
+                "g.omni"
+            ])
+            .is_err()
+        );
     }
 }

@@ -39,7 +39,10 @@ impl Output {
             text.push('\n');
         }
         let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
             // `omnigraph commits … | head` is no failure.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             written => written.map_err(|error| Failure::new(format!("standard output: {error}"))),
@@ -49,7 +52,10 @@ impl Output {
 
 /// Columns of text under headings; numbers to the right.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
+    let mut widths: Vec<usize> = headings
+        .iter()
+        .map(|heading| heading.chars().count())
+        .collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -58,7 +64,8 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let numeric: Vec<bool> = (0..headings.len())
         .map(|column| {
             let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-            cells.peek().is_some() && cells.all(|cell| !cell.is_empty() && cell.bytes().all(|b| b.is_ascii_digit()))
+            cells.peek().is_some()
+                && cells.all(|cell| !cell.is_empty() && cell.bytes().all(|b| b.is_ascii_digit()))
         })
         .collect();
     let mut text = String::new();
@@ -94,8 +101,9 @@ pub(super) fn time(micros: i64) -> String {
 
 /// RFC 3339 with all digits, for programs.
 pub(super) fn time_json(micros: i64) -> Value {
-    DateTime::from_timestamp_micros(micros)
-        .map_or(Value::Null, |time| time.to_rfc3339_opts(SecondsFormat::Micros, true).into())
+    DateTime::from_timestamp_micros(micros).map_or(Value::Null, |time| {
+        time.to_rfc3339_opts(SecondsFormat::Micros, true).into()
+    })
 }
 
 /// `1234567` as `1,234,567`.
@@ -117,13 +125,24 @@ mod tests {
 
     #[test]
     fn tables_align() {
-        let rows = [vec!["main".to_owned(), "7".to_owned()], vec!["é".to_owned(), "1200".to_owned()]];
-        assert_eq!(table(&["name", "rows"], &rows), "name  rows\nmain     7\né     1200\n");
+        let rows = [
+            vec!["main".to_owned(), "7".to_owned()],
+            vec!["é".to_owned(), "1200".to_owned()],
+        ];
+        assert_eq!(
+            table(&["name", "rows"], &rows),
+            "name  rows\nmain     7\né     1200\n"
+        );
     }
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }
@@ -131,6 +150,9 @@ mod tests {
     #[test]
     fn times_are_utc() {
         assert_eq!(time(1_700_000_000_123_456), "2023-11-14 22:13:20Z");
-        assert_eq!(time_json(1_700_000_000_123_456), "2023-11-14T22:13:20.123456Z");
+        assert_eq!(
+            time_json(1_700_000_000_123_456),
+            "2023-11-14T22:13:20.123456Z"
+        );
     }
 }

@@ -24,7 +24,10 @@ impl Progress {
                 ProgressBar::new(total),
                 "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {msg} {eta}",
             ),
-            None => (ProgressBar::new_spinner(), "{prefix} {spinner} {bytes} {bytes_per_sec} {msg}"),
+            None => (
+                ProgressBar::new_spinner(),
+                "{prefix} {spinner} {bytes} {bytes_per_sec} {msg}",
+            ),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));

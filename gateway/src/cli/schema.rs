@@ -91,7 +91,11 @@ impl Plan {
             .map_err(|errors| schema_failure(&self.schema, errors))?;
         let mut text = String::new();
         for step in &steps {
-            let note = if step.validates() { " (rows are checked first)" } else { "" };
+            let note = if step.validates() {
+                " (rows are checked first)"
+            } else {
+                ""
+            };
             text.push_str(&format!("{step}{note}\n"));
         }
         if steps.is_empty() {

@@ -77,7 +77,13 @@ impl Session {
         let session_schema = match &self.graph {
             Some(attached) => {
                 let branch = self.branch().await?;
-                Some(attached.shared.branch(&attached.access, &branch).await?.schema)
+                Some(
+                    attached
+                        .shared
+                        .branch(&attached.access, &branch)
+                        .await?
+                        .schema,
+                )
             }
             None => None,
         };
@@ -91,7 +97,10 @@ impl Session {
         };
         Ok(Frozen {
             common: Arc::clone(&self.common),
-            graph: self.graph.as_ref().map(|attached| Arc::clone(&attached.shared)),
+            graph: self
+                .graph
+                .as_ref()
+                .map(|attached| Arc::clone(&attached.shared)),
             begun,
             session_schema,
             catalogs,
@@ -225,7 +234,9 @@ pub(crate) fn table_relation(branch: &BranchName, oid: u32, def: &Arc<TypeDef>) 
         .into_iter()
         .enumerate()
         .map(|(at, column)| {
-            let property = at.checked_sub(first_property).and_then(|at| def.properties.get(at));
+            let property = at
+                .checked_sub(first_property)
+                .and_then(|at| def.properties.get(at));
             RelationColumn {
                 name: column.name,
                 ty: column.ty,

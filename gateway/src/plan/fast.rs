@@ -51,7 +51,11 @@ impl Lookup {
         let scan = loop {
             match plan {
                 LogicalPlan::Projection(projection) => {
-                    let columns = projection.expr.iter().map(plain).collect::<Option<Vec<_>>>()?;
+                    let columns = projection
+                        .expr
+                        .iter()
+                        .map(plain)
+                        .collect::<Option<Vec<_>>>()?;
                     let names = projection.schema.columns();
                     output = Some(match output {
                         None => columns,
@@ -98,7 +102,12 @@ impl Lookup {
         }
         let output = match output {
             Some(output) => output.iter().map(position).collect::<Option<Vec<_>>>()?,
-            None => scan.projected_schema.columns().iter().map(position).collect::<Option<Vec<_>>>()?,
+            None => scan
+                .projected_schema
+                .columns()
+                .iter()
+                .map(position)
+                .collect::<Option<Vec<_>>>()?,
         };
         Some(Lookup {
             branch: table.branch().clone(),
@@ -109,7 +118,12 @@ impl Lookup {
     }
 
     /// The rows. `params` are of the types that the statement was described with.
-    pub async fn run(&self, snapshots: &Snapshots, params: &[ScalarValue], columns: &[Column]) -> PgResult<RecordBatch> {
+    pub async fn run(
+        &self,
+        snapshots: &Snapshots,
+        params: &[ScalarValue],
+        columns: &[Column],
+    ) -> PgResult<RecordBatch> {
         let table = snapshots.table(&self.branch, self.table)?;
         let def = Arc::clone(table.def());
         let engine = def.arrow_schema();
@@ -118,7 +132,10 @@ impl Lookup {
             let value = match operand {
                 Operand::Constant(value) => value,
                 Operand::Parameter(at) => params.get(*at).ok_or_else(|| {
-                    PgError::new(sqlstate::UNDEFINED_PARAMETER, format!("there is no parameter ${}", at + 1))
+                    PgError::new(
+                        sqlstate::UNDEFINED_PARAMETER,
+                        format!("there is no parameter ${}", at + 1),
+                    )
                 })?,
             };
             let array = value.to_array()?;
@@ -132,11 +149,21 @@ impl Lookup {
         let rows = match (self.keys.as_slice(), wanted.as_slice()) {
             ([(0, _)], [ids]) => {
                 let ids = arrow::array::cast::as_string_array(ids);
-                table.find_ids(&[ids.value(0)]).await?.into_iter().flatten().collect()
+                table
+                    .find_ids(&[ids.value(0)])
+                    .await?
+                    .into_iter()
+                    .flatten()
+                    .collect()
             }
             (keys, wanted) => {
                 let by: Vec<usize> = keys.iter().map(|(column, _)| *column).collect();
-                table.find(&by, wanted).await?.into_iter().flatten().collect::<Vec<_>>()
+                table
+                    .find(&by, wanted)
+                    .await?
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
             }
         };
         let batch = table.rows(&rows, &self.output).await?;
@@ -150,7 +177,11 @@ impl Lookup {
     }
 }
 
-fn empty(def: &omnigraph_engine::schema::TypeDef, output: &[usize], columns: &[Column]) -> PgResult<RecordBatch> {
+fn empty(
+    def: &omnigraph_engine::schema::TypeDef,
+    output: &[usize],
+    columns: &[Column],
+) -> PgResult<RecordBatch> {
     let schema = arrow_schema(def);
     let arrays = output
         .iter()
@@ -163,7 +194,9 @@ fn named(arrays: Vec<ArrayRef>, columns: &[Column], rows: usize) -> PgResult<Rec
     let fields: Vec<arrow::datatypes::Field> = columns
         .iter()
         .zip(&arrays)
-        .map(|(column, array)| arrow::datatypes::Field::new(&column.name, array.data_type().clone(), true))
+        .map(|(column, array)| {
+            arrow::datatypes::Field::new(&column.name, array.data_type().clone(), true)
+        })
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(
@@ -217,7 +250,9 @@ fn equality(filter: &Expr) -> Option<(&DfColumn, Operand)> {
         return None;
     };
     match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(column), other) | (other, Expr::Column(column)) => Some((column, operand(other)?)),
+        (Expr::Column(column), other) | (other, Expr::Column(column)) => {
+            Some((column, operand(other)?))
+        }
         _ => None,
     }
 }
@@ -252,6 +287,9 @@ fn is_indexed(table: &GraphTable, columns: &[usize]) -> bool {
     };
     columns == [0]
         || (!def.key.is_empty() && is_set(&mut def.key.iter().map(|at| def.property_column(*at))))
-        || def.uniques.iter().any(|unique| is_set(&mut unique.columns.iter().copied()))
+        || def
+            .uniques
+            .iter()
+            .any(|unique| is_set(&mut unique.columns.iter().copied()))
         || (def.is_edge() && [&[1][..], &[2], &[1, 2]].contains(&columns))
 }

@@ -67,7 +67,10 @@ pub struct Work {
 const REBINDS: usize = 5;
 
 impl Prepared {
-    pub fn utility(parsed: Option<Arc<ParsedStatement>>, columns: Option<Arc<[Column]>>) -> Statement {
+    pub fn utility(
+        parsed: Option<Arc<ParsedStatement>>,
+        columns: Option<Arc<[Column]>>,
+    ) -> Statement {
         Arc::new(Prepared {
             parsed,
             declared: Vec::new(),
@@ -100,7 +103,11 @@ impl Prepared {
 
 impl Session {
     /// Binds a query or DML statement.
-    pub(crate) async fn bind(&mut self, parsed: Arc<ParsedStatement>, declared: &[u32]) -> PgResult<Statement> {
+    pub(crate) async fn bind(
+        &mut self,
+        parsed: Arc<ParsedStatement>,
+        declared: &[u32],
+    ) -> PgResult<Statement> {
         let work = self.work(&parsed, declared).await?;
         Ok(Prepared::bound(parsed, declared, work))
     }
@@ -113,13 +120,14 @@ impl Session {
         {
             return Ok(work);
         }
-        let parsed = statement
-            .parsed
-            .clone()
-            .ok_or_else(|| PgError::new(sqlstate::INTERNAL_ERROR, "an empty statement has no plan"))?;
+        let parsed = statement.parsed.clone().ok_or_else(|| {
+            PgError::new(sqlstate::INTERNAL_ERROR, "an empty statement has no plan")
+        })?;
         let work = self.work(&parsed, &statement.declared).await?;
-        if !same_types(statement.described.columns.as_deref(), work.columns.as_deref())
-            || statement.described.params != work.params
+        if !same_types(
+            statement.described.columns.as_deref(),
+            work.columns.as_deref(),
+        ) || statement.described.params != work.params
         {
             return Err(PgError::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
@@ -131,7 +139,10 @@ impl Session {
     }
 
     async fn still_holds(&mut self, work: &Work) -> PgResult<bool> {
-        if work.reads_catalog || work.path != self.search_path().await? || work.formats != self.formats() {
+        if work.reads_catalog
+            || work.path != self.search_path().await?
+            || work.formats != self.formats()
+        {
             return Ok(false);
         }
         let Some(attached) = &self.graph else {
@@ -145,7 +156,11 @@ impl Session {
         }))
     }
 
-    async fn work(&mut self, parsed: &Arc<ParsedStatement>, declared: &[u32]) -> PgResult<Arc<Work>> {
+    async fn work(
+        &mut self,
+        parsed: &Arc<ParsedStatement>,
+        declared: &[u32],
+    ) -> PgResult<Arc<Work>> {
         let key = cache::Key::new(self, &parsed.text, declared).await?;
         if let Some(work) = self.common.shared.plans.find(&key)
             && self.still_holds(&work).await?
@@ -162,13 +177,19 @@ impl Session {
 
     /// Binds, and binds again with fresher catalogs when the first ones did not do: a name was
     /// missing in them, or the statement reads them.
-    async fn bind_fresh(&mut self, parsed: &Arc<ParsedStatement>, declared: &[u32]) -> PgResult<Work> {
+    async fn bind_fresh(
+        &mut self,
+        parsed: &Arc<ParsedStatement>,
+        declared: &[u32],
+    ) -> PgResult<Work> {
         let mut fresh = false;
         for _ in 0..REBINDS {
             let frozen = self.frozen(fresh).await?;
             let interrupt = Arc::clone(&self.interrupt);
             interrupt.check()?;
-            let outcome = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || bind::bind(parsed, &frozen, declared));
+            let outcome = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+                bind::bind(parsed, &frozen, declared)
+            });
             let asked = frozen.asked();
             if let Some(branch) = asked.missing.clone()
                 && self.learn_branch(&branch).await?
@@ -193,17 +214,26 @@ impl Session {
             Bound::Query(query) => (&query.params, Some(&query.columns), &query.reads),
             Bound::Insert(insert) => (
                 &insert.params,
-                insert.returning.as_ref().map(|returning| &returning.columns),
+                insert
+                    .returning
+                    .as_ref()
+                    .map(|returning| &returning.columns),
                 &insert.reads,
             ),
             Bound::Update(update) => (
                 &update.params,
-                update.returning.as_ref().map(|returning| &returning.columns),
+                update
+                    .returning
+                    .as_ref()
+                    .map(|returning| &returning.columns),
                 &update.reads,
             ),
             Bound::Delete(delete) => (
                 &delete.params,
-                delete.returning.as_ref().map(|returning| &returning.columns),
+                delete
+                    .returning
+                    .as_ref()
+                    .map(|returning| &returning.columns),
                 &delete.reads,
             ),
         };
@@ -242,7 +272,13 @@ impl Session {
     pub(crate) fn formats(&self) -> String {
         let settings = self.common.settings.lock();
         let mut all = String::new();
-        for name in ["DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits"] {
+        for name in [
+            "DateStyle",
+            "IntervalStyle",
+            "TimeZone",
+            "bytea_output",
+            "extra_float_digits",
+        ] {
             all.push_str(settings.get(name));
             all.push('\n');
         }
@@ -323,4 +359,3 @@ fn same_types(left: Option<&[Column]>, right: Option<&[Column]>) -> bool {
         _ => false,
     }
 }
-

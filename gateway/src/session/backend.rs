@@ -25,10 +25,18 @@ impl Backend for Session {
         parse::parse(sql)
     }
 
-    async fn prepare(&mut self, parsed: Option<ParsedStatement>, params: &[u32]) -> PgResult<Statement> {
+    async fn prepare(
+        &mut self,
+        parsed: Option<ParsedStatement>,
+        params: &[u32],
+    ) -> PgResult<Statement> {
         match parsed {
             None => Ok(Prepared::utility(None, None)),
-            Some(parsed) => self.prepare_statement(Arc::new(parsed), params).boxed().await,
+            Some(parsed) => {
+                self.prepare_statement(Arc::new(parsed), params)
+                    .boxed()
+                    .await
+            }
         }
     }
 
@@ -40,8 +48,15 @@ impl Backend for Session {
         self.cursors.columns(name)
     }
 
-    async fn execute(&mut self, statement: &Statement, params: Vec<ScalarValue>, place: Place) -> PgResult<Execution> {
-        self.execute_statement(statement, params, place).boxed().await
+    async fn execute(
+        &mut self,
+        statement: &Statement,
+        params: Vec<ScalarValue>,
+        place: Place,
+    ) -> PgResult<Execution> {
+        self.execute_statement(statement, params, place)
+            .boxed()
+            .await
     }
 
     async fn copy_write(&mut self, data: Bytes) -> PgResult<()> {
@@ -79,7 +94,10 @@ impl Backend for Session {
             State::Open(open) => {
                 self.undo(open.start());
                 self.cursors.end_transaction();
-                self.common.shared.locks.release(self.common.handle.pid(), true);
+                self.common
+                    .shared
+                    .locks
+                    .release(self.common.handle.pid(), true);
             }
             State::Failed(failed) => self.state = State::Failed(failed),
         }

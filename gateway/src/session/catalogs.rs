@@ -11,8 +11,9 @@ use futures::{StreamExt, TryStreamExt};
 use omnigraph_catalog::access::SERVER_DATABASE;
 use omnigraph_catalog::lookup::CatalogLookup;
 use omnigraph_catalog::pg_catalog::{
-    ArgumentInput, ArgumentMode, BranchInput, CastContext, CastInput, CatalogCache, CatalogInput, DatabaseRow,
-    FunctionInput, FunctionKind, FunctionVolatility, OperatorInput, PgCatalog, Registry,
+    ArgumentInput, ArgumentMode, BranchInput, CastContext, CastInput, CatalogCache, CatalogInput,
+    DatabaseRow, FunctionInput, FunctionKind, FunctionVolatility, OperatorInput, PgCatalog,
+    Registry,
 };
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::BranchInfo;
@@ -126,7 +127,10 @@ impl Session {
             .filter(|(name, _)| !name.is_empty())
             .map(|(name, statement)| ListedStatement {
                 name: name.to_owned(),
-                text: statement.parsed.as_ref().map_or_else(String::new, |parsed| parsed.text.clone()),
+                text: statement
+                    .parsed
+                    .as_ref()
+                    .map_or_else(String::new, |parsed| parsed.text.clone()),
                 prepared_at: statement.prepared_at,
                 params: statement.described.params.iter().map(|ty| ty.oid).collect(),
             })
@@ -146,7 +150,10 @@ impl Session {
         }
         let branches = attached.access.branches().await?;
         let databases = self.database_names();
-        let before: Arc<Vec<Known>> = known.as_ref().map(|state| Arc::clone(&state.branches)).unwrap_or_default();
+        let before: Arc<Vec<Known>> = known
+            .as_ref()
+            .map(|state| Arc::clone(&state.branches))
+            .unwrap_or_default();
         let same = |state: &State| {
             state.databases == databases
                 && state.branches.len() == branches.len()
@@ -182,19 +189,27 @@ impl Session {
         Ok(catalog)
     }
 
-    fn built(&self, states: &CatalogStates, branches: Vec<BranchInput>) -> PgResult<Arc<PgCatalog>> {
+    fn built(
+        &self,
+        states: &CatalogStates,
+        branches: Vec<BranchInput>,
+    ) -> PgResult<Arc<PgCatalog>> {
         let server = DatabaseRow {
             oid: SERVER_OID,
             name: SERVER_DATABASE.to_owned(),
             size: 0,
             description: Some("the server itself: it has no graph".to_owned()),
         };
-        let graphs = self.database_names().into_iter().zip(FIRST_GRAPH_OID..).map(|(name, oid)| DatabaseRow {
-            oid,
-            name,
-            size: 0,
-            description: None,
-        });
+        let graphs = self
+            .database_names()
+            .into_iter()
+            .zip(FIRST_GRAPH_OID..)
+            .map(|(name, oid)| DatabaseRow {
+                oid,
+                name,
+                size: 0,
+                description: None,
+            });
         Ok(PgCatalog::build(CatalogInput {
             database: self.common.database.to_string(),
             databases: std::iter::once(server).chain(graphs).collect(),
@@ -230,7 +245,11 @@ impl Session {
 }
 
 /// What a branch shows, looked at again only if it has moved. `None`: it has just been deleted.
-async fn known_branch(attached: &Attached, before: &[Known], branch: BranchInfo) -> PgResult<Option<Known>> {
+async fn known_branch(
+    attached: &Attached,
+    before: &[Known],
+    branch: BranchInfo,
+) -> PgResult<Option<Known>> {
     if let Some(known) = before
         .iter()
         .find(|known| known.id == branch.id && known.head == branch.head)
@@ -268,7 +287,11 @@ fn registry(common: &Common) -> Arc<Registry> {
             .map(|row| FunctionInput {
                 schema: "pg_catalog".to_owned(),
                 name: row.name.to_owned(),
-                arguments: row.args.iter().map(|oid| argument(None, PgType::new(*oid), ArgumentMode::In)).collect(),
+                arguments: row
+                    .args
+                    .iter()
+                    .map(|oid| argument(None, PgType::new(*oid), ArgumentMode::In))
+                    .collect(),
                 returns: PgType::new(row.result),
                 returns_set: row.set,
                 kind: match row.kind {
@@ -285,7 +308,13 @@ fn registry(common: &Common) -> Arc<Registry> {
                 strict: row.strict,
                 description: None,
             })
-            .chain(common.shared.functions.all().flat_map(|function| table_function(&**function)))
+            .chain(
+                common
+                    .shared
+                    .functions
+                    .all()
+                    .flat_map(|function| table_function(&**function)),
+            )
             .collect();
         let operators = listed_operators()
             .map(|row| OperatorInput {
@@ -332,14 +361,24 @@ fn table_function(function: &dyn omnigraph_udfs::TableFunction) -> Vec<FunctionI
     omnigraph_udfs::signatures(function)
         .into_iter()
         .map(|types| {
-            let given = function.arguments().iter().zip(types).map(|(declared, ty)| ArgumentInput {
-                name: Some(declared.name.to_owned()),
-                ty,
-                mode: if declared.variadic { ArgumentMode::Variadic } else { ArgumentMode::In },
-                default: declared.default_sql(),
-            });
+            let given = function
+                .arguments()
+                .iter()
+                .zip(types)
+                .map(|(declared, ty)| ArgumentInput {
+                    name: Some(declared.name.to_owned()),
+                    ty,
+                    mode: if declared.variadic {
+                        ArgumentMode::Variadic
+                    } else {
+                        ArgumentMode::In
+                    },
+                    default: declared.default_sql(),
+                });
             let given: Vec<ArgumentInput> = given.collect();
-            let told = columns.iter().map(|column| argument(Some(&column.name), column.ty, ArgumentMode::Table));
+            let told = columns
+                .iter()
+                .map(|column| argument(Some(&column.name), column.ty, ArgumentMode::Table));
             FunctionInput {
                 schema: "omnigraph".to_owned(),
                 name: function.name().to_owned(),

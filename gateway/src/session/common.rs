@@ -95,11 +95,16 @@ impl Common {
         let mut settings = self.settings.lock();
         match value {
             None => settings.reset(name, scope),
-            Some(value) if name == "role" && value.eq_ignore_ascii_case("none") => settings.set(name, "none", scope),
+            Some(value) if name == "role" && value.eq_ignore_ascii_case("none") => {
+                settings.set(name, "none", scope)
+            }
             Some(value) if value == self.actor.as_str() => settings.set(name, value, scope),
             Some(value) => Err(PgError::new(
                 sqlstate::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied to set {} \"{value}\"", name.replace('_', " ")),
+                format!(
+                    "permission denied to set {} \"{value}\"",
+                    name.replace('_', " ")
+                ),
             )
             .hint("Connect as the other actor instead.")),
         }
@@ -110,7 +115,10 @@ impl Common {
         let entries = path::entries(&self.get("search_path"))?;
         let found = path::candidates(&entries).find(|candidate| {
             *candidate == self.start_branch
-                || self.graph.as_ref().is_some_and(|graph| graph.seen(candidate).is_some())
+                || self
+                    .graph
+                    .as_ref()
+                    .is_some_and(|graph| graph.seen(candidate).is_some())
         });
         Ok(found.unwrap_or_else(|| self.start_branch.clone()))
     }
@@ -137,7 +145,10 @@ impl Common {
                 sqlstate::INSUFFICIENT_PRIVILEGE,
                 "permission denied to signal the session of another actor",
             )
-            .detail(format!("Process {pid} belongs to {}.", quote_identifier(activity.actor.as_str()))));
+            .detail(format!(
+                "Process {pid} belongs to {}.",
+                quote_identifier(activity.actor.as_str())
+            )));
         }
         Ok(Some(activity.handle))
     }
@@ -155,7 +166,10 @@ impl SessionCalls for Common {
         {
             let known = BranchName::parse(branch).is_ok_and(|branch| {
                 branch == self.start_branch
-                    || self.graph.as_ref().is_some_and(|graph| graph.seen(&branch).is_some())
+                    || self
+                        .graph
+                        .as_ref()
+                        .is_some_and(|graph| graph.seen(&branch).is_some())
             });
             if !known {
                 return Err(PgError::new(
@@ -197,13 +211,20 @@ impl SessionCalls for Common {
     }
 
     fn try_advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<bool> {
-        self.shared
-            .locks
-            .try_lock(&self.database, key, self.handle.pid(), shared, of_transaction)
+        self.shared.locks.try_lock(
+            &self.database,
+            key,
+            self.handle.pid(),
+            shared,
+            of_transaction,
+        )
     }
 
     fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool> {
-        Ok(self.shared.locks.unlock(&self.database, key, self.handle.pid(), shared))
+        Ok(self
+            .shared
+            .locks
+            .unlock(&self.database, key, self.handle.pid(), shared))
     }
 
     fn advisory_unlock_all(&self) -> PgResult<()> {

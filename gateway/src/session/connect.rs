@@ -47,7 +47,10 @@ impl Backends for Gateway {
             Some((database, branch)) => (database, Some(branch)),
             None => (startup.database.as_str(), None),
         };
-        let graph = self.graph(&startup.database, database, branch, &actor).boxed().await?;
+        let graph = self
+            .graph(&startup.database, database, branch, &actor)
+            .boxed()
+            .await?;
         let start_branch = match branch {
             Some(branch) => BranchName::parse(branch).map_err(|_| unknown(&startup.database))?,
             None => BranchName::main(),
@@ -99,7 +102,13 @@ impl Backends for Gateway {
 
 impl Gateway {
     /// The graph of a database and what its branch shows; `None` for the server's own.
-    async fn graph(&self, asked: &str, name: &str, branch: Option<&str>, actor: &Actor) -> PgResult<Option<Attached>> {
+    async fn graph(
+        &self,
+        asked: &str,
+        name: &str,
+        branch: Option<&str>,
+        actor: &Actor,
+    ) -> PgResult<Option<Attached>> {
         if name == SERVER_DATABASE && branch.is_none() {
             return Ok(None);
         }

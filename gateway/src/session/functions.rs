@@ -61,7 +61,10 @@ impl FunctionContext for Context {
 
     async fn snapshot(&self) -> omnigraph_udfs::Result<Snapshot> {
         let access = self.access()?;
-        let taken = self.snapshot.get_or_try_init(|| access.snapshot(self.branch.as_str())).await?;
+        let taken = self
+            .snapshot
+            .get_or_try_init(|| access.snapshot(self.branch.as_str()))
+            .await?;
         Ok(taken.clone())
     }
 }

@@ -8,12 +8,24 @@ use super::settings::{Context, Kind, Shown, unit_name};
 impl LiveRelations for Common {
     fn rows(&self, relation: &str) -> Vec<Row> {
         match relation {
-            "pg_settings" => self.settings.lock().all().into_iter().map(setting_row).collect(),
+            "pg_settings" => self
+                .settings
+                .lock()
+                .all()
+                .into_iter()
+                .map(setting_row)
+                .collect(),
             "pg_stat_activity" => self.activity_rows(),
             "pg_stat_ssl" => self.ssl_rows(),
             "pg_locks" => self.lock_rows(),
             "pg_timezone_names" => zone_rows(),
-            "pg_prepared_statements" => self.listed.lock().statements.iter().map(statement_row).collect(),
+            "pg_prepared_statements" => self
+                .listed
+                .lock()
+                .statements
+                .iter()
+                .map(statement_row)
+                .collect(),
             "pg_cursors" => self.listed.lock().cursors.iter().map(cursor_row).collect(),
             // PostgreSQL's other ones have no rows here: there are no such files and processes.
             _ => Vec::new(),
@@ -64,8 +76,18 @@ fn setting_row(shown: Shown) -> Row {
     };
     let (vartype, min, max, choices) = match setting.kind {
         Kind::Bool => ("bool", Value::Null, Value::Null, Value::Null),
-        Kind::Int { min, max, .. } => ("integer", text(min.to_string()), text(max.to_string()), Value::Null),
-        Kind::Real { min, max } => ("real", text(min.to_string()), text(max.to_string()), Value::Null),
+        Kind::Int { min, max, .. } => (
+            "integer",
+            text(min.to_string()),
+            text(max.to_string()),
+            Value::Null,
+        ),
+        Kind::Real { min, max } => (
+            "real",
+            text(min.to_string()),
+            text(max.to_string()),
+            Value::Null,
+        ),
         Kind::Enum(choices) => (
             "enum",
             Value::Null,
@@ -146,7 +168,11 @@ impl Common {
                     ("backend_start", Value::Time(activity.started_at)),
                     (
                         "state",
-                        text(if pid == self.handle.pid() { "active" } else { "idle" }),
+                        text(if pid == self.handle.pid() {
+                            "active"
+                        } else {
+                            "idle"
+                        }),
                     ),
                     ("backend_type", text("client backend")),
                 ]
@@ -158,7 +184,12 @@ impl Common {
         self.shared
             .sessions()
             .into_iter()
-            .map(|(pid, activity)| vec![("pid", Value::Int(i64::from(pid))), ("ssl", Value::Bool(activity.tls))])
+            .map(|(pid, activity)| {
+                vec![
+                    ("pid", Value::Int(i64::from(pid))),
+                    ("ssl", Value::Bool(activity.tls)),
+                ]
+            })
             .collect()
     }
 
@@ -176,7 +207,14 @@ impl Common {
                     ("objid", Value::Oid(low)),
                     ("objsubid", Value::Int(1)),
                     ("pid", Value::Int(i64::from(hold.pid))),
-                    ("mode", text(if hold.shared { "ShareLock" } else { "ExclusiveLock" })),
+                    (
+                        "mode",
+                        text(if hold.shared {
+                            "ShareLock"
+                        } else {
+                            "ExclusiveLock"
+                        }),
+                    ),
                     ("granted", Value::Bool(true)),
                     ("fastpath", Value::Bool(false)),
                 ]

@@ -29,7 +29,14 @@ const LOCKS: usize = 100_000;
 
 impl Locks {
     /// Takes a lock if nobody else holds it in a way that excludes this one.
-    pub fn try_lock(&self, database: &Arc<str>, key: i64, pid: i32, shared: bool, of_transaction: bool) -> PgResult<bool> {
+    pub fn try_lock(
+        &self,
+        database: &Arc<str>,
+        key: i64,
+        pid: i32,
+        shared: bool,
+        of_transaction: bool,
+    ) -> PgResult<bool> {
         let mut held = self.held.lock();
         let full = held.len() >= LOCKS;
         let place = (Arc::clone(database), key);
@@ -40,10 +47,15 @@ impl Locks {
             ));
         }
         let holds = held.entry(place).or_default();
-        if holds.iter().any(|hold| hold.pid != pid && !(hold.shared && shared)) {
+        if holds
+            .iter()
+            .any(|hold| hold.pid != pid && !(hold.shared && shared))
+        {
             return Ok(false);
         }
-        let same = |hold: &&mut Hold| hold.pid == pid && hold.shared == shared && hold.of_transaction == of_transaction;
+        let same = |hold: &&mut Hold| {
+            hold.pid == pid && hold.shared == shared && hold.of_transaction == of_transaction
+        };
         match holds.iter_mut().find(same) {
             Some(hold) => hold.times = hold.times.saturating_add(1),
             None => holds.push(Hold {
@@ -115,7 +127,11 @@ mod tests {
     #[test]
     fn one_holds_it_or_many_share_it() {
         let (locks, here): (Locks, Arc<str>) = (Locks::default(), "here".into());
-        let lock = |key, pid, shared| locks.try_lock(&here, key, pid, shared, false).expect("room");
+        let lock = |key, pid, shared| {
+            locks
+                .try_lock(&here, key, pid, shared, false)
+                .expect("room")
+        };
         assert!(lock(1, 10, false) && lock(1, 10, false));
         assert!(!lock(1, 20, false) && !lock(1, 20, true));
         assert!(locks.unlock(&here, 1, 10, false) && !lock(1, 20, false));

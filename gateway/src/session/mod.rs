@@ -156,7 +156,11 @@ impl Session {
         let branch = self.branch().await?;
         let mut schemas = vec!["pg_catalog".to_owned()];
         for entry in path::entries(&self.common.get("search_path"))? {
-            let schema = if entry == "public" { branch.to_string() } else { entry };
+            let schema = if entry == "public" {
+                branch.to_string()
+            } else {
+                entry
+            };
             if schema != "$user" && !schemas.contains(&schema) {
                 schemas.push(schema);
             }
@@ -180,7 +184,11 @@ impl Session {
 
     /// What a statement reads of these branches. Each is resolved once: now, or at its first
     /// use by the transaction.
-    pub(crate) async fn snapshots(&mut self, branches: &[BranchName], place: Place) -> PgResult<Arc<Snapshots>> {
+    pub(crate) async fn snapshots(
+        &mut self,
+        branches: &[BranchName],
+        place: Place,
+    ) -> PgResult<Arc<Snapshots>> {
         if branches.is_empty() {
             return Ok(Arc::default());
         }
@@ -191,7 +199,9 @@ impl Session {
         };
         let mut snapshots = Vec::with_capacity(branches.len());
         for branch in branches {
-            let pinned = (session_branch.as_ref() == Some(branch)).then(|| self.pinned()).flatten();
+            let pinned = (session_branch.as_ref() == Some(branch))
+                .then(|| self.pinned())
+                .flatten();
             let snapshot = self.snapshot(&attached, branch, pinned, place).await?;
             snapshots.push((branch.clone(), snapshot));
         }
@@ -237,12 +247,18 @@ impl Session {
         match &mut self.state {
             State::Open(open) => open,
             // Callers have refused a failed block before; a failed one only ever ends.
-            State::Idle | State::Failed(_) => unreachable!("a statement runs in a transaction that can go on"),
+            State::Idle | State::Failed(_) => {
+                unreachable!("a statement runs in a transaction that can go on")
+            }
         }
     }
 
     pub(crate) fn new_transaction(&self, block: bool) -> Open {
-        Open::new(block, self.common.get("default_transaction_read_only") == "on", self.outside())
+        Open::new(
+            block,
+            self.common.get("default_transaction_read_only") == "on",
+            self.outside(),
+        )
     }
 
     pub(crate) fn outside(&self) -> Outside {
@@ -301,14 +317,20 @@ impl Session {
     /// What follows from a transaction that has ended well.
     pub(crate) fn committed(&mut self, info: Option<&CommitInfo>) {
         self.common.settings.lock().end_transaction();
-        self.common.shared.locks.release(self.common.handle.pid(), true);
+        self.common
+            .shared
+            .locks
+            .release(self.common.handle.pid(), true);
         self.cursors.end_transaction();
         let pending = std::mem::take(&mut *self.common.pending.lock());
         self.listener.commit(pending);
         let Some(info) = info else {
             return;
         };
-        self.common.settings.lock().learn("last_commit", info.id.to_string());
+        self.common
+            .settings
+            .lock()
+            .learn("last_commit", info.id.to_string());
         let payload = serde_json::json!({
             "branch": info.branch, "commit": info.id.to_string(), "actor": info.actor,
         });
@@ -317,7 +339,10 @@ impl Session {
             channel: COMMITS.to_owned(),
             payload: payload.to_string(),
         };
-        self.common.shared.channels.send(&self.common.database, &notification);
+        self.common
+            .shared
+            .channels
+            .send(&self.common.database, &notification);
     }
 
     /// Takes back what the transaction did besides writing: its settings, cursors, LISTENs.
@@ -336,7 +361,10 @@ impl Session {
         };
         self.undo(&start);
         self.cursors.end_transaction();
-        self.common.shared.locks.release(self.common.handle.pid(), true);
+        self.common
+            .shared
+            .locks
+            .release(self.common.handle.pid(), true);
     }
 
     /// Fills in the schema of an error about a row: the engine knows tables, not schemas.
@@ -349,14 +377,17 @@ impl Session {
 
     /// Refuses a name that is no branch's, as DROP SCHEMA and SET branch do.
     pub(crate) fn branch_name(name: &str) -> PgResult<BranchName> {
-        BranchName::parse(name).map_err(|_| PgError::from(Error::not_found(ObjectKind::Branch, name)))
+        BranchName::parse(name)
+            .map_err(|_| PgError::from(Error::not_found(ObjectKind::Branch, name)))
     }
 }
 
 /// How values are read and written as text under these settings.
 fn text_format(settings: &Settings) -> TextFormat {
     let base = TextFormat::default();
-    let mut format = base.with_date_style(settings.get("DateStyle")).unwrap_or(base);
+    let mut format = base
+        .with_date_style(settings.get("DateStyle"))
+        .unwrap_or(base);
     if let Some(style) = IntervalStyle::parse(settings.get("IntervalStyle")) {
         format.interval_style = style;
     }

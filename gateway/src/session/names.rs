@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use omnigraph_catalog::lookup::{CatalogLookup, SearchPath, parse_qualified_name, quote_identifier};
+use omnigraph_catalog::lookup::{
+    CatalogLookup, SearchPath, parse_qualified_name, quote_identifier,
+};
 use omnigraph_catalog::types::PgType;
 
 use crate::error::{PgError, PgResult};
@@ -22,9 +24,13 @@ impl ObjectNames for CatalogNames {
             return Some("-".to_owned());
         }
         match ty.oid {
-            oid_type if oid_type == PgType::REGCLASS.oid => Some(self.catalog.class_text(oid, path)),
+            oid_type if oid_type == PgType::REGCLASS.oid => {
+                Some(self.catalog.class_text(oid, path))
+            }
             oid_type if oid_type == PgType::REGPROC.oid => Some(self.catalog.proc_text(oid, path)),
-            oid_type if oid_type == PgType::REGPROCEDURE.oid => Some(self.catalog.procedure_text(oid, path)),
+            oid_type if oid_type == PgType::REGPROCEDURE.oid => {
+                Some(self.catalog.procedure_text(oid, path))
+            }
             oid_type if oid_type == PgType::REGTYPE.oid => {
                 self.catalog.type_by_oid(oid)?;
                 Some(self.catalog.format_type(oid, None, path))
@@ -32,8 +38,12 @@ impl ObjectNames for CatalogNames {
             oid_type if oid_type == PgType::REGNAMESPACE.oid => {
                 Some(quote_identifier(&self.catalog.namespace_name(oid)?))
             }
-            oid_type if oid_type == PgType::REGROLE.oid => Some(quote_identifier(&self.catalog.role_name(oid)?)),
-            oid_type if oid_type == PgType::REGOPER.oid => Some(self.catalog.operator_by_oid(oid)?.name),
+            oid_type if oid_type == PgType::REGROLE.oid => {
+                Some(quote_identifier(&self.catalog.role_name(oid)?))
+            }
+            oid_type if oid_type == PgType::REGOPER.oid => {
+                Some(self.catalog.operator_by_oid(oid)?.name)
+            }
             _ => None,
         }
     }
@@ -45,9 +55,15 @@ impl ObjectNames for CatalogNames {
         if let Ok(oid) = text.parse() {
             return Ok(oid);
         }
-        let parts = parse_qualified_name(text)
-            .ok_or_else(|| PgError::new(sqlstate::INVALID_NAME, format!("invalid name syntax: \"{text}\"")))?;
-        let missing = |code: &'static str, what: &str| PgError::new(code, format!("{what} \"{text}\" does not exist"));
+        let parts = parse_qualified_name(text).ok_or_else(|| {
+            PgError::new(
+                sqlstate::INVALID_NAME,
+                format!("invalid name syntax: \"{text}\""),
+            )
+        })?;
+        let missing = |code: &'static str, what: &str| {
+            PgError::new(code, format!("{what} \"{text}\" does not exist"))
+        };
         match ty.oid {
             oid if oid == PgType::REGCLASS.oid => self
                 .catalog

@@ -46,7 +46,10 @@ impl Pending {
     pub fn notify(channel: &str, payload: &str) -> PgResult<Self> {
         check_channel(channel)?;
         if payload.len() > PAYLOAD_BYTES {
-            return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "payload string too long"));
+            return Err(PgError::new(
+                sqlstate::INVALID_PARAMETER_VALUE,
+                "payload string too long",
+            ));
         }
         Ok(Pending::Notify {
             channel: channel.to_owned(),
@@ -62,10 +65,16 @@ impl Pending {
 
 fn check_channel(channel: &str) -> PgResult<()> {
     if channel.is_empty() {
-        return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "channel name cannot be empty"));
+        return Err(PgError::new(
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "channel name cannot be empty",
+        ));
     }
     if channel.len() > CHANNEL_BYTES {
-        return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, "channel name too long"));
+        return Err(PgError::new(
+            sqlstate::INVALID_PARAMETER_VALUE,
+            "channel name too long",
+        ));
     }
     Ok(())
 }
@@ -73,7 +82,8 @@ fn check_channel(channel: &str) -> PgResult<()> {
 impl Channels {
     pub fn send(&self, database: &Arc<str>, notification: &Notification) {
         let listeners = self.listeners.lock();
-        if let Some(sessions) = listeners.get(&(Arc::clone(database), notification.channel.clone())) {
+        if let Some(sessions) = listeners.get(&(Arc::clone(database), notification.channel.clone()))
+        {
             for handle in sessions.values() {
                 handle.notify(notification.clone());
             }
@@ -167,10 +177,18 @@ mod tests {
     fn notifications_reach_listeners_of_the_same_database_once() {
         let channels = Arc::new(Channels::default());
         let (here, there): (Arc<str>, Arc<str>) = ("here".into(), "there".into());
-        let mut one = Listener::new(Arc::clone(&channels), Arc::clone(&here), SessionHandle::new(1));
+        let mut one = Listener::new(
+            Arc::clone(&channels),
+            Arc::clone(&here),
+            SessionHandle::new(1),
+        );
         let mut other = Listener::new(Arc::clone(&channels), there, SessionHandle::new(2));
         let hello = || Pending::notify("news", "hello").expect("a notification");
-        one.commit(vec![Pending::listen("news").expect("a channel"), hello(), hello()]);
+        one.commit(vec![
+            Pending::listen("news").expect("a channel"),
+            hello(),
+            hello(),
+        ]);
         other.commit(vec![Pending::listen("news").expect("a channel")]);
         assert_eq!(one.handle.take_notifications().len(), 1);
         assert_eq!(other.handle.take_notifications().len(), 0);
@@ -183,6 +201,11 @@ mod tests {
     #[test]
     fn payloads_and_channels_have_limits() {
         assert_eq!(Pending::notify("", "x").expect_err("empty").code, "22023");
-        assert_eq!(Pending::notify("c", &"x".repeat(8000)).expect_err("long").code, "22023");
+        assert_eq!(
+            Pending::notify("c", &"x".repeat(8000))
+                .expect_err("long")
+                .code,
+            "22023"
+        );
     }
 }

@@ -27,7 +27,10 @@ pub fn entries(text: &str) -> PgResult<Vec<String>> {
         if rest.is_empty() {
             return Ok(entries);
         }
-        rest = rest.strip_prefix(',').ok_or_else(|| invalid(text))?.trim_start();
+        rest = rest
+            .strip_prefix(',')
+            .ok_or_else(|| invalid(text))?
+            .trim_start();
     }
 }
 
@@ -62,14 +65,22 @@ fn invalid(text: &str) -> PgError {
 pub fn joined(entries: &[String]) -> String {
     let quoted: Vec<String> = entries
         .iter()
-        .map(|entry| if entry.is_empty() { "\"\"".to_owned() } else { quote_identifier(entry) })
+        .map(|entry| {
+            if entry.is_empty() {
+                "\"\"".to_owned()
+            } else {
+                quote_identifier(entry)
+            }
+        })
         .collect();
     quoted.join(", ")
 }
 
 /// The entries that could be branches, in order; `public` and `"$user"` never are.
 pub fn candidates(entries: &[String]) -> impl Iterator<Item = BranchName> {
-    entries.iter().filter_map(|entry| BranchName::parse(entry).ok())
+    entries
+        .iter()
+        .filter_map(|entry| BranchName::parse(entry).ok())
 }
 
 #[cfg(test)]
@@ -83,7 +94,10 @@ mod tests {
     #[test]
     fn entries_are_unquoted_and_folded() {
         assert_eq!(names("\"$user\", public"), ["$user", "public"]);
-        assert_eq!(names("Main,\"review/1\" , \"A\"\"b\""), ["main", "review/1", "A\"b"]);
+        assert_eq!(
+            names("Main,\"review/1\" , \"A\"\"b\""),
+            ["main", "review/1", "A\"b"]
+        );
         assert_eq!(names("review/1"), ["review/1"]);
         assert!(names("  ").is_empty());
         assert_eq!(names("\"\""), [""]);
@@ -94,15 +108,20 @@ mod tests {
 
     #[test]
     fn only_names_of_branches_are_candidates() {
-        let found: Vec<String> = candidates(&names("\"$user\", public, pg_catalog, main, \"review/1\""))
-            .map(|name| name.to_string())
-            .collect();
+        let found: Vec<String> =
+            candidates(&names("\"$user\", public, pg_catalog, main, \"review/1\""))
+                .map(|name| name.to_string())
+                .collect();
         assert_eq!(found, ["main", "review/1"]);
     }
 
     #[test]
     fn a_path_reads_back_as_it_was_joined() {
-        let path = vec!["review/1".to_owned(), "main".to_owned(), "Odd\"One".to_owned()];
+        let path = vec![
+            "review/1".to_owned(),
+            "main".to_owned(),
+            "Odd\"One".to_owned(),
+        ];
         assert_eq!(names(&joined(&path)), path);
     }
 }

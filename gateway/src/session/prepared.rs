@@ -32,9 +32,14 @@ impl<S: Clone> PreparedStatements<S> {
             if self.by_name.len() >= self.limit {
                 return Err(PgError::new(
                     sqlstate::CONFIGURATION_LIMIT_EXCEEDED,
-                    format!("this session already has {} prepared statements", self.limit),
+                    format!(
+                        "this session already has {} prepared statements",
+                        self.limit
+                    ),
                 )
-                .hint("Close prepared statements that are no longer needed, or use DEALLOCATE ALL."));
+                .hint(
+                    "Close prepared statements that are no longer needed, or use DEALLOCATE ALL.",
+                ));
             }
         }
         self.by_name.insert(name.to_owned(), statement);
@@ -75,7 +80,9 @@ impl<S: Clone> PreparedStatements<S> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
-        self.by_name.iter().map(|(name, statement)| (name.as_str(), statement))
+        self.by_name
+            .iter()
+            .map(|(name, statement)| (name.as_str(), statement))
     }
 }
 

@@ -229,7 +229,9 @@ impl Place {
 pub enum Execution {
     Rows(Rows),
     /// Nothing to send but the command tag: `INSERT 0 1`, `SET`.
-    Done { tag: String },
+    Done {
+        tag: String,
+    },
     /// The client is asked for data: `copy_write`, then `copy_finish` or `copy_abort`.
     CopyIn(CopyFormat),
     CopyOut(CopyOut),
@@ -323,9 +325,11 @@ impl Interrupt {
 
     /// Forgets the reason, unless it is the end of the session.
     pub fn lower(&self) {
-        let _ = self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, |reason| {
-            (reason != Reason::Terminated as u8).then_some(0)
-        });
+        let _ = self
+            .reason
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |reason| {
+                (reason != Reason::Terminated as u8).then_some(0)
+            });
     }
 
     pub fn reason(&self) -> Option<Reason> {
@@ -361,12 +365,14 @@ impl Interrupt {
 impl Reason {
     pub fn error(self) -> PgError {
         match self {
-            Reason::UserRequest => {
-                PgError::new(sqlstate::QUERY_CANCELED, "canceling statement due to user request")
-            }
-            Reason::StatementTimeout => {
-                PgError::new(sqlstate::QUERY_CANCELED, "canceling statement due to statement timeout")
-            }
+            Reason::UserRequest => PgError::new(
+                sqlstate::QUERY_CANCELED,
+                "canceling statement due to user request",
+            ),
+            Reason::StatementTimeout => PgError::new(
+                sqlstate::QUERY_CANCELED,
+                "canceling statement due to statement timeout",
+            ),
             Reason::ClientGone => {
                 PgError::fatal(sqlstate::CONNECTION_FAILURE, "connection to client lost")
             }
@@ -546,6 +552,10 @@ mod tests {
         assert_eq!(handle.mail(true).await, Mail::Notification(notification));
         handle.terminate_when_idle(terminated());
         assert_eq!(handle.mail(false).await, Mail::Terminate(terminated()));
-        assert_eq!(handle.interrupt().reason(), None, "running statements finish");
+        assert_eq!(
+            handle.interrupt().reason(),
+            None,
+            "running statements finish"
+        );
     }
 }

@@ -59,7 +59,10 @@ impl Registry {
     }
 
     pub fn find(&self, pid: i32) -> Option<SessionHandle> {
-        self.sessions.lock().get(&pid).map(|entry| entry.handle.clone())
+        self.sessions
+            .lock()
+            .get(&pid)
+            .map(|entry| entry.handle.clone())
     }
 
     /// Cancels the running statement of a session, if the secret is its own. Says nothing about
@@ -78,7 +81,11 @@ impl Registry {
     }
 
     pub fn handles(&self) -> Vec<SessionHandle> {
-        self.sessions.lock().values().map(|entry| entry.handle.clone()).collect()
+        self.sessions
+            .lock()
+            .values()
+            .map(|entry| entry.handle.clone())
+            .collect()
     }
 
     pub fn len(&self) -> usize {

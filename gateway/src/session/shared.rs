@@ -157,7 +157,10 @@ impl GraphShared {
             .schemas
             .read()
             .get(snapshot.branch())
-            .is_some_and(|seen| Arc::ptr_eq(&seen.schema, snapshot.schema()) && seen.ordinal == snapshot.branch_ordinal());
+            .is_some_and(|seen| {
+                Arc::ptr_eq(&seen.schema, snapshot.schema())
+                    && seen.ordinal == snapshot.branch_ordinal()
+            });
         if known {
             return;
         }

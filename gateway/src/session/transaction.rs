@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_engine::names::BranchName;
-use omnigraph_engine::schema::Schema;
 use omnigraph_engine::names::CommitId;
+use omnigraph_engine::schema::Schema;
 use omnigraph_engine::{CommitInfo, CommitMessage, Error, Savepoint, Snapshot, Transaction};
 use tokio::task::JoinHandle;
 
@@ -177,7 +177,11 @@ impl Open {
     }
 
     /// What the transaction sees of a branch: one commit from its first use, and its own writes.
-    pub async fn snapshot(&mut self, access: &GraphAccess, branch: &BranchName) -> PgResult<Snapshot> {
+    pub async fn snapshot(
+        &mut self,
+        access: &GraphAccess,
+        branch: &BranchName,
+    ) -> PgResult<Snapshot> {
         Ok(self.branch(access, branch).await?.snapshot())
     }
 
@@ -195,7 +199,11 @@ impl Open {
 
     /// The engine transaction to write a branch with. The first write decides which branch the
     /// transaction writes.
-    pub async fn writer(&mut self, access: &GraphAccess, branch: &BranchName) -> PgResult<&mut Transaction> {
+    pub async fn writer(
+        &mut self,
+        access: &GraphAccess,
+        branch: &BranchName,
+    ) -> PgResult<&mut Transaction> {
         if self.read_only {
             return Err(read_only());
         }
@@ -212,18 +220,28 @@ impl Open {
         self.branch(access, branch).await
     }
 
-    async fn branch(&mut self, access: &GraphAccess, branch: &BranchName) -> PgResult<&mut Transaction> {
+    async fn branch(
+        &mut self,
+        access: &GraphAccess,
+        branch: &BranchName,
+    ) -> PgResult<&mut Transaction> {
         self.used = true;
         if !self.branches.contains_key(branch) {
             self.make_room()?;
             let transaction = access.begin(branch, self.optimistic).await?;
             let start = transaction.savepoint();
-            self.branches.insert(branch.clone(), Begun { transaction, start });
+            self.branches
+                .insert(branch.clone(), Begun { transaction, start });
         }
         self.branches
             .get_mut(branch)
             .map(|begun| &mut begun.transaction)
-            .ok_or_else(|| PgError::new(sqlstate::INTERNAL_ERROR, "a branch of the transaction is missing"))
+            .ok_or_else(|| {
+                PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    "a branch of the transaction is missing",
+                )
+            })
     }
 
     fn make_room(&self) -> PgResult<()> {
@@ -238,7 +256,9 @@ impl Open {
 
     /// The commit that statements on this branch read, if the transaction has begun there.
     pub fn base(&self, branch: &BranchName) -> Option<CommitId> {
-        self.branches.get(branch).map(|begun| begun.transaction.base_commit())
+        self.branches
+            .get(branch)
+            .map(|begun| begun.transaction.base_commit())
     }
 
     /// The branches it has begun on, with their schemas.
@@ -247,7 +267,11 @@ impl Open {
             .iter()
             .map(|(branch, begun)| {
                 let snapshot = begun.transaction.snapshot();
-                (branch.clone(), snapshot.branch_ordinal(), Arc::clone(snapshot.schema()))
+                (
+                    branch.clone(),
+                    snapshot.branch_ordinal(),
+                    Arc::clone(snapshot.schema()),
+                )
             })
             .collect()
     }
@@ -342,7 +366,10 @@ impl Open {
         if !self.has_changes() {
             return None;
         }
-        let begun = self.written.as_ref().and_then(|branch| self.branches.remove(branch))?;
+        let begun = self
+            .written
+            .as_ref()
+            .and_then(|branch| self.branches.remove(branch))?;
         Some(Publication::start(begun.transaction, message))
     }
 
@@ -353,7 +380,10 @@ impl Open {
 
 impl Failed {
     /// ROLLBACK TO SAVEPOINT leads back into the transaction.
-    pub fn rollback_to(mut self: Box<Self>, name: &str) -> Result<(Box<Open>, Outside), (Box<Failed>, PgError)> {
+    pub fn rollback_to(
+        mut self: Box<Self>,
+        name: &str,
+    ) -> Result<(Box<Open>, Outside), (Box<Failed>, PgError)> {
         match self.open.rollback_to(name) {
             Ok(outside) => Ok((Box::new(self.open), outside)),
             Err(error) => Err((self, error)),
@@ -383,7 +413,9 @@ impl Publication {
     pub async fn outcome(&mut self) -> Result<Option<CommitInfo>, Error> {
         match (&mut self.task).await {
             Ok(outcome) => outcome,
-            Err(error) => Err(Error::internal(format!("the committing task ended early: {error}"))),
+            Err(error) => Err(Error::internal(format!(
+                "the committing task ended early: {error}"
+            ))),
         }
     }
 }

@@ -11,7 +11,11 @@ use crate::session::transaction::State;
 use crate::sqlstate;
 
 impl Session {
-    pub(crate) async fn create_schema(&mut self, name: &str, if_not_exists: bool) -> PgResult<Execution> {
+    pub(crate) async fn create_schema(
+        &mut self,
+        name: &str,
+        if_not_exists: bool,
+    ) -> PgResult<Execution> {
         let attached = self.attached()?.clone();
         self.refuse_read_only()?;
         if let State::Open(open) = &self.state
@@ -68,7 +72,12 @@ impl Session {
             )
             .hint("A branch is deleted on its own; give one statement for each."));
         };
-        let missing = || PgError::new(sqlstate::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"));
+        let missing = || {
+            PgError::new(
+                sqlstate::INVALID_SCHEMA_NAME,
+                format!("schema \"{name}\" does not exist"),
+            )
+        };
         let outcome = match BranchName::parse(name) {
             Ok(branch) if branch.as_str() == BranchName::MAIN => {
                 return Err(PgError::new(

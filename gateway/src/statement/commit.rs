@@ -57,7 +57,11 @@ impl Session {
         let used = open.used;
         let mut settings = self.common.settings.lock();
         if let Some(read_only) = modes.read_only {
-            settings.set("transaction_read_only", if read_only { "on" } else { "off" }, Scope::Local)?;
+            settings.set(
+                "transaction_read_only",
+                if read_only { "on" } else { "off" },
+                Scope::Local,
+            )?;
         }
         if let Some(isolation) = &modes.isolation {
             if used && settings.get("transaction_isolation") != isolation {
@@ -69,7 +73,11 @@ impl Session {
             settings.set("transaction_isolation", isolation, Scope::Local)?;
         }
         if let Some(deferrable) = modes.deferrable {
-            settings.set("transaction_deferrable", if deferrable { "on" } else { "off" }, Scope::Local)?;
+            settings.set(
+                "transaction_deferrable",
+                if deferrable { "on" } else { "off" },
+                Scope::Local,
+            )?;
         }
         Ok(())
     }
@@ -91,7 +99,10 @@ impl Session {
             other => {
                 self.state = other;
                 self.refuse_chain(chain, "COMMIT AND CHAIN")?;
-                self.warn(sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                self.warn(
+                    sqlstate::NO_ACTIVE_SQL_TRANSACTION,
+                    "there is no transaction in progress",
+                );
                 // COMMIT in the middle of a query string commits what ran before it.
                 if let State::Open(open) = std::mem::replace(&mut self.state, State::Idle) {
                     self.commit(open).await?;
@@ -108,7 +119,10 @@ impl Session {
             self.chain(chain, &modes)?;
         } else {
             self.refuse_chain(chain, "ROLLBACK AND CHAIN")?;
-            self.warn(sqlstate::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.warn(
+                sqlstate::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            );
             self.roll_back();
         }
         Ok(done("ROLLBACK"))
@@ -185,7 +199,9 @@ impl Session {
     pub(crate) fn refuse_read_only(&self) -> PgResult<()> {
         let refused = match &self.state {
             State::Open(open) => open.read_only,
-            State::Idle | State::Failed(_) => self.common.get("default_transaction_read_only") == "on",
+            State::Idle | State::Failed(_) => {
+                self.common.get("default_transaction_read_only") == "on"
+            }
         };
         if refused {
             return Err(read_only());

@@ -62,7 +62,9 @@ impl Cursors {
     }
 
     pub(crate) fn columns(&self, name: &str) -> Option<Arc<[Column]>> {
-        self.by_name.get(name).map(|cursor| Arc::clone(&cursor.columns))
+        self.by_name
+            .get(name)
+            .map(|cursor| Arc::clone(&cursor.columns))
     }
 
     /// Cursors live as long as their transaction, unless they were declared WITH HOLD.
@@ -170,7 +172,9 @@ impl Session {
             }));
         }
         let moved: usize = stream
-            .try_fold(0, |sum, batch| futures::future::ready(Ok(sum + batch.num_rows())))
+            .try_fold(0, |sum, batch| {
+                futures::future::ready(Ok(sum + batch.num_rows()))
+            })
             .await?;
         Ok(done(format!("MOVE {moved}")))
     }
@@ -265,12 +269,16 @@ impl Source {
         let here = self.position;
         // Rows from..to (from 1, the end excluded), whether backward, and the place afterwards.
         let (rows, backward, after) = match direction {
-            FetchDirection::Forward(0) | FetchDirection::Backward(0) | FetchDirection::Relative(0) => {
+            FetchDirection::Forward(0)
+            | FetchDirection::Backward(0)
+            | FetchDirection::Relative(0) => {
                 self.reach(here).await?;
                 (here..here + 1, false, here)
             }
             FetchDirection::Forward(count) if count > 0 => self.onward(here, count).await?,
-            FetchDirection::Backward(count) if count < 0 => self.onward(here, count.saturating_neg()).await?,
+            FetchDirection::Backward(count) if count < 0 => {
+                self.onward(here, count.saturating_neg()).await?
+            }
             FetchDirection::Forward(count) | FetchDirection::Backward(count) => {
                 let first = here.saturating_sub(count.saturating_abs());
                 (first.max(1)..here, true, first.max(0))
@@ -315,7 +323,10 @@ impl Source {
             if self.kept_bytes > KEPT_BYTES {
                 return Err(PgError::new(
                     sqlstate::CONFIGURATION_LIMIT_EXCEEDED,
-                    format!("a SCROLL cursor keeps at most {} MiB of rows", KEPT_BYTES >> 20),
+                    format!(
+                        "a SCROLL cursor keeps at most {} MiB of rows",
+                        KEPT_BYTES >> 20
+                    ),
                 )
                 .hint("Declare the cursor with NO SCROLL."));
             }
@@ -349,7 +360,10 @@ impl Source {
 }
 
 fn missing(name: &str) -> PgError {
-    PgError::new(sqlstate::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
+    PgError::new(
+        sqlstate::INVALID_CURSOR_NAME,
+        format!("cursor \"{name}\" does not exist"),
+    )
 }
 
 #[cfg(test)]
@@ -364,7 +378,12 @@ mod tests {
         let batches: Vec<PgResult<RecordBatch>> = (1..=rows)
             .collect::<Vec<i32>>()
             .chunks(3)
-            .map(|chunk| Ok(RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int32Array::from(chunk.to_vec()))])?))
+            .map(|chunk| {
+                Ok(RecordBatch::try_new(
+                    Arc::clone(&schema),
+                    vec![Arc::new(Int32Array::from(chunk.to_vec()))],
+                )?)
+            })
             .collect();
         Source {
             stream: futures::stream::iter(batches).boxed(),
@@ -380,7 +399,13 @@ mod tests {
     fn numbers(batches: &[RecordBatch]) -> Vec<i32> {
         batches
             .iter()
-            .flat_map(|batch| batch.column(0).as_primitive::<Int32Type>().values().to_vec())
+            .flat_map(|batch| {
+                batch
+                    .column(0)
+                    .as_primitive::<Int32Type>()
+                    .values()
+                    .to_vec()
+            })
             .collect()
     }
 
@@ -408,12 +433,24 @@ mod tests {
     #[tokio::test]
     async fn a_plain_cursor_goes_forward_only() {
         let source = Arc::new(Mutex::new(source(7)));
-        let first: Vec<RecordBatch> = taken(Arc::clone(&source), 4).try_collect().await.expect("rows");
+        let first: Vec<RecordBatch> = taken(Arc::clone(&source), 4)
+            .try_collect()
+            .await
+            .expect("rows");
         assert_eq!(numbers(&first), [1, 2, 3, 4]);
-        let (skip, take) = source.lock().await.forward(FetchDirection::Absolute(6)).expect("ahead");
+        let (skip, take) = source
+            .lock()
+            .await
+            .forward(FetchDirection::Absolute(6))
+            .expect("ahead");
         assert_eq!((skip, take), (1, 1));
         assert_eq!(
-            source.lock().await.forward(FetchDirection::Backward(1)).expect_err("back").code,
+            source
+                .lock()
+                .await
+                .forward(FetchDirection::Backward(1))
+                .expect_err("back")
+                .code,
             "55000"
         );
     }

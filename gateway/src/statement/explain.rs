@@ -18,12 +18,21 @@ use crate::session::protocol::{Column, Execution, Place, RowsTag};
 use crate::sqlstate;
 
 pub(crate) fn columns(explain: &Explain) -> Arc<[Column]> {
-    let ty = if explain.json { PgType::JSON } else { PgType::TEXT };
+    let ty = if explain.json {
+        PgType::JSON
+    } else {
+        PgType::TEXT
+    };
     Arc::from([Column::new("QUERY PLAN", ty)])
 }
 
 impl Session {
-    pub(crate) async fn explain(&mut self, parsed: &ParsedStatement, explain: &Explain, place: Place) -> PgResult<Execution> {
+    pub(crate) async fn explain(
+        &mut self,
+        parsed: &ParsedStatement,
+        explain: &Explain,
+        place: Place,
+    ) -> PgResult<Execution> {
         let inner = Arc::new(ParsedStatement {
             statement: explain.statement.clone(),
             text: parsed.text.clone(),
@@ -45,9 +54,18 @@ impl Session {
         let values = self.values(&[]);
         let (plan, head) = match &work.bound {
             Bound::Query(query) => (&query.plan, None),
-            Bound::Insert(insert) => (&insert.source, Some(format!("Insert on {}", insert.target.name))),
-            Bound::Update(update) => (&update.source, Some(format!("Update on {}", update.target.name))),
-            Bound::Delete(delete) => (&delete.source, Some(format!("Delete on {}", delete.target.name))),
+            Bound::Insert(insert) => (
+                &insert.source,
+                Some(format!("Insert on {}", insert.target.name)),
+            ),
+            Bound::Update(update) => (
+                &update.source,
+                Some(format!("Update on {}", update.target.name)),
+            ),
+            Bound::Delete(delete) => (
+                &delete.source,
+                Some(format!("Delete on {}", delete.target.name)),
+            ),
         };
         let executor = self.common.shared.executor.clone();
         let plan = executor.optimize(&bind::complete(plan, &values.execution())?)?;
@@ -75,8 +93,14 @@ impl Session {
         }
         describe(&physical, depth, explain, !writes, &mut lines);
         if explain.analyze {
-            lines.push(format!("Planning Time: {:.3} ms", planned.as_secs_f64() * 1e3));
-            lines.push(format!("Execution Time: {:.3} ms", executed.as_secs_f64() * 1e3));
+            lines.push(format!(
+                "Planning Time: {:.3} ms",
+                planned.as_secs_f64() * 1e3
+            ));
+            lines.push(format!(
+                "Execution Time: {:.3} ms",
+                executed.as_secs_f64() * 1e3
+            ));
         }
         let rows: Vec<Vec<String>> = if explain.json {
             vec![vec![as_json(&lines)]]
@@ -88,7 +112,13 @@ impl Session {
 }
 
 /// A node's line, and those of what it reads.
-fn describe(plan: &Arc<dyn ExecutionPlan>, depth: usize, explain: &Explain, ran: bool, lines: &mut Vec<String>) {
+fn describe(
+    plan: &Arc<dyn ExecutionPlan>,
+    depth: usize,
+    explain: &Explain,
+    ran: bool,
+    lines: &mut Vec<String>,
+) {
     let own = displayable(plan.as_ref()).one_line().to_string();
     let own = own.trim();
     let (name, detail) = match own.split_once(':') {
@@ -112,17 +142,28 @@ fn describe(plan: &Arc<dyn ExecutionPlan>, depth: usize, explain: &Explain, ran:
         line.push_str("->  ");
     }
     line.push_str(shown);
-    let rows = plan.partition_statistics(None).ok().and_then(|statistics| match statistics.num_rows {
-        Precision::Exact(rows) | Precision::Inexact(rows) => Some(rows),
-        Precision::Absent => None,
-    });
+    let rows =
+        plan.partition_statistics(None)
+            .ok()
+            .and_then(|statistics| match statistics.num_rows {
+                Precision::Exact(rows) | Precision::Inexact(rows) => Some(rows),
+                Precision::Absent => None,
+            });
     if explain.costs {
         // Writing to a String cannot fail.
-        let _ = write!(line, "  (cost=0.00..{:.2} rows={} width=0)", rows.unwrap_or(1) as f64 / 100.0, rows.unwrap_or(1));
+        let _ = write!(
+            line,
+            "  (cost=0.00..{:.2} rows={} width=0)",
+            rows.unwrap_or(1) as f64 / 100.0,
+            rows.unwrap_or(1)
+        );
     }
     if explain.analyze && ran {
         let metrics = plan.metrics();
-        let given = metrics.as_ref().and_then(|metrics| metrics.output_rows()).unwrap_or(0);
+        let given = metrics
+            .as_ref()
+            .and_then(|metrics| metrics.output_rows())
+            .unwrap_or(0);
         let time = metrics
             .as_ref()
             .and_then(|metrics| metrics.elapsed_compute())
@@ -139,10 +180,22 @@ fn describe(plan: &Arc<dyn ExecutionPlan>, depth: usize, explain: &Explain, ran:
     }
 }
 
-const MOVERS: &[&str] = &["CoalesceBatchesExec", "CoalescePartitionsExec", "RepartitionExec", "CooperativeExec"];
+const MOVERS: &[&str] = &[
+    "CoalesceBatchesExec",
+    "CoalescePartitionsExec",
+    "RepartitionExec",
+    "CooperativeExec",
+];
 
 /// Nodes whose details say what they do.
-const SHOWN: &[&str] = &["FilterExec", "HashJoinExec", "NestedLoopJoinExec", "SortExec", "SortPreservingMergeExec", "AggregateExec"];
+const SHOWN: &[&str] = &[
+    "FilterExec",
+    "HashJoinExec",
+    "NestedLoopJoinExec",
+    "SortExec",
+    "SortPreservingMergeExec",
+    "AggregateExec",
+];
 
 /// DataFusion's operators by the names that PostgreSQL's readers know.
 const NAMES: &[(&str, &str)] = &[

@@ -31,7 +31,11 @@ use parse::{ParsedStatement, Statement as Parsed};
 
 impl Session {
     /// Parse: what a statement takes and gives is known afterwards. Nothing is run.
-    pub(crate) async fn prepare_statement(&mut self, parsed: Arc<ParsedStatement>, declared: &[u32]) -> PgResult<Statement> {
+    pub(crate) async fn prepare_statement(
+        &mut self,
+        parsed: Arc<ParsedStatement>,
+        declared: &[u32],
+    ) -> PgResult<Statement> {
         if !leaves_failed_block(&parsed.statement) {
             self.state.refuse_failed()?;
         }
@@ -67,7 +71,9 @@ impl Session {
         }
         match &parsed.statement {
             Parsed::Query(_) => self.query(statement, &params, place).await,
-            Parsed::Insert(_) | Parsed::Update(_) | Parsed::Delete(_) => self.write(statement, &params, place).await,
+            Parsed::Insert(_) | Parsed::Update(_) | Parsed::Delete(_) => {
+                self.write(statement, &params, place).await
+            }
             Parsed::Truncate { tables, cascade } => self.truncate(tables, *cascade, place).await,
             Parsed::Explain(explain) => self.explain(&parsed, explain, place).await,
             Parsed::Call(_) => self.call(&parsed, place).await,
@@ -91,7 +97,9 @@ impl Session {
             Parsed::Fetch(fetch) => self.fetch(fetch).await,
             Parsed::Close(name) => self.close(name.as_deref()),
             Parsed::CreateSchema {
-                name, if_not_exists, ..
+                name,
+                if_not_exists,
+                ..
             } => self.create_schema(name, *if_not_exists).await,
             Parsed::DropSchema {
                 names,
@@ -100,11 +108,18 @@ impl Session {
                 ..
             } => self.drop_schema(names, *if_exists, *cascade, place).await,
             Parsed::Listen(channel) => self.later(Pending::listen(channel)?, "LISTEN"),
-            Parsed::Unlisten(Some(channel)) => self.later(Pending::Unlisten(channel.clone()), "UNLISTEN"),
+            Parsed::Unlisten(Some(channel)) => {
+                self.later(Pending::Unlisten(channel.clone()), "UNLISTEN")
+            }
             Parsed::Unlisten(None) => self.later(Pending::UnlistenAll, "UNLISTEN"),
-            Parsed::Notify { channel, payload } => self.later(Pending::notify(channel, payload)?, "NOTIFY"),
+            Parsed::Notify { channel, payload } => {
+                self.later(Pending::notify(channel, payload)?, "NOTIFY")
+            }
             Parsed::Maintenance { verb, .. } => self.maintain(verb, place),
-            Parsed::CreateExtension { name, if_not_exists } => self.create_extension(name, *if_not_exists),
+            Parsed::CreateExtension {
+                name,
+                if_not_exists,
+            } => self.create_extension(name, *if_not_exists),
             Parsed::Other { tag } => Err(refuse::unsupported(tag)),
         }
     }

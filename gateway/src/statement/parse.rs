@@ -48,20 +48,30 @@ pub enum Statement {
     Explain(Box<Explain>),
     Set(Set),
     /// `SET TRANSACTION`; with `session`: `SET SESSION CHARACTERISTICS AS TRANSACTION`.
-    SetTransaction { session: bool, modes: TransactionModes },
+    SetTransaction {
+        session: bool,
+        modes: TransactionModes,
+    },
     /// `SET CONSTRAINTS`: nothing here is deferrable.
     SetConstraints,
     Show(Show),
     /// `None`: RESET ALL.
     Reset(Option<String>),
     Begin(TransactionModes),
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
     Prepare(Box<Prepare>),
-    Execute { name: String, arguments: Vec<ast::Expr> },
+    Execute {
+        name: String,
+        arguments: Vec<ast::Expr>,
+    },
     /// `None`: DEALLOCATE ALL.
     Deallocate(Option<String>),
     Declare(Box<Declare>),
@@ -70,22 +80,45 @@ pub enum Statement {
     /// `None`: CLOSE ALL.
     Close(Option<String>),
     Copy(Box<Copy>),
-    CreateSchema { name: String, if_not_exists: bool, position: u32 },
-    DropSchema { names: Vec<String>, if_exists: bool, cascade: bool, position: u32 },
-    Truncate { tables: Vec<QualifiedName>, cascade: bool },
+    CreateSchema {
+        name: String,
+        if_not_exists: bool,
+        position: u32,
+    },
+    DropSchema {
+        names: Vec<String>,
+        if_exists: bool,
+        cascade: bool,
+        position: u32,
+    },
+    Truncate {
+        tables: Vec<QualifiedName>,
+        cascade: bool,
+    },
     /// ALL, PLANS, SEQUENCES, TEMP.
     Discard(String),
     Listen(String),
     /// `None`: UNLISTEN *.
     Unlisten(Option<String>),
-    Notify { channel: String, payload: String },
+    Notify {
+        channel: String,
+        payload: String,
+    },
     Call(Box<ast::Function>),
     /// VACUUM, ANALYZE, REINDEX, CHECKPOINT and LOCK: the first word, and the rest as text.
-    Maintenance { verb: String, rest: String },
+    Maintenance {
+        verb: String,
+        rest: String,
+    },
     /// `CREATE EXTENSION IF NOT EXISTS name`.
-    CreateExtension { name: String, if_not_exists: bool },
+    CreateExtension {
+        name: String,
+        if_not_exists: bool,
+    },
     /// Everything PostgreSQL has and this server does not, by its command tag: `CREATE TABLE`.
-    Other { tag: String },
+    Other {
+        tag: String,
+    },
 }
 
 /// A possibly qualified name, folded, with its place.
@@ -139,7 +172,11 @@ impl Positions {
                 line_starts.push(length);
             }
         }
-        Positions { line_starts, marks, length }
+        Positions {
+            line_starts,
+            marks,
+            length,
+        }
     }
 
     /// The byte at which a character (counted from 0) begins in the text this was made of.
@@ -210,31 +247,44 @@ fn tokenize(sql: &str, positions: &Positions) -> PgResult<Vec<TokenWithSpan>> {
         .at(at as u32 + 1));
     }
     let dialect = PostgreSqlDialect {};
-    let mut tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
-        let error_text = error.message.to_ascii_lowercase();
-        let place = positions.of(error.location).unwrap_or(1);
-        let rest = sql.get(positions.byte(sql, place.saturating_sub(1))..).unwrap_or_default();
-        let near: String = rest.chars().take(40).collect();
-        let message = if error_text.contains("unterminated dollar") {
-            format!("unterminated dollar-quoted string at or near \"{near}\"")
-        } else if error_text.contains("unterminated") && error_text.contains("comment") {
-            format!("unterminated /* comment at or near \"{near}\"")
-        } else if error_text.contains("unexpected eof") && error_text.contains("comment") {
-            format!("unterminated /* comment at or near \"{near}\"")
-        } else if error_text.contains("close delimiter") {
-            format!("unterminated quoted identifier at or near \"{near}\"")
-        } else if error_text.contains("unterminated") {
-            format!("unterminated quoted string at or near \"{near}\"")
-        } else {
-            format!("syntax error at or near \"{near}\"")
-        };
-        PgError::new(sqlstate::SYNTAX_ERROR, message).at(place)
-    })?;
-    tokens.retain(|token| !matches!(&token.token, Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab)));
+    let mut tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| {
+            let error_text = error.message.to_ascii_lowercase();
+            let place = positions.of(error.location).unwrap_or(1);
+            let rest = sql
+                .get(positions.byte(sql, place.saturating_sub(1))..)
+                .unwrap_or_default();
+            let near: String = rest.chars().take(40).collect();
+            let message = if error_text.contains("unterminated dollar") {
+                format!("unterminated dollar-quoted string at or near \"{near}\"")
+            } else if error_text.contains("unterminated") && error_text.contains("comment") {
+                format!("unterminated /* comment at or near \"{near}\"")
+            } else if error_text.contains("unexpected eof") && error_text.contains("comment") {
+                format!("unterminated /* comment at or near \"{near}\"")
+            } else if error_text.contains("close delimiter") {
+                format!("unterminated quoted identifier at or near \"{near}\"")
+            } else if error_text.contains("unterminated") {
+                format!("unterminated quoted string at or near \"{near}\"")
+            } else {
+                format!("syntax error at or near \"{near}\"")
+            };
+            PgError::new(sqlstate::SYNTAX_ERROR, message).at(place)
+        })?;
+    tokens.retain(|token| {
+        !matches!(
+            &token.token,
+            Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab)
+        )
+    });
     Ok(tokens)
 }
 
-fn parse_tokens(sql: &str, tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult<ParsedStatement> {
+fn parse_tokens(
+    sql: &str,
+    tokens: Vec<TokenWithSpan>,
+    positions: &Arc<Positions>,
+) -> PgResult<ParsedStatement> {
     let text = text_of(sql, &tokens, positions);
     let statement = classify(sql, tokens, positions)?;
     Ok(ParsedStatement {
@@ -255,9 +305,16 @@ fn text_of(sql: &str, tokens: &[TokenWithSpan], positions: &Positions) -> String
     sql.get(bytes).unwrap_or_default().to_owned()
 }
 
-fn classify(sql: &str, tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult<Statement> {
+fn classify(
+    sql: &str,
+    tokens: Vec<TokenWithSpan>,
+    positions: &Arc<Positions>,
+) -> PgResult<Statement> {
     let mut words = Words::new(sql, &tokens, positions);
-    let first = words.peek_word().map(str::to_ascii_uppercase).unwrap_or_default();
+    let first = words
+        .peek_word()
+        .map(str::to_ascii_uppercase)
+        .unwrap_or_default();
     match first.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "INSERT" | "UPDATE" | "DELETE" | "" => {
             parse_sql(tokens, positions)
@@ -283,13 +340,17 @@ fn classify(sql: &str, tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -
         "LISTEN" | "UNLISTEN" | "NOTIFY" => utility::notify(&mut words),
         "CALL" => utility::call(&mut words),
         "CREATE" | "DROP" => utility::create_or_drop(&mut words),
-        "VACUUM" | "ANALYZE" | "ANALYSE" | "REINDEX" | "CHECKPOINT" | "LOCK" | "CLUSTER" => Ok(utility::maintenance(&mut words, &first)),
-        "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "MERGE" | "DO" | "REFRESH" | "REASSIGN" | "SECURITY" | "IMPORT" | "LOAD" => {
-            Ok(utility::other(&mut words, &first))
+        "VACUUM" | "ANALYZE" | "ANALYSE" | "REINDEX" | "CHECKPOINT" | "LOCK" | "CLUSTER" => {
+            Ok(utility::maintenance(&mut words, &first))
         }
+        "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "MERGE" | "DO" | "REFRESH" | "REASSIGN"
+        | "SECURITY" | "IMPORT" | "LOAD" => Ok(utility::other(&mut words, &first)),
         _ => {
             // A parenthesis opens a query; anything else is no statement at all.
-            if matches!(tokens.first().map(|token| &token.token), Some(Token::LParen)) {
+            if matches!(
+                tokens.first().map(|token| &token.token),
+                Some(Token::LParen)
+            ) {
                 parse_sql(tokens, positions)
             } else {
                 Err(words.unexpected())
@@ -305,16 +366,24 @@ fn parse_sql(tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult
     Ok(match statement {
         ast::Statement::Query(query) => match *query.body {
             // WITH … INSERT and its kind arrive inside a query.
-            ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_) => {
-                Statement::Other { tag: "WITH … data modification".to_owned() }
-            }
+            ast::SetExpr::Insert(_)
+            | ast::SetExpr::Update(_)
+            | ast::SetExpr::Delete(_)
+            | ast::SetExpr::Merge(_) => Statement::Other {
+                tag: "WITH … data modification".to_owned(),
+            },
             _ => Statement::Query(query),
         },
         ast::Statement::Insert(insert) => Statement::Insert(Box::new(insert)),
         ast::Statement::Update(update) => Statement::Update(Box::new(update)),
         ast::Statement::Delete(delete) => Statement::Delete(Box::new(delete)),
         other => Statement::Other {
-            tag: other.to_string().split_whitespace().next().unwrap_or_default().to_ascii_uppercase(),
+            tag: other
+                .to_string()
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_ascii_uppercase(),
         },
     })
 }
@@ -341,8 +410,13 @@ fn run_parser<T>(
 fn syntax_error(error: &ParserError, tokens: &[TokenWithSpan], positions: &Positions) -> PgError {
     let text = match error {
         ParserError::RecursionLimitExceeded => {
-            return PgError::new(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
-                .hint(format!("Expressions may nest at most {MAX_DEPTH} levels deep."));
+            return PgError::new(
+                sqlstate::STATEMENT_TOO_COMPLEX,
+                "stack depth limit exceeded",
+            )
+            .hint(format!(
+                "Expressions may nest at most {MAX_DEPTH} levels deep."
+            ));
         }
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
     };
@@ -356,7 +430,8 @@ fn syntax_error(error: &ParserError, tokens: &[TokenWithSpan], positions: &Posit
     let token = place.and_then(|place| tokens.iter().find(|token| token.span.start == place));
     match token {
         Some(token) => near(token, positions),
-        None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input").at(end_of(tokens, positions)),
+        None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input")
+            .at(end_of(tokens, positions)),
     }
 }
 
@@ -368,7 +443,10 @@ fn end_of(tokens: &[TokenWithSpan], positions: &Positions) -> u32 {
 }
 
 fn near(token: &TokenWithSpan, positions: &Positions) -> PgError {
-    let error = PgError::new(sqlstate::SYNTAX_ERROR, format!("syntax error at or near \"{}\"", token.token));
+    let error = PgError::new(
+        sqlstate::SYNTAX_ERROR,
+        format!("syntax error at or near \"{}\"", token.token),
+    );
     match positions.of(token.span.start) {
         Some(place) => error.at(place),
         None => error,
@@ -387,7 +465,10 @@ pub fn fold(ident: &ast::Ident) -> String {
 /// Names are cut at 63 bytes, never inside a character.
 pub fn truncate_name(mut name: String) -> String {
     if name.len() > 63 {
-        let end = (0..=63).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=63)
+            .rev()
+            .find(|at| name.is_char_boundary(*at))
+            .unwrap_or(0);
         name.truncate(end);
     }
     name

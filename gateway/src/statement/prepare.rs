@@ -30,12 +30,19 @@ impl Session {
             .iter()
             .map(|ty| declared_type(ty, &*catalogs.lookup(), &path))
             .collect::<PgResult<Vec<u32>>>()?;
-        let statement = Box::pin(self.prepare_statement(Arc::new(prepare.statement.clone()), &declared)).await?;
+        let statement =
+            Box::pin(self.prepare_statement(Arc::new(prepare.statement.clone()), &declared))
+                .await?;
         self.statements.insert(&prepare.name, statement)?;
         Ok(done("PREPARE"))
     }
 
-    pub(crate) async fn execute_named(&mut self, name: &str, arguments: &[ast::Expr], place: Place) -> PgResult<Execution> {
+    pub(crate) async fn execute_named(
+        &mut self,
+        name: &str,
+        arguments: &[ast::Expr],
+        place: Place,
+    ) -> PgResult<Execution> {
         let statement = self.statements.find(name)?;
         let types = Arc::clone(&statement.described.params);
         if types.len() != arguments.len() {
@@ -43,7 +50,11 @@ impl Session {
                 sqlstate::SYNTAX_ERROR,
                 format!("wrong number of parameters for prepared statement \"{name}\""),
             )
-            .detail(format!("Expected {} parameters but got {}.", types.len(), arguments.len())));
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                types.len(),
+                arguments.len()
+            )));
         }
         let values = if arguments.is_empty() {
             Vec::new()
@@ -78,5 +89,10 @@ fn declared_type(
     catalog
         .parse_type(&text, path)
         .map(|ty| ty.oid)
-        .ok_or_else(|| PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist")))
+        .ok_or_else(|| {
+            PgError::new(
+                sqlstate::UNDEFINED_OBJECT,
+                format!("type \"{text}\" does not exist"),
+            )
+        })
 }

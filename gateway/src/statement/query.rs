@@ -23,7 +23,12 @@ use crate::sqlstate;
 const REBINDS: usize = 5;
 
 impl Session {
-    pub(crate) async fn query(&mut self, statement: &Statement, params: &[ScalarValue], place: Place) -> PgResult<Execution> {
+    pub(crate) async fn query(
+        &mut self,
+        statement: &Statement,
+        params: &[ScalarValue],
+        place: Place,
+    ) -> PgResult<Execution> {
         let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
         let rows = self.rows(&work, snapshots, params, place).await?;
         Ok(Execution::Rows(rows))
@@ -38,7 +43,11 @@ impl Session {
     ) -> PgResult<(Arc<Work>, Arc<Snapshots>)> {
         for _ in 0..REBINDS {
             let work = self.current(statement).await?;
-            let branches: Vec<BranchName> = work.branches.iter().map(|(branch, _)| branch.clone()).collect();
+            let branches: Vec<BranchName> = work
+                .branches
+                .iter()
+                .map(|(branch, _)| branch.clone())
+                .collect();
             let snapshots = self.snapshots(&branches, place).await?;
             let fits = work.branches.iter().all(|(branch, schema)| {
                 snapshots
@@ -63,7 +72,10 @@ impl Session {
         place: Place,
     ) -> PgResult<Rows> {
         let Bound::Query(query) = &work.bound else {
-            return Err(PgError::new(sqlstate::INTERNAL_ERROR, "a query was expected"));
+            return Err(PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                "a query was expected",
+            ));
         };
         let columns = work.columns.clone().unwrap_or_else(|| Arc::from([]));
         if let Some(lookup) = &work.lookup {
@@ -93,7 +105,13 @@ impl Session {
         })
     }
 
-    fn optimized(&self, work: &Work, query: &BoundQuery, values: &Times<'_>, constant: bool) -> PgResult<Arc<LogicalPlan>> {
+    fn optimized(
+        &self,
+        work: &Work,
+        query: &BoundQuery,
+        values: &Times<'_>,
+        constant: bool,
+    ) -> PgResult<Arc<LogicalPlan>> {
         self.interrupt.check()?;
         let executor = &self.common.shared.executor;
         stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
@@ -102,12 +120,18 @@ impl Session {
                 let plan = work.optimized(|| executor.optimize(&query.plan), true)?;
                 return super::bind::complete(&plan, &values.execution()).map(Arc::new);
             }
-            executor.optimize(&query.with_params(&values.execution())?).map(Arc::new)
+            executor
+                .optimize(&query.with_params(&values.execution())?)
+                .map(Arc::new)
         })
     }
 
     /// What a running statement reads and may ask for.
-    pub(crate) async fn reading(&mut self, snapshots: Arc<Snapshots>, place: Place) -> PgResult<Reading> {
+    pub(crate) async fn reading(
+        &mut self,
+        snapshots: Arc<Snapshots>,
+        place: Place,
+    ) -> PgResult<Reading> {
         let context = self.function_context(&snapshots, place).await?;
         Ok(Reading {
             snapshots,
@@ -129,13 +153,24 @@ impl Session {
     }
 
     /// `CALL f(…)` is `SELECT * FROM f(…)`, run for what it does.
-    pub(crate) async fn call(&mut self, parsed: &Arc<ParsedStatement>, place: Place) -> PgResult<Execution> {
-        let called = parsed.text.trim_start().get("CALL".len()..).unwrap_or_default();
+    pub(crate) async fn call(
+        &mut self,
+        parsed: &Arc<ParsedStatement>,
+        place: Place,
+    ) -> PgResult<Execution> {
+        let called = parsed
+            .text
+            .trim_start()
+            .get("CALL".len()..)
+            .unwrap_or_default();
         let query = parse::parse(&format!("SELECT * FROM {called}"))?
             .pop()
             .ok_or_else(|| PgError::new(sqlstate::SYNTAX_ERROR, "CALL takes a function"))?;
         // Its places are those of another text.
-        let unplaced = |error: PgError| PgError { position: None, ..error };
+        let unplaced = |error: PgError| PgError {
+            position: None,
+            ..error
+        };
         let statement = self.bind(Arc::new(query), &[]).await.map_err(unplaced)?;
         let (work, snapshots) = self.current_with_snapshots(&statement, place).await?;
         let rows = self.rows(&work, snapshots, &[], place).await?;

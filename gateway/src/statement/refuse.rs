@@ -11,44 +11,108 @@ const EXTENSIONS: &[&str] = &["vector", "pgcrypto", "uuid-ossp", "pg_trgm", "plp
 
 /// Command tags by their beginning, with the alternative.
 const ALTERNATIVES: &[(&str, &str)] = &[
-    ("CREATE MATERIALIZED VIEW", "Use a stored query instead of a view."),
+    (
+        "CREATE MATERIALIZED VIEW",
+        "Use a stored query instead of a view.",
+    ),
     ("CREATE VIEW", "Use a stored query instead of a view."),
-    ("CREATE TEMP", "Use a branch (CREATE SCHEMA) or a common table expression instead of a temporary table."),
-    ("CREATE FUNCTION", "Use a stored query instead of a function."),
-    ("CREATE PROCEDURE", "Use a stored query instead of a procedure."),
-    ("CREATE TRIGGER", "LISTEN commits and diff() tell what has changed."),
-    ("CREATE EVENT TRIGGER", "LISTEN commits and diff() tell what has changed."),
-    ("CREATE RULE", "Constraints are declared in the graph's .pg schema."),
-    ("CREATE POLICY", "Access is declared in policy files, not by SQL."),
-    ("CREATE ROLE", "Actors are configured in the server's credentials."),
-    ("CREATE USER", "Actors are configured in the server's credentials."),
-    ("ALTER ROLE", "Actors are configured in the server's credentials."),
-    ("DROP ROLE", "Actors are configured in the server's credentials."),
+    (
+        "CREATE TEMP",
+        "Use a branch (CREATE SCHEMA) or a common table expression instead of a temporary table.",
+    ),
+    (
+        "CREATE FUNCTION",
+        "Use a stored query instead of a function.",
+    ),
+    (
+        "CREATE PROCEDURE",
+        "Use a stored query instead of a procedure.",
+    ),
+    (
+        "CREATE TRIGGER",
+        "LISTEN commits and diff() tell what has changed.",
+    ),
+    (
+        "CREATE EVENT TRIGGER",
+        "LISTEN commits and diff() tell what has changed.",
+    ),
+    (
+        "CREATE RULE",
+        "Constraints are declared in the graph's .pg schema.",
+    ),
+    (
+        "CREATE POLICY",
+        "Access is declared in policy files, not by SQL.",
+    ),
+    (
+        "CREATE ROLE",
+        "Actors are configured in the server's credentials.",
+    ),
+    (
+        "CREATE USER",
+        "Actors are configured in the server's credentials.",
+    ),
+    (
+        "ALTER ROLE",
+        "Actors are configured in the server's credentials.",
+    ),
+    (
+        "DROP ROLE",
+        "Actors are configured in the server's credentials.",
+    ),
     ("GRANT", "Access is declared in policy files, not by SQL."),
     ("REVOKE", "Access is declared in policy files, not by SQL."),
-    ("CREATE DATABASE", "Make a graph with \"omnigraph init --schema FILE GRAPH\"; the server serves it at once."),
-    ("CREATE TABLE", "Declare node types and edge types in the graph's .pg schema."),
+    (
+        "CREATE DATABASE",
+        "Make a graph with \"omnigraph init --schema FILE GRAPH\"; the server serves it at once.",
+    ),
+    (
+        "CREATE TABLE",
+        "Declare node types and edge types in the graph's .pg schema.",
+    ),
     ("ALTER TABLE", "Change the graph's .pg schema."),
     ("DROP TABLE", "Change the graph's .pg schema."),
-    ("CREATE INDEX", "Keys, unique properties and edge ends are indexed; others are declared with @index."),
-    ("CREATE TYPE", "Declare an enum as a property's type in the graph's .pg schema."),
-    ("CREATE SEQUENCE", "Ids are made by the server; leave them out of INSERT."),
+    (
+        "CREATE INDEX",
+        "Keys, unique properties and edge ends are indexed; others are declared with @index.",
+    ),
+    (
+        "CREATE TYPE",
+        "Declare an enum as a property's type in the graph's .pg schema.",
+    ),
+    (
+        "CREATE SEQUENCE",
+        "Ids are made by the server; leave them out of INSERT.",
+    ),
     ("MERGE", "Use INSERT … ON CONFLICT DO UPDATE."),
     ("DO", "Run the statements one by one."),
-    ("PREPARE TRANSACTION", "Use COMMIT: a commit is atomic and durable."),
+    (
+        "PREPARE TRANSACTION",
+        "Use COMMIT: a commit is atomic and durable.",
+    ),
 ];
 
 /// 0A000 with the alternative, where there is one.
 pub(crate) fn unsupported(tag: &str) -> PgError {
-    let error = PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("{tag} is not supported"));
-    match ALTERNATIVES.iter().find(|(begin, _)| tag.starts_with(begin)) {
+    let error = PgError::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("{tag} is not supported"),
+    );
+    match ALTERNATIVES
+        .iter()
+        .find(|(begin, _)| tag.starts_with(begin))
+    {
         Some((_, hint)) => error.hint(*hint),
         None => error,
     }
 }
 
 impl Session {
-    pub(crate) fn create_extension(&mut self, name: &str, if_not_exists: bool) -> PgResult<Execution> {
+    pub(crate) fn create_extension(
+        &mut self,
+        name: &str,
+        if_not_exists: bool,
+    ) -> PgResult<Execution> {
         if !EXTENSIONS.contains(&name) {
             return Err(PgError::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
@@ -85,7 +149,8 @@ impl Session {
                         "LOCK TABLE can only be used in transaction blocks",
                     ));
                 }
-                Err(unsupported("LOCK TABLE").hint("Writers never block: what conflicts fails at COMMIT with 40001."))
+                Err(unsupported("LOCK TABLE")
+                    .hint("Writers never block: what conflicts fails at COMMIT with 40001."))
             }
             verb => {
                 self.refuse_block(verb, place)?;
@@ -103,7 +168,10 @@ mod tests {
     fn the_alternative_is_in_the_hint() {
         let error = unsupported("CREATE MATERIALIZED VIEW");
         assert_eq!(error.code, "0A000");
-        assert_eq!(error.hint.as_deref(), Some("Use a stored query instead of a view."));
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("Use a stored query instead of a view.")
+        );
         assert!(unsupported("SECURITY LABEL").hint.is_none());
     }
 }

@@ -19,7 +19,11 @@ impl Session {
         }
         // An error later in the same transaction takes the setting back.
         self.open();
-        let scope = if set.local { Scope::Local } else { Scope::Session };
+        let scope = if set.local {
+            Scope::Local
+        } else {
+            Scope::Session
+        };
         match (set.name.as_str(), &set.value) {
             ("branch", SetValue::List(values)) => {
                 let name = one(&set.name, values)?;
@@ -31,11 +35,16 @@ impl Session {
                 let reference = one(&set.name, values)?.to_owned();
                 self.set_snapshot(&reference, scope).await?;
             }
-            ("transaction_isolation" | "transaction_read_only" | "transaction_deferrable", value) => {
+            (
+                "transaction_isolation" | "transaction_read_only" | "transaction_deferrable",
+                value,
+            ) => {
                 self.set_mode(&set.name, value)?;
             }
             (name, SetValue::Default) => self.common.set(name, None, scope)?,
-            (name, SetValue::List(values)) => self.common.set(name, Some(&values.join(", ")), scope)?,
+            (name, SetValue::List(values)) => {
+                self.common.set(name, Some(&values.join(", ")), scope)?
+            }
         }
         Ok(done("SET"))
     }
@@ -71,7 +80,8 @@ impl Session {
         }
         let attached = self.attached()?.clone();
         let snapshot = attached.access.snapshot(reference).await?;
-        self.common.set("snapshot", Some(&snapshot.commit().to_string()), scope)
+        self.common
+            .set("snapshot", Some(&snapshot.commit().to_string()), scope)
     }
 
     /// `SET transaction_read_only = on` is another spelling of SET TRANSACTION.
@@ -94,7 +104,11 @@ impl Session {
         self.apply_modes(&modes)
     }
 
-    pub(crate) fn set_transaction(&mut self, session: bool, modes: &TransactionModes) -> PgResult<Execution> {
+    pub(crate) fn set_transaction(
+        &mut self,
+        session: bool,
+        modes: &TransactionModes,
+    ) -> PgResult<Execution> {
         if session {
             self.open();
             let mut settings = self.common.settings.lock();
@@ -103,10 +117,18 @@ impl Session {
             }
             let on = |value: bool| if value { "on" } else { "off" };
             if let Some(read_only) = modes.read_only {
-                settings.set("default_transaction_read_only", on(read_only), Scope::Session)?;
+                settings.set(
+                    "default_transaction_read_only",
+                    on(read_only),
+                    Scope::Session,
+                )?;
             }
             if let Some(deferrable) = modes.deferrable {
-                settings.set("default_transaction_deferrable", on(deferrable), Scope::Session)?;
+                settings.set(
+                    "default_transaction_deferrable",
+                    on(deferrable),
+                    Scope::Session,
+                )?;
             }
             return Ok(done("SET"));
         }
@@ -138,7 +160,10 @@ impl Session {
                 self.cursors.close_all();
                 self.statements.clear();
                 self.listener.unlisten_all();
-                self.common.shared.locks.unlock_all(self.common.handle.pid());
+                self.common
+                    .shared
+                    .locks
+                    .unlock_all(self.common.handle.pid());
                 let mut settings = self.common.settings.lock();
                 settings.reset_all();
                 settings.reset("role", Scope::Session)?;

@@ -82,11 +82,16 @@ impl Session {
 }
 
 /// Rows of text, all at once: for answers that are small by nature.
-pub(crate) fn text_rows(columns: Arc<[Column]>, rows: &[Vec<String>], tag: RowsTag) -> PgResult<Execution> {
+pub(crate) fn text_rows(
+    columns: Arc<[Column]>,
+    rows: &[Vec<String>],
+    tag: RowsTag,
+) -> PgResult<Execution> {
     let arrays: Vec<ArrayRef> = (0..columns.len())
         .map(|at| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(
-                rows.iter().map(|row| row.get(at).map_or("", String::as_str)),
+                rows.iter()
+                    .map(|row| row.get(at).map_or("", String::as_str)),
             ))
         })
         .collect();

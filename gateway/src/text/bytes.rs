@@ -179,7 +179,14 @@ mod tests {
         ] {
             assert_eq!(uuid_text(&parse_uuid(text).expect(text)), expected);
         }
-        for bad in ["", "a0", "{a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0e-ebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a11-", "a0eebc999c0b4ef8bb6d6bb9bd380a1g"] {
+        for bad in [
+            "",
+            "a0",
+            "{a0eebc999c0b4ef8bb6d6bb9bd380a11",
+            "a0e-ebc999c0b4ef8bb6d6bb9bd380a11",
+            "a0eebc999c0b4ef8bb6d6bb9bd380a11-",
+            "a0eebc999c0b4ef8bb6d6bb9bd380a1g",
+        ] {
             assert_eq!(parse_uuid(bad).unwrap_err().code, "22P02", "{bad}");
         }
     }

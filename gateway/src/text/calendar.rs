@@ -39,7 +39,11 @@ impl Civil {
     /// Days since 1970-01-01; the date must be one.
     pub fn days(self) -> i64 {
         // Years begin in March, so that the leap day is the last.
-        let year = if self.month <= 2 { self.year - 1 } else { self.year };
+        let year = if self.month <= 2 {
+            self.year - 1
+        } else {
+            self.year
+        };
         let era = year.div_euclid(400);
         let year_of_era = year.rem_euclid(400);
         let month = i64::from((self.month + 9) % 12);
@@ -57,7 +61,11 @@ impl Civil {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = (day_of_year - (153 * month_from_march + 2) / 5 + 1) as u32;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 } as u32;
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        } as u32;
         Civil {
             year: year_of_era + era * 400 + i64::from(month <= 2),
             month,
@@ -86,7 +94,10 @@ pub fn weekday(days: i64) -> usize {
 
 /// Splits microseconds into the day and the microsecond of the day.
 pub fn split_day(micros: i64) -> (i64, i64) {
-    (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY))
+    (
+        micros.div_euclid(MICROS_PER_DAY),
+        micros.rem_euclid(MICROS_PER_DAY),
+    )
 }
 
 /// A day and the microseconds into it as a timestamp, if PostgreSQL's range has it.
@@ -102,7 +113,9 @@ pub fn is_timestamp(micros: i64) -> bool {
 
 /// Days as a date, if PostgreSQL's range has it.
 pub fn date_from_days(days: i64) -> Option<i32> {
-    (FIRST_DAY..DATE_END_DAY).contains(&days).then_some(days as i32)
+    (FIRST_DAY..DATE_END_DAY)
+        .contains(&days)
+        .then_some(days as i32)
 }
 
 pub fn timestamp_out_of_range() -> PgError {

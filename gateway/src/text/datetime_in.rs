@@ -17,7 +17,11 @@ pub fn parse_date(text: &str, input: &Input<'_>) -> PgResult<i32> {
         Moment::Infinity => Ok(DATE_INFINITY),
         Moment::MinusInfinity => Ok(DATE_MINUS_INFINITY),
         Moment::Utc(utc) => {
-            let local = input.format.zone.to_local(utc).ok_or_else(|| scope.out_of_range("date"))?;
+            let local = input
+                .format
+                .zone
+                .to_local(utc)
+                .ok_or_else(|| scope.out_of_range("date"))?;
             Ok(split_day(local).0 as i32)
         }
         Moment::Fields(fields) => {
@@ -29,14 +33,15 @@ pub fn parse_date(text: &str, input: &Input<'_>) -> PgResult<i32> {
 
 /// Microseconds of the day; `24:00:00` is one too many and allowed.
 pub fn parse_time(text: &str, input: &Input<'_>) -> PgResult<i64> {
-    let scope = Scope {
-        text,
-        ty: "time",
-    };
+    let scope = Scope { text, ty: "time" };
     match scope.read(input)? {
         Moment::Infinity | Moment::MinusInfinity => Err(scope.syntax()),
         Moment::Utc(utc) => {
-            let local = input.format.zone.to_local(utc).ok_or_else(|| scope.out_of_range("time"))?;
+            let local = input
+                .format
+                .zone
+                .to_local(utc)
+                .ok_or_else(|| scope.out_of_range("time"))?;
             Ok(split_day(local).1)
         }
         Moment::Fields(fields) => fields.time.ok_or_else(|| scope.syntax()),
@@ -45,13 +50,18 @@ pub fn parse_time(text: &str, input: &Input<'_>) -> PgResult<i64> {
 
 /// Microseconds since 1970, without a zone: one that is written is not looked at.
 pub fn parse_timestamp(text: &str, input: &Input<'_>) -> PgResult<i64> {
-    let scope = Scope { text, ty: "timestamp" };
+    let scope = Scope {
+        text,
+        ty: "timestamp",
+    };
     match scope.read(input)? {
         Moment::Infinity => Ok(TIMESTAMP_INFINITY),
         Moment::MinusInfinity => Ok(TIMESTAMP_MINUS_INFINITY),
-        Moment::Utc(utc) => {
-            input.format.zone.to_local(utc).ok_or_else(|| scope.out_of_range("timestamp"))
-        }
+        Moment::Utc(utc) => input
+            .format
+            .zone
+            .to_local(utc)
+            .ok_or_else(|| scope.out_of_range("timestamp")),
         Moment::Fields(fields) => {
             let civil = fields.date.ok_or_else(|| scope.syntax())?;
             join_day(civil.days(), fields.time.unwrap_or(0))
@@ -117,7 +127,10 @@ impl Scope<'_> {
     fn syntax(&self) -> PgError {
         PgError::new(
             sqlstate::INVALID_DATETIME_FORMAT,
-            format!("invalid input syntax for type {}: \"{}\"", self.ty, self.text),
+            format!(
+                "invalid input syntax for type {}: \"{}\"",
+                self.ty, self.text
+            ),
         )
     }
 
@@ -140,7 +153,10 @@ impl Scope<'_> {
         if self.text.len() > 256 {
             return Err(PgError::new(
                 sqlstate::INVALID_DATETIME_FORMAT,
-                format!("invalid input syntax for type {}: text is too long", self.ty),
+                format!(
+                    "invalid input syntax for type {}: text is too long",
+                    self.ty
+                ),
             ));
         }
         let mut reader = Reader {
@@ -230,7 +246,9 @@ impl<'a> Reader<'a> {
         match self.rest.as_bytes() {
             [b':', ..] => return self.time(digits),
             [b'-' | b'/' | b'.', next, ..]
-                if self.fields.date.is_none() && self.month.is_none() && self.numbers.is_empty() =>
+                if self.fields.date.is_none()
+                    && self.month.is_none()
+                    && self.numbers.is_empty() =>
             {
                 if next.is_ascii_digit() {
                     return self.numeric_date(digits);
@@ -314,13 +332,20 @@ impl<'a> Reader<'a> {
 
     /// The era is applied at the end, when it is known.
     fn checked_date(&self, year: Loose, month: i64, day: i64) -> PgResult<Civil> {
-        let hint = |error: PgError| error.hint("Perhaps you need a different \"datestyle\" setting.");
+        let hint =
+            |error: PgError| error.hint("Perhaps you need a different \"datestyle\" setting.");
         if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return Err(hint(self.scope.field_overflow()));
         }
         let value = match year {
-            Loose { value, digits: 0..=2 } if value < 70 => value + 2000,
-            Loose { value, digits: 0..=2 } => value + 1900,
+            Loose {
+                value,
+                digits: 0..=2,
+            } if value < 70 => value + 2000,
+            Loose {
+                value,
+                digits: 0..=2,
+            } => value + 1900,
             Loose { value, .. } => value,
         };
         Ok(Civil {
@@ -375,7 +400,10 @@ impl<'a> Reader<'a> {
         let seconds = zone::parse_offset(digits).ok_or_else(|| {
             PgError::new(
                 sqlstate::INVALID_TIME_ZONE_DISPLACEMENT_VALUE,
-                format!("time zone displacement out of range: \"{}\"", self.scope.text),
+                format!(
+                    "time zone displacement out of range: \"{}\"",
+                    self.scope.text
+                ),
             )
         })?;
         let seconds = if sign == Some('-') { -seconds } else { seconds };
@@ -394,11 +422,16 @@ impl<'a> Reader<'a> {
             self.after_t = true;
             return Ok(());
         }
-        if word == "j" && self.fields.date.is_none() && self.rest.starts_with(|c: char| c.is_ascii_digit()) {
+        if word == "j"
+            && self.fields.date.is_none()
+            && self.rest.starts_with(|c: char| c.is_ascii_digit())
+        {
             let digits = self.take(|c| c.is_ascii_digit());
             let julian: i64 = digits.parse().map_err(|_| self.scope.syntax())?;
             // The Julian day of 1970-01-01.
-            self.fields.date = Some(Civil::from_days(julian.min(i64::from(u32::MAX)) - 2_440_588));
+            self.fields.date = Some(Civil::from_days(
+                julian.min(i64::from(u32::MAX)) - 2_440_588,
+            ));
             return Ok(());
         }
         if let Some(month) = month(&word) {
@@ -433,7 +466,8 @@ impl<'a> Reader<'a> {
         }
         // A zone: `CET`, `Europe/Berlin`, `Etc/GMT+5`, `America/Port-au-Prince`.
         self.rest = before;
-        let name = self.take(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':'));
+        let name =
+            self.take(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':'));
         if self.fields.zone.is_some() {
             return Err(self.scope.syntax());
         }
@@ -506,7 +540,8 @@ impl<'a> Reader<'a> {
     }
 
     fn finish_word(self, word: Word) -> PgResult<Moment> {
-        let has_date = self.fields.date.is_some() || self.month.is_some() || !self.numbers.is_empty();
+        let has_date =
+            self.fields.date.is_some() || self.month.is_some() || !self.numbers.is_empty();
         let has_time = self.fields.time.is_some();
         if has_date || (has_time && !matches!(word, Word::Day(_))) {
             return Err(self.scope.syntax());
@@ -521,7 +556,12 @@ impl<'a> Reader<'a> {
             }),
             Word::Now => Moment::Utc(self.input.now),
             Word::Day(offset) => {
-                let local = self.input.format.zone.to_local(self.input.now).unwrap_or(self.input.now);
+                let local = self
+                    .input
+                    .format
+                    .zone
+                    .to_local(self.input.now)
+                    .unwrap_or(self.input.now);
                 Moment::Fields(Fields {
                     date: Some(Civil::from_days(split_day(local).0 + offset)),
                     ..self.fields
@@ -533,7 +573,11 @@ impl<'a> Reader<'a> {
     /// Numbers around a month's name: the one that cannot be a day is the year.
     fn place_loose_numbers(&mut self) -> PgResult<()> {
         let Some(month) = self.month else {
-            return if self.numbers.is_empty() { Ok(()) } else { Err(self.scope.syntax()) };
+            return if self.numbers.is_empty() {
+                Ok(())
+            } else {
+                Err(self.scope.syntax())
+            };
         };
         let [first, second] = self.numbers[..] else {
             return Err(self.scope.syntax());
@@ -541,7 +585,11 @@ impl<'a> Reader<'a> {
         let year_first = first.digits > 2
             || first.value > 31
             || (self.input.format.date_order == DateOrder::Ymd && second.digits <= 2);
-        let (year, day) = if year_first { (first, second) } else { (second, first) };
+        let (year, day) = if year_first {
+            (first, second)
+        } else {
+            (second, first)
+        };
         self.fields.date = Some(self.checked_date(year, i64::from(month), day.value)?);
         Ok(())
     }
@@ -551,7 +599,10 @@ impl<'a> Reader<'a> {
 pub(super) fn fraction(digits: &str) -> i64 {
     let mut micros = 0;
     for position in 0..6 {
-        let digit = digits.as_bytes().get(position).map_or(0, |byte| i64::from(byte - b'0'));
+        let digit = digits
+            .as_bytes()
+            .get(position)
+            .map_or(0, |byte| i64::from(byte - b'0'));
         micros = micros * 10 + digit;
     }
     micros + i64::from(digits.as_bytes().get(6).is_some_and(|byte| *byte >= b'5'))
@@ -559,18 +610,34 @@ pub(super) fn fraction(digits: &str) -> i64 {
 
 fn month(word: &str) -> Option<u32> {
     const NAMES: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september",
-        "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
-    let at = NAMES
-        .iter()
-        .position(|name| word == *name || word == &name[..3] || (word == "sept" && *name == "september"))?;
+    let at = NAMES.iter().position(|name| {
+        word == *name || word == &name[..3] || (word == "sept" && *name == "september")
+    })?;
     Some(at as u32 + 1)
 }
 
 fn is_weekday(word: &str) -> bool {
     const NAMES: [&str; 7] = [
-        "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
+        "sunday",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
     ];
     NAMES.iter().any(|name| word == *name || word == &name[..3])
         || matches!(word, "tues" | "wednes" | "weds" | "thur" | "thurs")
@@ -585,7 +652,9 @@ mod tests {
     fn format(style: &str) -> TextFormat {
         TextFormat {
             zone: Zone::parse("Europe/Berlin").expect("a zone"),
-            ..TextFormat::default().with_date_style(style).expect("a style")
+            ..TextFormat::default()
+                .with_date_style(style)
+                .expect("a style")
         }
     }
 
@@ -707,7 +776,10 @@ mod tests {
             ("2024-07-01 12:00", "2024-07-01 10:00:00+00"),
             ("2024-07-01 12:00-03:30", "2024-07-01 15:30:00+00"),
             ("2024-07-01 12:00 PST", "2024-07-01 20:00:00+00"),
-            ("2024-07-01 12:00 America/New_York", "2024-07-01 16:00:00+00"),
+            (
+                "2024-07-01 12:00 America/New_York",
+                "2024-07-01 16:00:00+00",
+            ),
             ("2024-07-01 12:00 utc", "2024-07-01 12:00:00+00"),
             ("2024-07-01T12:00:00.000Z", "2024-07-01 12:00:00+00"),
             ("now", "2024-02-29 13:14:15.5+00"),

@@ -140,7 +140,11 @@ fn put_numeric_date(out: &mut Vec<u8>, civil: Civil, separator: u8, order: DateO
 }
 
 fn put_year(out: &mut Vec<u8>, civil: Civil) {
-    let year = if civil.year > 0 { civil.year } else { 1 - civil.year };
+    let year = if civil.year > 0 {
+        civil.year
+    } else {
+        1 - civil.year
+    };
     put_padded(out, year.unsigned_abs(), 4);
 }
 
@@ -174,7 +178,9 @@ mod tests {
     fn format(style: &str, zone: &str) -> TextFormat {
         TextFormat {
             zone: Zone::parse(zone).expect("a zone"),
-            ..TextFormat::default().with_date_style(style).expect("a style")
+            ..TextFormat::default()
+                .with_date_style(style)
+                .expect("a style")
         }
     }
 
@@ -190,18 +196,66 @@ mod tests {
     #[test]
     fn timestamps_in_all_styles() {
         for (style, plain, zoned, date) in [
-            ("ISO, MDY", "2024-02-29 13:14:15.5", "2024-02-29 14:14:15.5+01", "2024-02-29"),
-            ("SQL, MDY", "02/29/2024 13:14:15.5", "02/29/2024 14:14:15.5 CET", "02/29/2024"),
-            ("SQL, DMY", "29/02/2024 13:14:15.5", "29/02/2024 14:14:15.5 CET", "29/02/2024"),
-            ("SQL, YMD", "02/29/2024 13:14:15.5", "02/29/2024 14:14:15.5 CET", "02/29/2024"),
-            ("Postgres, MDY", "Thu Feb 29 13:14:15.5 2024", "Thu Feb 29 14:14:15.5 2024 CET", "02-29-2024"),
-            ("Postgres, DMY", "Thu 29 Feb 13:14:15.5 2024", "Thu 29 Feb 14:14:15.5 2024 CET", "29-02-2024"),
-            ("Postgres, YMD", "Thu Feb 29 13:14:15.5 2024", "Thu Feb 29 14:14:15.5 2024 CET", "02-29-2024"),
-            ("German", "29.02.2024 13:14:15.5", "29.02.2024 14:14:15.5 CET", "29.02.2024"),
+            (
+                "ISO, MDY",
+                "2024-02-29 13:14:15.5",
+                "2024-02-29 14:14:15.5+01",
+                "2024-02-29",
+            ),
+            (
+                "SQL, MDY",
+                "02/29/2024 13:14:15.5",
+                "02/29/2024 14:14:15.5 CET",
+                "02/29/2024",
+            ),
+            (
+                "SQL, DMY",
+                "29/02/2024 13:14:15.5",
+                "29/02/2024 14:14:15.5 CET",
+                "29/02/2024",
+            ),
+            (
+                "SQL, YMD",
+                "02/29/2024 13:14:15.5",
+                "02/29/2024 14:14:15.5 CET",
+                "02/29/2024",
+            ),
+            (
+                "Postgres, MDY",
+                "Thu Feb 29 13:14:15.5 2024",
+                "Thu Feb 29 14:14:15.5 2024 CET",
+                "02-29-2024",
+            ),
+            (
+                "Postgres, DMY",
+                "Thu 29 Feb 13:14:15.5 2024",
+                "Thu 29 Feb 14:14:15.5 2024 CET",
+                "29-02-2024",
+            ),
+            (
+                "Postgres, YMD",
+                "Thu Feb 29 13:14:15.5 2024",
+                "Thu Feb 29 14:14:15.5 2024 CET",
+                "02-29-2024",
+            ),
+            (
+                "German",
+                "29.02.2024 13:14:15.5",
+                "29.02.2024 14:14:15.5 CET",
+                "29.02.2024",
+            ),
         ] {
             let format = format(style, "Europe/Berlin");
-            assert_eq!(text(|out| put_timestamp(out, MOMENT, &format)), plain, "{style}");
-            assert_eq!(text(|out| put_timestamptz(out, MOMENT, &format)), zoned, "{style}");
+            assert_eq!(
+                text(|out| put_timestamp(out, MOMENT, &format)),
+                plain,
+                "{style}"
+            );
+            assert_eq!(
+                text(|out| put_timestamptz(out, MOMENT, &format)),
+                zoned,
+                "{style}"
+            );
             assert_eq!(text(|out| put_date(out, 19_782, &format)), date, "{style}");
         }
     }
@@ -209,9 +263,19 @@ mod tests {
     #[test]
     fn years_before_christ_and_far_away() {
         let iso = format("ISO", "UTC");
-        let bc = Civil { year: -43, month: 3, day: 15 }.days() as i32;
+        let bc = Civil {
+            year: -43,
+            month: 3,
+            day: 15,
+        }
+        .days() as i32;
         assert_eq!(text(|out| put_date(out, bc, &iso)), "0044-03-15 BC");
-        let far = Civil { year: 12_345, month: 1, day: 2 }.days() as i32;
+        let far = Civil {
+            year: 12_345,
+            month: 1,
+            day: 2,
+        }
+        .days() as i32;
         assert_eq!(text(|out| put_date(out, far, &iso)), "12345-01-02");
         assert_eq!(text(|out| put_timestamp(out, i64::MIN, &iso)), "-infinity");
         assert_eq!(text(|out| put_date(out, i32::MAX, &iso)), "infinity");
@@ -220,8 +284,14 @@ mod tests {
     #[test]
     fn zones_without_letters_show_their_number() {
         let sql = format("SQL", "+5.5");
-        assert_eq!(text(|out| put_timestamptz(out, 0, &sql)), "01/01/1970 05:30:00 +05:30");
+        assert_eq!(
+            text(|out| put_timestamptz(out, 0, &sql)),
+            "01/01/1970 05:30:00 +05:30"
+        );
         let iso = format("ISO", "Asia/Kolkata");
-        assert_eq!(text(|out| put_timestamptz(out, 0, &iso)), "1970-01-01 05:30:00+05:30");
+        assert_eq!(
+            text(|out| put_timestamptz(out, 0, &iso)),
+            "1970-01-01 05:30:00+05:30"
+        );
     }
 }

@@ -218,7 +218,11 @@ impl<'a> Reader<'a> {
         if whole.is_empty() && part.is_empty() {
             return Err(self.syntax());
         }
-        Ok(Number { negative, whole, part })
+        Ok(Number {
+            negative,
+            whole,
+            part,
+        })
     }
 
     fn add(&mut self, unit: Unit, number: &Number<'_>) -> PgResult<()> {
@@ -231,10 +235,18 @@ impl<'a> Reader<'a> {
         let part: f64 = if number.part.is_empty() {
             0.0
         } else {
-            format!("0.{}", number.part).parse().map_err(|_| self.syntax())?
+            format!("0.{}", number.part)
+                .parse()
+                .map_err(|_| self.syntax())?
         };
-        let (whole, part) = if number.negative { (-whole, -part) } else { (whole, part) };
-        self.total.add(unit, whole, part).ok_or_else(|| overflow(self.text))
+        let (whole, part) = if number.negative {
+            (-whole, -part)
+        } else {
+            (whole, part)
+        };
+        self.total
+            .add(unit, whole, part)
+            .ok_or_else(|| overflow(self.text))
     }
 
     fn integer(&self, digits: &str) -> PgResult<i64> {
@@ -289,7 +301,11 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if self.seen == 0 { Err(self.syntax()) } else { Ok(()) }
+        if self.seen == 0 {
+            Err(self.syntax())
+        } else {
+            Ok(())
+        }
     }
 
     /// The unit after a number: written, days before a time of day, or the default at the end.
@@ -302,7 +318,9 @@ impl<'a> Reader<'a> {
             return Unit::parse(word).ok_or_else(|| self.syntax());
         }
         let next = self.rest.trim_start_matches(['-', '+']);
-        let digits = next.find(|c: char| !c.is_ascii_digit()).unwrap_or(next.len());
+        let digits = next
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(next.len());
         if digits > 0 && next[digits..].starts_with(':') {
             return Ok(Unit::Day);
         }
@@ -341,8 +359,11 @@ impl<'a> Reader<'a> {
             (None, Some(_)) => ("", first.whole, second),
             (None, None) => (first.whole, second, ""),
         };
-        let (hours, minutes, seconds) =
-            (self.integer(hours)?, self.integer(minutes)?, self.integer(seconds)?);
+        let (hours, minutes, seconds) = (
+            self.integer(hours)?,
+            self.integer(minutes)?,
+            self.integer(seconds)?,
+        );
         if minutes > 59 || seconds > 60 {
             return Err(overflow(self.text));
         }
@@ -401,7 +422,11 @@ impl<'a> Reader<'a> {
             self.rest = &self.rest[1..];
             self.add(unit, &number)?;
         }
-        if self.seen == 0 { Err(self.syntax()) } else { Ok(()) }
+        if self.seen == 0 {
+            Err(self.syntax())
+        } else {
+            Ok(())
+        }
     }
 
     /// `-02-03` after the year.
@@ -452,13 +477,22 @@ pub fn put_interval(out: &mut Vec<u8>, value: IntervalMonthDayNano, style: Inter
 impl Fields {
     fn all(&self) -> [i64; 7] {
         [
-            self.years, self.months, self.days, self.hours, self.minutes, self.seconds, self.micros,
+            self.years,
+            self.months,
+            self.days,
+            self.hours,
+            self.minutes,
+            self.seconds,
+            self.micros,
         ]
     }
 
     fn time(&self) -> &'static str {
         let time = [self.hours, self.minutes, self.seconds, self.micros];
-        match (time.iter().any(|&part| part < 0), time.iter().any(|&part| part > 0)) {
+        match (
+            time.iter().any(|&part| part < 0),
+            time.iter().any(|&part| part > 0),
+        ) {
             (true, _) => "-",
             (false, true) => "+",
             (false, false) => "",
@@ -469,7 +503,11 @@ impl Fields {
     fn put_postgres(&self, out: &mut Vec<u8>) {
         let mut first = true;
         let mut after_negative = false;
-        for (value, unit) in [(self.years, "year"), (self.months, "mon"), (self.days, "day")] {
+        for (value, unit) in [
+            (self.years, "year"),
+            (self.months, "mon"),
+            (self.days, "day"),
+        ] {
             if value == 0 {
                 continue;
             }
@@ -637,7 +675,11 @@ impl Fields {
 mod tests {
     use super::*;
 
-    fn shown(text: &str, input: IntervalStyle, output: IntervalStyle) -> Result<String, &'static str> {
+    fn shown(
+        text: &str,
+        input: IntervalStyle,
+        output: IntervalStyle,
+    ) -> Result<String, &'static str> {
         let value = parse_interval_in(text, Unit::Second, input).map_err(|error| error.code)?;
         let mut out = Vec::new();
         put_interval(&mut out, value, output);
@@ -663,7 +705,10 @@ mod tests {
             ("P1.5D", "1 day 12:00:00"),
             ("PT-1.5S", "-00:00:01.5"),
             ("1 day ago", "-1 days"),
-            ("@ 1 year 2 mons -3 days 4 hours 5 mins 6.7 secs ago", "-1 years -2 mons +3 days -04:05:06.7"),
+            (
+                "@ 1 year 2 mons -3 days 4 hours 5 mins 6.7 secs ago",
+                "-1 years -2 mons +3 days -04:05:06.7",
+            ),
             ("1 decade 1 century 1 millennium", "1110 years"),
             ("1h30m", "01:30:00"),
             ("10ms", "00:00:00.01"),
@@ -698,17 +743,33 @@ mod tests {
     fn every_style_is_written_as_postgresql_writes_it() {
         use IntervalStyle::{Iso8601, Postgres, PostgresVerbose, SqlStandard};
         for (text, sql, iso, verbose) in [
-            ("-1 year 2 months 3 days 04:05:06.7", "-0-10 +3 +4:05:06.7", "P-10M3DT4H5M6.7S", "@ 10 mons -3 days -4 hours -5 mins -6.7 secs ago"),
+            (
+                "-1 year 2 months 3 days 04:05:06.7",
+                "-0-10 +3 +4:05:06.7",
+                "P-10M3DT4H5M6.7S",
+                "@ 10 mons -3 days -4 hours -5 mins -6.7 secs ago",
+            ),
             ("0", "0", "PT0S", "@ 0"),
             ("-0.5 sec", "-0:00:00.5", "PT-0.5S", "@ 0.5 secs ago"),
             ("1 day", "1 0:00:00", "P1D", "@ 1 day"),
             ("1 day 1 sec", "1 0:00:01", "P1DT1S", "@ 1 day 1 sec"),
             ("1 year", "1-0", "P1Y", "@ 1 year"),
         ] {
-            assert_eq!(shown(text, Postgres, SqlStandard), Ok(sql.to_owned()), "{text}");
+            assert_eq!(
+                shown(text, Postgres, SqlStandard),
+                Ok(sql.to_owned()),
+                "{text}"
+            );
             assert_eq!(shown(text, Postgres, Iso8601), Ok(iso.to_owned()), "{text}");
-            assert_eq!(shown(text, Postgres, PostgresVerbose), Ok(verbose.to_owned()), "{text}");
+            assert_eq!(
+                shown(text, Postgres, PostgresVerbose),
+                Ok(verbose.to_owned()),
+                "{text}"
+            );
         }
-        assert_eq!(shown("-1 2:03:04", SqlStandard, SqlStandard), Ok("-1 2:03:04".to_owned()));
+        assert_eq!(
+            shown("-1 2:03:04", SqlStandard, SqlStandard),
+            Ok("-1 2:03:04".to_owned())
+        );
     }
 }

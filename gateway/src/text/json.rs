@@ -48,7 +48,10 @@ impl<'a> Reader<'a> {
             sqlstate::INVALID_TEXT_REPRESENTATION,
             "invalid input syntax for type json",
         )
-        .detail(format!("At character {}: {what}.", self.text[..self.at].chars().count() + 1))
+        .detail(format!(
+            "At character {}: {what}.",
+            self.text[..self.at].chars().count() + 1
+        ))
     }
 
     fn peek(&self) -> Option<u8> {
@@ -223,7 +226,9 @@ impl<'a> Reader<'a> {
                 numeric.scale,
             );
             out.extend(digits.into_iter().map(char::from));
-        } else if written.starts_with('-') && written.bytes().all(|b| matches!(b, b'-' | b'0' | b'.')) {
+        } else if written.starts_with('-')
+            && written.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'))
+        {
             // There is no negative zero in numeric.
             out.push_str(&written[1..]);
         } else {
@@ -322,7 +327,8 @@ impl<'a> Reader<'a> {
         let code = digits
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
             .and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        let code = code.ok_or_else(|| self.error("\"\\u\" must be followed by four hexadecimal digits"))?;
+        let code =
+            code.ok_or_else(|| self.error("\"\\u\" must be followed by four hexadecimal digits"))?;
         self.at += 4;
         Ok(code)
     }
@@ -354,7 +360,10 @@ mod tests {
     #[test]
     fn jsonb_has_one_form() {
         for (text, expected) in [
-            (r#" {"bb":1,"a":[1,2 , {"x":null}],"a":true} "#, r#"{"a": true, "bb": 1}"#),
+            (
+                r#" {"bb":1,"a":[1,2 , {"x":null}],"a":true} "#,
+                r#"{"a": true, "bb": 1}"#,
+            ),
             ("[]", "[]"),
             ("{ }", "{}"),
             (r#""\u00e9\n\/\ud83d\ude00""#, r#""é\n/😀""#),
@@ -372,8 +381,23 @@ mod tests {
     #[test]
     fn broken_json_is_refused() {
         for bad in [
-            "", "{", "[1,]", "{\"a\"}", "{a:1}", "01", "1.", "-", "tru", "\"", "\"\\x\"", "\"\u{1}\"", "1 2",
-            "\"\\ud800\"", "\"\\u12\"", "[1 2]", "nul\u{e9}",
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "{a:1}",
+            "01",
+            "1.",
+            "-",
+            "tru",
+            "\"",
+            "\"\\x\"",
+            "\"\u{1}\"",
+            "1 2",
+            "\"\\ud800\"",
+            "\"\\u12\"",
+            "[1 2]",
+            "nul\u{e9}",
         ] {
             assert_eq!(normal_json(bad).unwrap_err().code, "22P02", "{bad:?}");
         }

@@ -227,7 +227,10 @@ impl ObjectNames for NoNames {
     fn oid(&self, ty: PgType, name: &str) -> PgResult<u32> {
         Err(PgError::new(
             sqlstate::UNDEFINED_OBJECT,
-            format!("{} \"{name}\" does not exist", ty.info().map_or("object", |info| info.sql_name)),
+            format!(
+                "{} \"{name}\" does not exist",
+                ty.info().map_or("object", |info| info.sql_name)
+            ),
         ))
     }
 }
@@ -240,7 +243,9 @@ mod tests {
     fn date_style_takes_a_style_an_order_or_both() {
         let base = TextFormat::default();
         let check = |value: &str, expected: &str| {
-            let text = base.with_date_style(value).map(|format| format.date_style_text());
+            let text = base
+                .with_date_style(value)
+                .map(|format| format.date_style_text());
             assert_eq!(text.as_deref(), Some(expected), "{value}");
         };
         check("ISO, MDY", "ISO, MDY");

@@ -100,7 +100,11 @@ pub fn parse_integer(text: &str, type_name: &str, min: i64, max: i64) -> PgResul
     if !any || !after_digit {
         return Err(invalid_syntax(type_name, text));
     }
-    let signed = if negative { -i128::from(magnitude) } else { i128::from(magnitude) };
+    let signed = if negative {
+        -i128::from(magnitude)
+    } else {
+        i128::from(magnitude)
+    };
     match i64::try_from(signed) {
         Ok(value) if !overflow && (min..=max).contains(&value) => Ok(value),
         _ => Err(out_of_range(type_name, text)),
@@ -152,7 +156,12 @@ fn check_range(number: &str, infinite: bool, zero: bool, text: &str, name: &str)
 }
 
 pub fn put_f64(out: &mut Vec<u8>, value: f64, extra_float_digits: i32) {
-    if put_special(out, value.is_nan(), value.is_infinite(), value.is_sign_negative()) {
+    if put_special(
+        out,
+        value.is_nan(),
+        value.is_infinite(),
+        value.is_sign_negative(),
+    ) {
         return;
     }
     if extra_float_digits > 0 {
@@ -164,7 +173,12 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64, extra_float_digits: i32) {
 }
 
 pub fn put_f32(out: &mut Vec<u8>, value: f32, extra_float_digits: i32) {
-    if put_special(out, value.is_nan(), value.is_infinite(), value.is_sign_negative()) {
+    if put_special(
+        out,
+        value.is_nan(),
+        value.is_infinite(),
+        value.is_sign_negative(),
+    ) {
         return;
     }
     if extra_float_digits > 0 {
@@ -190,7 +204,10 @@ fn put_special(out: &mut Vec<u8>, nan: bool, infinite: bool, negative: bool) -> 
 /// exponent below 1e-4 and from the type's guaranteed number of digits on.
 fn put_shortest(out: &mut Vec<u8>, scientific: fmt::Arguments<'_>, largest_exponent: i32) {
     let number = Scientific::read(scientific);
-    number.put(out, number.exponent < -4 || number.exponent >= largest_exponent);
+    number.put(
+        out,
+        number.exponent < -4 || number.exponent >= largest_exponent,
+    );
 }
 
 /// As C's `%.*g`: rounded to a number of digits, zeros at the end dropped.
@@ -199,7 +216,10 @@ fn put_rounded(out: &mut Vec<u8>, scientific: fmt::Arguments<'_>, precision: usi
     while number.len > 1 && number.digits[number.len - 1] == b'0' {
         number.len -= 1;
     }
-    number.put(out, number.exponent < -4 || number.exponent >= precision as i32);
+    number.put(
+        out,
+        number.exponent < -4 || number.exponent >= precision as i32,
+    );
 }
 
 /// `-1.25e-7` taken apart.
@@ -212,7 +232,10 @@ struct Scientific {
 
 impl Scientific {
     fn read(text: fmt::Arguments<'_>) -> Scientific {
-        let mut buffer = Stack { bytes: [0; 48], len: 0 };
+        let mut buffer = Stack {
+            bytes: [0; 48],
+            len: 0,
+        };
         // At most sign, 17 digits, point and exponent: it fits.
         let _ = buffer.write_fmt(text);
         let mut number = Scientific {
@@ -353,11 +376,14 @@ mod tests {
 
     #[test]
     fn integers_are_read_with_their_limits() {
-        let int4 = |text: &str| parse_integer(text, "integer", i64::from(i32::MIN), i64::from(i32::MAX));
+        let int4 =
+            |text: &str| parse_integer(text, "integer", i64::from(i32::MIN), i64::from(i32::MAX));
         assert_eq!(int4(" -2147483648 ").expect("in range"), -2147483648);
         assert_eq!(int4("0x1_F").expect("hexadecimal"), 31);
         assert_eq!(int4("1_000").expect("underscore"), 1000);
-        for bad in ["", " ", "1.5", "1e3", "abc", "_1", "1_", "1__0", "0x", "--1", "1 2"] {
+        for bad in [
+            "", " ", "1.5", "1e3", "abc", "_1", "1_", "1__0", "0x", "--1", "1 2",
+        ] {
             assert_eq!(int4(bad).unwrap_err().code, "22P02", "{bad:?}");
         }
         for bad in ["2147483648", "99999999999999999999999999"] {

@@ -30,7 +30,10 @@ impl Numeric {
             Some(b'+') => (false, &trimmed[1..]),
             _ => (false, trimmed),
         };
-        if matches!(rest.to_ascii_lowercase().as_str(), "nan" | "inf" | "infinity") {
+        if matches!(
+            rest.to_ascii_lowercase().as_str(),
+            "nan" | "inf" | "infinity"
+        ) {
             return Err(PgError::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
                 format!("numeric does not support \"{trimmed}\""),
@@ -49,11 +52,18 @@ impl Numeric {
         };
         let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         if (whole.is_empty() && part.is_empty())
-            || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit())
+            || !whole
+                .bytes()
+                .chain(part.bytes())
+                .all(|b| b.is_ascii_digit())
         {
             return Err(syntax());
         }
-        let mut digits: Vec<u8> = whole.bytes().chain(part.bytes()).map(|b| b - b'0').collect();
+        let mut digits: Vec<u8> = whole
+            .bytes()
+            .chain(part.bytes())
+            .map(|b| b - b'0')
+            .collect();
         let scale = i64::try_from(part.len()).map_err(|_| too_large())? - i64::from(exponent);
         if scale < 0 {
             let zeros = usize::try_from(-scale).map_err(|_| too_large())?;
@@ -69,7 +79,10 @@ impl Numeric {
     /// The digits before and after the point, most significant first; what goes beyond 76 digits
     /// after the point is rounded away.
     pub(crate) fn from_digits(negative: bool, digits: &[u8], scale: u64) -> PgResult<Numeric> {
-        let first = digits.iter().position(|&digit| digit != 0).unwrap_or(digits.len());
+        let first = digits
+            .iter()
+            .position(|&digit| digit != 0)
+            .unwrap_or(digits.len());
         let digits = &digits[first..];
         let mut scale = usize::try_from(scale).unwrap_or(usize::MAX);
         let mut kept = digits;
@@ -91,7 +104,9 @@ impl Numeric {
         let ten = i256::from_i128(10);
         // 76 digits fit: 10^76 < 2^255.
         for &digit in kept {
-            unscaled = unscaled.wrapping_mul(ten).wrapping_add(i256::from_i128(i128::from(digit)));
+            unscaled = unscaled
+                .wrapping_mul(ten)
+                .wrapping_add(i256::from_i128(i128::from(digit)));
         }
         if round_up {
             unscaled = unscaled.wrapping_add(i256::ONE);
@@ -116,12 +131,18 @@ impl Numeric {
         }
         let mut divisor = i256::ONE;
         for _ in scale..self.scale {
-            divisor = divisor.checked_mul(i256::from_i128(10)).ok_or_else(too_large)?;
+            divisor = divisor
+                .checked_mul(i256::from_i128(10))
+                .ok_or_else(too_large)?;
         }
         let quotient = self.unscaled.wrapping_div(divisor);
         let rest = self.unscaled.wrapping_rem(divisor).wrapping_abs();
         let doubled = rest.checked_mul(i256::from_i128(2)).ok_or_else(too_large)?;
-        let up = if doubled >= divisor { i256::ONE } else { i256::ZERO };
+        let up = if doubled >= divisor {
+            i256::ONE
+        } else {
+            i256::ZERO
+        };
         let unscaled = if self.unscaled.is_negative() {
             quotient.wrapping_sub(up)
         } else {
@@ -142,7 +163,10 @@ impl Numeric {
         let (precision, scale) = numeric_modifier(ty.typmod).unwrap_or((38, 16));
         let scaled = self.rescale(u8::try_from(scale).unwrap_or(0))?;
         if scaled.precision() > usize::from(precision) && scaled.unscaled != i256::ZERO {
-            let error = PgError::new(sqlstate::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow");
+            let error = PgError::new(
+                sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
+                "numeric field overflow",
+            );
             let whole = i16::from(precision) - i16::from(scale);
             return Err(error.detail(format!(
                 "A field with precision {precision}, scale {scale} must round to an absolute value less than 10^{whole}."
@@ -190,7 +214,11 @@ pub fn put_decimal(out: &mut Vec<u8>, unscaled: i256, scale: i8, shown: u8) {
         scale: u8::try_from(scale).unwrap_or(0),
     };
     // Fewer digits than there are cannot overflow.
-    let value = if shown < exact.scale { exact.rescale(shown).unwrap_or(exact) } else { exact };
+    let value = if shown < exact.scale {
+        exact.rescale(shown).unwrap_or(exact)
+    } else {
+        exact
+    };
     let start = out.len();
     if value.unscaled.is_negative() {
         out.push(b'-');
@@ -262,12 +290,19 @@ pub fn put_binary(out: &mut Vec<u8>, unscaled: i256, scale: i8, shown: u8) {
     put_decimal(&mut text, unscaled, scale, shown);
     let negative = text.first() == Some(&b'-');
     let digits = &text[usize::from(negative)..];
-    let point = digits.iter().position(|&b| b == b'.').unwrap_or(digits.len());
+    let point = digits
+        .iter()
+        .position(|&b| b == b'.')
+        .unwrap_or(digits.len());
     let (whole, part) = (&digits[..point], digits.get(point + 1..).unwrap_or(&[]));
 
     // Groups of four, aligned at the point.
     let mut groups: Vec<i16> = Vec::with_capacity(24);
-    let value = |chunk: &[u8]| chunk.iter().fold(0_i16, |sum, b| sum * 10 + i16::from(b - b'0'));
+    let value = |chunk: &[u8]| {
+        chunk
+            .iter()
+            .fold(0_i16, |sum, b| sum * 10 + i16::from(b - b'0'))
+    };
     let head = whole.len() % 4;
     if head > 0 {
         groups.push(value(&whole[..head]));
@@ -286,7 +321,11 @@ pub fn put_binary(out: &mut Vec<u8>, unscaled: i256, scale: i8, shown: u8) {
     if groups.is_empty() {
         weight = 0;
     }
-    let sign: u16 = if negative && !groups.is_empty() { 0x4000 } else { 0 };
+    let sign: u16 = if negative && !groups.is_empty() {
+        0x4000
+    } else {
+        0
+    };
     out.extend_from_slice(&(groups.len() as i16).to_be_bytes());
     out.extend_from_slice(&weight.to_be_bytes());
     out.extend_from_slice(&sign.to_be_bytes());
@@ -348,7 +387,12 @@ mod tests {
 
     fn text(numeric: Numeric) -> String {
         let mut out = Vec::new();
-        put_decimal(&mut out, numeric.unscaled, numeric.scale as i8, numeric.scale);
+        put_decimal(
+            &mut out,
+            numeric.unscaled,
+            numeric.scale as i8,
+            numeric.scale,
+        );
         String::from_utf8(out).expect("ASCII")
     }
 
@@ -363,9 +407,16 @@ mod tests {
             (".5", "0.5"),
             ("5.", "5"),
             ("0e100", "0"),
-            ("123456789012345678901234567890123456789.5", "123456789012345678901234567890123456789.5"),
+            (
+                "123456789012345678901234567890123456789.5",
+                "123456789012345678901234567890123456789.5",
+            ),
         ] {
-            assert_eq!(text(Numeric::parse(input).expect(input)), expected, "{input}");
+            assert_eq!(
+                text(Numeric::parse(input).expect(input)),
+                expected,
+                "{input}"
+            );
         }
         for (bad, code) in [
             ("", "22P02"),
@@ -388,7 +439,12 @@ mod tests {
     #[test]
     fn rounding_is_half_away_from_zero() {
         let rounded = |input: &str, scale| {
-            text(Numeric::parse(input).expect(input).rescale(scale).expect(input))
+            text(
+                Numeric::parse(input)
+                    .expect(input)
+                    .rescale(scale)
+                    .expect(input),
+            )
         };
         assert_eq!(rounded("2.5", 0), "3");
         assert_eq!(rounded("-2.5", 0), "-3");
@@ -409,10 +465,20 @@ mod tests {
         };
         assert_eq!(shown(150_000_000_000_000_000_000), "1.5000000000000000");
         assert_eq!(shown(33_333_333_333_333_333_333), "0.33333333333333333333");
-        assert_eq!(shown(33_333_333_333_333_333_333_333_333), "333333.333333333333");
+        assert_eq!(
+            shown(33_333_333_333_333_333_333_333_333),
+            "333333.333333333333"
+        );
         assert_eq!(shown(0), "0.00000000000000000000");
         assert_eq!(shown_scale(i256::ONE, 2, -1), 2);
-        assert_eq!(shown_scale(i256::ONE, 18, omnigraph_catalog::types::numeric(20, 18).typmod), 18);
+        assert_eq!(
+            shown_scale(
+                i256::ONE,
+                18,
+                omnigraph_catalog::types::numeric(20, 18).typmod
+            ),
+            18
+        );
     }
 
     #[test]
@@ -420,7 +486,12 @@ mod tests {
         let binary = |input: &str| {
             let numeric = Numeric::parse(input).expect(input);
             let mut out = Vec::new();
-            put_binary(&mut out, numeric.unscaled, numeric.scale as i8, numeric.scale);
+            put_binary(
+                &mut out,
+                numeric.unscaled,
+                numeric.scale as i8,
+                numeric.scale,
+            );
             out.iter().map(|b| format!("{b:02x}")).collect::<String>()
         };
         // As numeric_send of PostgreSQL 15 gives them.
@@ -429,10 +500,23 @@ mod tests {
         assert_eq!(binary("-0.0001"), "0001ffff400000040001");
         assert_eq!(binary("10000"), "00010001000000000001");
         assert_eq!(binary("1.50"), "000200000000000200011388");
-        for input in ["0", "12345.678", "-0.0001", "10000", "1.50", "99999999999999999999.5", "0.00"] {
+        for input in [
+            "0",
+            "12345.678",
+            "-0.0001",
+            "10000",
+            "1.50",
+            "99999999999999999999.5",
+            "0.00",
+        ] {
             let numeric = Numeric::parse(input).expect(input);
             let mut out = Vec::new();
-            put_binary(&mut out, numeric.unscaled, numeric.scale as i8, numeric.scale);
+            put_binary(
+                &mut out,
+                numeric.unscaled,
+                numeric.scale as i8,
+                numeric.scale,
+            );
             let back = from_binary(&out).expect("well formed").expect("a number");
             assert_eq!(text(back), input);
         }

@@ -10,6 +10,7 @@ use omnigraph_catalog::types::PgType;
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
+use crate::text::Input;
 use crate::text::bytes::{parse_bytea, parse_uuid, uuid_text};
 use crate::text::calendar::round_to_modifier;
 use crate::text::datetime_in::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
@@ -17,7 +18,6 @@ use crate::text::interval::parse_interval;
 use crate::text::json::{check_json, normal_json};
 use crate::text::number::{invalid_syntax, is_blank, parse_f32, parse_f64, parse_integer};
 use crate::text::numeric::Numeric;
-use crate::text::Input;
 
 /// The most dimensions a `vector` may have, as in pgvector.
 pub const MAX_VECTOR: usize = 16_000;
@@ -28,14 +28,24 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
     Ok(match ty.oid {
         16 => ScalarValue::Boolean(Some(parse_bool(text)?)),
         17 => ScalarValue::Binary(Some(parse_bytea(text)?)),
-        18 => ScalarValue::Utf8(Some(text.chars().next().map(String::from).unwrap_or_default())),
+        18 => ScalarValue::Utf8(Some(
+            text.chars().next().map(String::from).unwrap_or_default(),
+        )),
         19 => ScalarValue::Utf8(Some(cut(text, 63).to_owned())),
         20 => ScalarValue::Int64(Some(small("bigint", i64::MIN, i64::MAX)?)),
         // In range by the check.
-        21 => ScalarValue::Int16(Some(small("smallint", i64::from(i16::MIN), i64::from(i16::MAX))? as i16)),
-        23 => ScalarValue::Int32(Some(small("integer", i64::from(i32::MIN), i64::from(i32::MAX))? as i32)),
+        21 => ScalarValue::Int16(Some(
+            small("smallint", i64::from(i16::MIN), i64::from(i16::MAX))? as i16,
+        )),
+        23 => ScalarValue::Int32(Some(
+            small("integer", i64::from(i32::MIN), i64::from(i32::MAX))? as i32,
+        )),
         // An oid may be written as the negative number of the same bits.
-        26 | 28 | 29 => ScalarValue::UInt32(Some(small("oid", i64::from(i32::MIN), i64::from(u32::MAX))? as u32)),
+        26 | 28 | 29 => {
+            ScalarValue::UInt32(Some(
+                small("oid", i64::from(i32::MIN), i64::from(u32::MAX))? as u32,
+            ))
+        }
         114 => {
             check_json(text)?;
             ScalarValue::Utf8(Some(text.to_owned()))
@@ -45,7 +55,9 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
         1042 => ScalarValue::Utf8(Some(padded(text, ty.typmod)?)),
         1043 => ScalarValue::Utf8(Some(limited(text, ty.typmod)?.to_owned())),
         1082 => ScalarValue::Date32(Some(parse_date(text, input)?)),
-        1083 => ScalarValue::Time64Microsecond(Some(round_to_modifier(parse_time(text, input)?, ty))),
+        1083 => {
+            ScalarValue::Time64Microsecond(Some(round_to_modifier(parse_time(text, input)?, ty)))
+        }
         1114 => {
             let micros = round_to_modifier(parse_timestamp(text, input)?, ty);
             ScalarValue::TimestampMicrosecond(Some(micros), None)
@@ -66,7 +78,9 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
                 "input of anonymous composite types is not implemented",
             ));
         }
-        _ if ty.arrow() == DataType::UInt32 => ScalarValue::UInt32(Some(parse_reg(ty, text, input)?)),
+        _ if ty.arrow() == DataType::UInt32 => {
+            ScalarValue::UInt32(Some(parse_reg(ty, text, input)?))
+        }
         _ if ty.is_array() => parse_array(ty, text, input)?,
         _ => ScalarValue::Utf8(Some(text.to_owned())),
     })
@@ -75,7 +89,10 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
 /// NULL in the representation of a type.
 pub fn null(ty: PgType) -> PgResult<ScalarValue> {
     ScalarValue::try_from(&ty.arrow()).map_err(|error| {
-        PgError::new(sqlstate::INTERNAL_ERROR, format!("no NULL of type {}: {error}", ty.oid))
+        PgError::new(
+            sqlstate::INTERNAL_ERROR,
+            format!("no NULL of type {}: {error}", ty.oid),
+        )
     })
 }
 
@@ -164,7 +181,10 @@ pub fn list(element: PgType, values: Vec<ScalarValue>) -> PgResult<ScalarValue> 
         new_empty_array(&data_type)
     } else {
         ScalarValue::iter_to_array(values).map_err(|error| {
-            PgError::new(sqlstate::INTERNAL_ERROR, format!("array elements differ in type: {error}"))
+            PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                format!("array elements differ in type: {error}"),
+            )
         })?
     };
     let field = Arc::new(Field::new("item", data_type, true));
@@ -188,13 +208,20 @@ pub fn split_array(text: &str) -> PgResult<Vec<Option<String>>> {
         let (bounds, after) = rest
             .split_once('=')
             .ok_or_else(|| malformed("Missing \"=\" after array dimensions."))?;
-        if bounds.matches('[').count() > 1 || !bounds.trim_start_matches('[').trim_start().starts_with("1:") {
+        if bounds.matches('[').count() > 1
+            || !bounds
+                .trim_start_matches('[')
+                .trim_start()
+                .starts_with("1:")
+        {
             return Err(one_dimension());
         }
         rest = after.trim_matches(is_blank);
     }
     let Some(inner) = rest.strip_prefix('{') else {
-        return Err(malformed("Array value must start with \"{\" or dimension information."));
+        return Err(malformed(
+            "Array value must start with \"{\" or dimension information.",
+        ));
     };
     let mut items = Vec::new();
     let mut chars = inner.char_indices().peekable();
@@ -229,7 +256,9 @@ pub fn split_array(text: &str) -> PgResult<Vec<Option<String>>> {
                     // Blanks at the end are not part of it, unless they were escaped.
                     let mut keep = 0;
                     let mut escaped = false;
-                    while let Some((_, c)) = chars.next_if(|(_, c)| !matches!(c, ',' | '}' | '{' | '"')) {
+                    while let Some((_, c)) =
+                        chars.next_if(|(_, c)| !matches!(c, ',' | '}' | '{' | '"'))
+                    {
                         if c == '\\' {
                             let Some((_, c)) = chars.next() else {
                                 return Err(malformed("Unexpected end of input."));
@@ -295,7 +324,10 @@ pub fn parse_vector(text: &str) -> PgResult<Vec<f32>> {
     let values = inner
         .split(',')
         .map(|item| {
-            let value: f32 = item.trim_matches(is_blank).parse().map_err(|_| malformed())?;
+            let value: f32 = item
+                .trim_matches(is_blank)
+                .parse()
+                .map_err(|_| malformed())?;
             if value.is_finite() {
                 Ok(value)
             } else {
@@ -326,9 +358,8 @@ pub fn vector(ty: PgType, values: Vec<f32>) -> PgResult<ScalarValue> {
     }
     let field = Arc::new(Field::new("item", DataType::Float32, true));
     let values: ArrayRef = Arc::new(Float32Array::from(values));
-    let internal = |error: arrow::error::ArrowError| {
-        PgError::new(sqlstate::INTERNAL_ERROR, error.to_string())
-    };
+    let internal =
+        |error: arrow::error::ArrowError| PgError::new(sqlstate::INTERNAL_ERROR, error.to_string());
     Ok(if ty.typmod > 0 {
         let list = FixedSizeListArray::try_new(field, ty.typmod, values, None).map_err(internal)?;
         ScalarValue::FixedSizeList(Arc::new(list))
@@ -354,9 +385,16 @@ mod tests {
             now: 0,
         };
         let value = parse(ty, text, &input).map_err(|error| error.code)?;
-        assert_eq!(value.data_type(), ty.arrow(), "{text} has the type's representation");
+        assert_eq!(
+            value.data_type(),
+            ty.arrow(),
+            "{text} has the type's representation"
+        );
         let array = value.to_array().expect("an array");
-        Ok(Formatter::default().text(ty, &array, 0).expect("a view").expect("not null"))
+        Ok(Formatter::default()
+            .text(ty, &array, 0)
+            .expect("a view")
+            .expect("not null"))
     }
 
     #[test]
@@ -377,11 +415,23 @@ mod tests {
             (PgType::DATE, "2024-02-29", "2024-02-29"),
             (PgType::TIME, "10:11:12.5", "10:11:12.5"),
             (PgType::TIMESTAMP, "2024-02-29 10:11", "2024-02-29 10:11:00"),
-            (PgType::TIMESTAMP.with_typmod(0), "2024-02-29 10:11:12.6", "2024-02-29 10:11:13"),
-            (PgType::TIMESTAMPTZ, "2024-02-29 10:11+02", "2024-02-29 08:11:00+00"),
+            (
+                PgType::TIMESTAMP.with_typmod(0),
+                "2024-02-29 10:11:12.6",
+                "2024-02-29 10:11:13",
+            ),
+            (
+                PgType::TIMESTAMPTZ,
+                "2024-02-29 10:11+02",
+                "2024-02-29 08:11:00+00",
+            ),
             (PgType::INTERVAL, "1 mon 2 days", "1 mon 2 days"),
             (omnigraph_catalog::types::numeric(10, 2), "1.005", "1.01"),
-            (PgType::UUID, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            (
+                PgType::UUID,
+                "A0EEBC999C0B4EF8BB6D6BB9BD380A11",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            ),
             (PgType::JSON, "{ \"a\":1}", "{ \"a\":1}"),
             (PgType::JSONB, "{ \"a\":1}", "{\"a\": 1}"),
             (PgType::INT2VECTOR, " 1 2  3", "1 2 3"),
@@ -390,7 +440,11 @@ mod tests {
             (PgType::INT4_ARRAY, "{1, NULL ,3}", "{1,NULL,3}"),
             (PgType::INT4_ARRAY, "[1:2]={1,2}", "{1,2}"),
             (PgType::INT4_ARRAY, " { } ", "{}"),
-            (PgType::TEXT_ARRAY, r#"{a b ,"c, \"d\"",\N,"null"}"#, r#"{"a b","c, \"d\"",N,"null"}"#),
+            (
+                PgType::TEXT_ARRAY,
+                r#"{a b ,"c, \"d\"",\N,"null"}"#,
+                r#"{"a b","c, \"d\"",N,"null"}"#,
+            ),
             (PgType::DATE_ARRAY, "{2024-01-01}", "{2024-01-01}"),
             (PgType::TEXT, "anything", "anything"),
         ] {

@@ -118,7 +118,13 @@ fn represent(ty: PgType, array: &ArrayRef) -> PgResult<ArrayRef> {
         // Scale and zone come from the array; records have no representation of their own.
         DataType::Decimal128(..) | DataType::Decimal256(..) => ty.oid == PgType::NUMERIC.oid,
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            matches!(ty, PgType { oid: 1114 | 1184, .. })
+            matches!(
+                ty,
+                PgType {
+                    oid: 1114 | 1184,
+                    ..
+                }
+            )
         }
         DataType::Struct(_) => true,
         DataType::FixedSizeList(item, _) | DataType::List(item)
@@ -139,7 +145,9 @@ fn represent(ty: PgType, array: &ArrayRef) -> PgResult<ArrayRef> {
 }
 
 fn mismatch(ty: PgType, have: &DataType) -> PgError {
-    let name = ty.info().map_or_else(|| ty.oid.to_string(), |info| info.sql_name.to_owned());
+    let name = ty
+        .info()
+        .map_or_else(|| ty.oid.to_string(), |info| info.sql_name.to_owned());
     PgError::new(
         sqlstate::INTERNAL_ERROR,
         format!("a column of type {name} came as {have}"),
@@ -243,7 +251,9 @@ pub fn natural(data_type: &DataType) -> PgType {
         DataType::Timestamp(_, Some(_)) => PgType::TIMESTAMPTZ,
         DataType::Interval(_) => PgType::INTERVAL,
         DataType::FixedSizeList(..) => PgType::VECTOR,
-        DataType::List(item) => natural(item.data_type()).array().unwrap_or(PgType::TEXT_ARRAY),
+        DataType::List(item) => natural(item.data_type())
+            .array()
+            .unwrap_or(PgType::TEXT_ARRAY),
         DataType::Struct(_) => PgType::RECORD,
         _ => PgType::TEXT,
     }

@@ -146,7 +146,9 @@ impl Formatter {
             let start = out.len();
             self.put(field, row, out);
             let special = |byte: &u8| {
-                matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || byte.is_ascii_whitespace() || *byte == 0x0b
+                matches!(byte, b'"' | b'\\' | b'(' | b')' | b',')
+                    || byte.is_ascii_whitespace()
+                    || *byte == 0x0b
             };
             if out.len() == start || out[start..].iter().any(special) {
                 // Records double what arrays escape with a backslash.
@@ -164,7 +166,10 @@ fn needs_quotes(text: &[u8]) -> bool {
     text.is_empty()
         || text.eq_ignore_ascii_case(b"null")
         || text.iter().any(|byte| {
-            matches!(byte, b'{' | b'}' | b'"' | b'\\' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+            matches!(
+                byte,
+                b'{' | b'}' | b'"' | b'\\' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c
+            )
         })
 }
 
@@ -206,7 +211,10 @@ mod tests {
     use crate::error::PgError;
 
     fn text(ty: PgType, array: ArrayRef) -> String {
-        Formatter::default().text(ty, &array, 0).expect("a view").expect("not null")
+        Formatter::default()
+            .text(ty, &array, 0)
+            .expect("a view")
+            .expect("not null")
     }
 
     fn list(values: ArrayRef) -> ArrayRef {
@@ -217,47 +225,99 @@ mod tests {
 
     #[test]
     fn plain_values() {
-        assert_eq!(text(PgType::BOOL, Arc::new(BooleanArray::from(vec![true]))), "t");
-        assert_eq!(text(PgType::INT8, Arc::new(Int64Array::from(vec![i64::MIN]))), "-9223372036854775808");
+        assert_eq!(
+            text(PgType::BOOL, Arc::new(BooleanArray::from(vec![true]))),
+            "t"
+        );
+        assert_eq!(
+            text(PgType::INT8, Arc::new(Int64Array::from(vec![i64::MIN]))),
+            "-9223372036854775808"
+        );
         let u64_view = Decimal128Array::from(vec![18_446_744_073_709_551_615]);
         let u64_view = u64_view.with_precision_and_scale(20, 0).expect("fits");
         let ty = omnigraph_catalog::types::numeric(20, 0);
         assert_eq!(text(ty, Arc::new(u64_view)), "18446744073709551615");
-        let money = Decimal128Array::from(vec![-5]).with_precision_and_scale(10, 2).expect("fits");
-        assert_eq!(text(omnigraph_catalog::types::numeric(10, 2), Arc::new(money)), "-0.05");
+        let money = Decimal128Array::from(vec![-5])
+            .with_precision_and_scale(10, 2)
+            .expect("fits");
+        assert_eq!(
+            text(omnigraph_catalog::types::numeric(10, 2), Arc::new(money)),
+            "-0.05"
+        );
     }
 
     #[test]
     fn arrays_quote_what_would_read_back_differently() {
         let values = StringArray::from(vec![
-            Some("plain"), Some("a b"), Some(""), Some("NULL"), None, Some("q\"\\"), Some("x,y"), Some("{"),
+            Some("plain"),
+            Some("a b"),
+            Some(""),
+            Some("NULL"),
+            None,
+            Some("q\"\\"),
+            Some("x,y"),
+            Some("{"),
         ]);
         assert_eq!(
             text(PgType::TEXT_ARRAY, list(Arc::new(values))),
             r#"{plain,"a b","","NULL",NULL,"q\"\\","x,y","{"}"#
         );
-        assert_eq!(text(PgType::INT4_ARRAY, list(Arc::new(Int32Array::from(vec![1, -2])))), "{1,-2}");
-        assert_eq!(text(PgType::INT2VECTOR, list(Arc::new(Int16Array::from(vec![1, 2, 3])))), "1 2 3");
-        let empty: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(Vec::<Option<i32>>::new())]));
+        assert_eq!(
+            text(
+                PgType::INT4_ARRAY,
+                list(Arc::new(Int32Array::from(vec![1, -2])))
+            ),
+            "{1,-2}"
+        );
+        assert_eq!(
+            text(
+                PgType::INT2VECTOR,
+                list(Arc::new(Int16Array::from(vec![1, 2, 3])))
+            ),
+            "1 2 3"
+        );
+        let empty: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(
+            Vec::<Option<i32>>::new(),
+        )]));
         assert_eq!(text(PgType::INT4_ARRAY, empty), "{}");
     }
 
     #[test]
     fn vectors_are_written_as_pgvector_writes_them() {
-        let vector: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
-            [Some([Some(1.0), Some(-0.5), Some(1e6)])],
-            3,
-        ));
-        assert_eq!(text(PgType::VECTOR.with_typmod(3), vector), "[1,-0.5,1e+06]");
-        assert_eq!(text(PgType::VECTOR, list(Arc::new(Float32Array::from(vec![0.1])))), "[0.1]");
+        let vector: ArrayRef = Arc::new(
+            FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+                [Some([Some(1.0), Some(-0.5), Some(1e6)])],
+                3,
+            ),
+        );
+        assert_eq!(
+            text(PgType::VECTOR.with_typmod(3), vector),
+            "[1,-0.5,1e+06]"
+        );
+        assert_eq!(
+            text(
+                PgType::VECTOR,
+                list(Arc::new(Float32Array::from(vec![0.1])))
+            ),
+            "[0.1]"
+        );
     }
 
     #[test]
     fn records_quote_their_fields() {
         let record: ArrayRef = Arc::new(StructArray::from(vec![
-            (Arc::new(Field::new("a", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["x y\"\\"])) as ArrayRef),
-            (Arc::new(Field::new("b", DataType::Int32, true)), Arc::new(Int32Array::from(vec![None])) as ArrayRef),
-            (Arc::new(Field::new("c", DataType::Utf8, true)), Arc::new(StringArray::from(vec![""])) as ArrayRef),
+            (
+                Arc::new(Field::new("a", DataType::Utf8, true)),
+                Arc::new(StringArray::from(vec!["x y\"\\"])) as ArrayRef,
+            ),
+            (
+                Arc::new(Field::new("b", DataType::Int32, true)),
+                Arc::new(Int32Array::from(vec![None])) as ArrayRef,
+            ),
+            (
+                Arc::new(Field::new("c", DataType::Utf8, true)),
+                Arc::new(StringArray::from(vec![""])) as ArrayRef,
+            ),
         ]));
         assert_eq!(text(PgType::RECORD, record), r#"("x y""\\",,"")"#);
     }
@@ -275,7 +335,12 @@ mod tests {
         }
         let formatter = Formatter::new(Arc::default(), Arc::new(One));
         let array: ArrayRef = Arc::new(UInt32Array::from(vec![7, 8, 0]));
-        let shown = |ty, row| formatter.text(ty, &array, row).expect("a view").expect("not null");
+        let shown = |ty, row| {
+            formatter
+                .text(ty, &array, row)
+                .expect("a view")
+                .expect("not null")
+        };
         assert_eq!(shown(PgType::REGCLASS, 0), "person");
         assert_eq!(shown(PgType::REGCLASS, 1), "8");
         assert_eq!(shown(PgType::REGCLASS, 2), "-");
@@ -287,6 +352,12 @@ mod tests {
         let wide: ArrayRef = Arc::new(arrow::array::LargeStringArray::from(vec!["a"]));
         assert_eq!(text(PgType::TEXT, wide), "a");
         let record: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
-        assert_eq!(Formatter::default().text(PgType::DATE, &record, 0).unwrap_err().code, "XX000");
+        assert_eq!(
+            Formatter::default()
+                .text(PgType::DATE, &record, 0)
+                .unwrap_err()
+                .code,
+            "XX000"
+        );
     }
 }

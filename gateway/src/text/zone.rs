@@ -114,7 +114,10 @@ impl Zone {
                         text.into()
                     }
                 };
-                ZoneOffset { seconds, abbreviation }
+                ZoneOffset {
+                    seconds,
+                    abbreviation,
+                }
             }
         }
     }
@@ -124,7 +127,10 @@ impl Zone {
         match &self.rule {
             Rule::Fixed(seconds, _) => *seconds,
             Rule::Named(Tz::UTC) => 0,
-            Rule::Named(tz) => tz.offset_from_utc_datetime(&naive(utc)).fix().local_minus_utc(),
+            Rule::Named(tz) => tz
+                .offset_from_utc_datetime(&naive(utc))
+                .fix()
+                .local_minus_utc(),
         }
     }
 
@@ -199,7 +205,11 @@ pub fn parse_offset(text: &str) -> Option<i32> {
             1 | 2 => (number(digits)?, 0, 0),
             3 => (number(&digits[..1])?, number(&digits[1..])?, 0),
             4 => (number(&digits[..2])?, number(&digits[2..])?, 0),
-            6 => (number(&digits[..2])?, number(&digits[2..4])?, number(&digits[4..])?),
+            6 => (
+                number(&digits[..2])?,
+                number(&digits[2..4])?,
+                number(&digits[4..])?,
+            ),
             _ => return None,
         }
     };
@@ -256,7 +266,13 @@ fn named(text: &str) -> Option<Tz> {
 /// Times outside chrono's years are taken at its nearest end: zones have constant rules there.
 fn naive(micros: i64) -> NaiveDateTime {
     DateTime::from_timestamp_micros(micros).map_or_else(
-        || if micros < 0 { NaiveDateTime::MIN + TimeDelta::days(2) } else { NaiveDateTime::MAX - TimeDelta::days(2) },
+        || {
+            if micros < 0 {
+                NaiveDateTime::MIN + TimeDelta::days(2)
+            } else {
+                NaiveDateTime::MAX - TimeDelta::days(2)
+            }
+        },
         |time| time.naive_utc(),
     )
 }
@@ -286,13 +302,22 @@ mod tests {
     fn skipped_and_doubled_hours_are_read_as_postgresql_reads_them() {
         let berlin = Zone::parse("Europe/Berlin").expect("a zone");
         let local = |text: &str| {
-            NaiveDateTime::parse_from_str(text, "%F %T").expect("a time").and_utc().timestamp_micros()
+            NaiveDateTime::parse_from_str(text, "%F %T")
+                .expect("a time")
+                .and_utc()
+                .timestamp_micros()
         };
         assert_eq!(berlin.seconds_at_local(local("2024-03-31 02:30:00")), 3600);
         assert_eq!(berlin.seconds_at_local(local("2024-10-27 02:30:00")), 3600);
         assert_eq!(berlin.seconds_at_local(local("2024-07-01 00:00:00")), 7200);
-        assert_eq!(&*berlin.at(local("2024-07-01 00:00:00")).abbreviation, "CEST");
+        assert_eq!(
+            &*berlin.at(local("2024-07-01 00:00:00")).abbreviation,
+            "CEST"
+        );
         assert_eq!(berlin.seconds_at(i64::MAX - 1), 3600);
-        assert_eq!(berlin.seconds_at_local(i64::MIN + 1), berlin.seconds_at(i64::MIN + 1));
+        assert_eq!(
+            berlin.seconds_at_local(i64::MIN + 1),
+            berlin.seconds_at(i64::MIN + 1)
+        );
     }
 }

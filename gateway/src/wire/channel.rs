@@ -47,7 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     /// The stream again, if nothing is buffered in either direction: what came before a TLS
     /// handshake must not be taken as said inside it.
     pub fn into_stream(self) -> Option<S> {
-        (self.input.is_empty() && self.out.len() == self.sent).then(|| self.read.unsplit(self.write))
+        (self.input.is_empty() && self.out.len() == self.sent)
+            .then(|| self.read.unsplit(self.write))
     }
 
     /// Reads until `length` bytes are there. `false`: the client closed the connection.
@@ -133,7 +134,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     async fn read_some(&mut self) -> io::Result<bool> {
-        self.input.reserve(if self.hungry { FLUSH_AT } else { IDLE_BUFFER / 2 });
+        self.input.reserve(if self.hungry {
+            FLUSH_AT
+        } else {
+            IDLE_BUFFER / 2
+        });
         let room = self.input.capacity() - self.input.len();
         let read = self.read.read_buf(&mut self.input).await?;
         self.hungry = read >= room;

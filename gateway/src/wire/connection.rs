@@ -118,7 +118,8 @@ where
                     sqlstate::FEATURE_NOT_SUPPORTED,
                     "the function call protocol is not supported",
                 );
-                self.failed(error.hint("Call the function in a SELECT.")).await?;
+                self.failed(error.hint("Call the function in a SELECT."))
+                    .await?;
                 self.end_implicit_quietly().await;
                 self.ready();
                 Ok(())
@@ -167,7 +168,10 @@ where
         let (deadline, timeout) = match status {
             _ if !idle => (None, None),
             TransactionStatus::Idle => (self.backend.timeouts().idle_session, Some(idle_session())),
-            _ => (self.backend.timeouts().idle_in_transaction, Some(idle_in_transaction())),
+            _ => (
+                self.backend.timeouts().idle_in_transaction,
+                Some(idle_in_transaction()),
+            ),
         };
         let deadline = deadline.map(|after| Instant::now() + after);
         let handle = self.handle.clone();
@@ -191,7 +195,10 @@ where
 
     /// When a statement that begins now has to be done.
     pub(super) fn statement_deadline(&self) -> Option<Instant> {
-        self.backend.timeouts().statement.map(|after| Instant::now() + after)
+        self.backend
+            .timeouts()
+            .statement
+            .map(|after| Instant::now() + after)
     }
 
     /// After a statement failed: rolls back, tells the client. FATAL errors are handed on.
@@ -305,8 +312,11 @@ pub(super) fn caught<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
 }
 
 fn internal_fault() -> PgError {
-    PgError::new(sqlstate::INTERNAL_ERROR, "internal error: the statement failed unexpectedly")
-        .hint("The server's log has the details.")
+    PgError::new(
+        sqlstate::INTERNAL_ERROR,
+        "internal error: the statement failed unexpectedly",
+    )
+    .hint("The server's log has the details.")
 }
 
 /// Sends what is in the output, for as long as the statement may run: a client that does not

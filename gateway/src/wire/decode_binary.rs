@@ -48,18 +48,27 @@ fn value(ty: PgType, bytes: &[u8], input: &Input<'_>) -> PgResult<Option<ScalarV
                 Some(ScalarValue::Time64Microsecond(Some(micros)))
             }
             Some(_) => {
-                return Err(PgError::new(sqlstate::DATETIME_FIELD_OVERFLOW, "time out of range"));
+                return Err(PgError::new(
+                    sqlstate::DATETIME_FIELD_OVERFLOW,
+                    "time out of range",
+                ));
             }
             None => None,
         },
         1114 => match exact(bytes).map(i64::from_be_bytes) {
-            Some(micros) => Some(ScalarValue::TimestampMicrosecond(Some(timestamp(micros)?), None)),
+            Some(micros) => Some(ScalarValue::TimestampMicrosecond(
+                Some(timestamp(micros)?),
+                None,
+            )),
             None => None,
         },
         1184 => match exact(bytes).map(i64::from_be_bytes) {
             Some(micros) => {
                 let micros = timestamp(micros)?;
-                Some(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
+                Some(ScalarValue::TimestampMicrosecond(
+                    Some(micros),
+                    Some("UTC".into()),
+                ))
             }
             None => None,
         },
@@ -112,7 +121,10 @@ fn interval(bytes: &[u8]) -> PgResult<Option<ScalarValue>> {
     let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
     let micros = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
     let [a, b, c, d, e, f, g, h] = rest;
-    let (days, months) = (i32::from_be_bytes([a, b, c, d]), i32::from_be_bytes([e, f, g, h]));
+    let (days, months) = (
+        i32::from_be_bytes([a, b, c, d]),
+        i32::from_be_bytes([e, f, g, h]),
+    );
     let nanos = micros
         .checked_mul(1000)
         .ok_or_else(|| PgError::new(sqlstate::INTERVAL_FIELD_OVERFLOW, "interval out of range"))?;
@@ -177,7 +189,10 @@ fn array(ty: PgType, bytes: &[u8], input: &Input<'_>) -> PgResult<Option<ScalarV
         _ => return Ok(None),
     };
     // Each element has at least its length: a lie about their number cannot make us allocate.
-    let Some(length) = usize::try_from(length).ok().filter(|length| length * 4 <= rest.len()) else {
+    let Some(length) = usize::try_from(length)
+        .ok()
+        .filter(|length| length * 4 <= rest.len())
+    else {
         return Ok(None);
     };
     let mut values = Vec::with_capacity(length);
@@ -191,7 +206,9 @@ fn array(ty: PgType, bytes: &[u8], input: &Input<'_>) -> PgResult<Option<ScalarV
             values.push(null(element)?);
             continue;
         }
-        let Some((bytes, tail)) = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size))
+        let Some((bytes, tail)) = usize::try_from(size)
+            .ok()
+            .and_then(|size| rest.split_at_checked(size))
         else {
             return Ok(None);
         };

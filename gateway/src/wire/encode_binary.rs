@@ -90,7 +90,11 @@ fn put_value(view: &View, row: usize, out: &mut Vec<u8>) -> PgResult<()> {
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(&[0, 0]);
             for i in numbers {
-                let value = if values.is_null(i) { 0.0 } else { values.value(i) };
+                let value = if values.is_null(i) {
+                    0.0
+                } else {
+                    values.value(i)
+                };
                 out.extend_from_slice(&value.to_be_bytes());
             }
         }
@@ -147,13 +151,17 @@ fn too_long(what: &str) -> PgError {
 fn date(days: i32) -> PgResult<i32> {
     match days {
         DATE_INFINITY | DATE_MINUS_INFINITY => Ok(days),
-        _ => days.checked_sub(POSTGRES_EPOCH_DAYS).ok_or_else(timestamp_out_of_range),
+        _ => days
+            .checked_sub(POSTGRES_EPOCH_DAYS)
+            .ok_or_else(timestamp_out_of_range),
     }
 }
 
 fn timestamp(micros: i64) -> PgResult<i64> {
     match micros {
         TIMESTAMP_INFINITY | TIMESTAMP_MINUS_INFINITY => Ok(micros),
-        _ => micros.checked_sub(POSTGRES_EPOCH_MICROS).ok_or_else(timestamp_out_of_range),
+        _ => micros
+            .checked_sub(POSTGRES_EPOCH_MICROS)
+            .ok_or_else(timestamp_out_of_range),
     }
 }

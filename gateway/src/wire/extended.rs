@@ -64,7 +64,10 @@ where
             )));
         }
         let params = caught(|| self.parameters(&message, &described.params))?;
-        let columns = described.columns.as_ref().map_or(0, |columns| columns.len());
+        let columns = described
+            .columns
+            .as_ref()
+            .map_or(0, |columns| columns.len());
         let formats = Formats::parse(&message.result_formats, columns)?;
         let portal = Portal {
             statement,
@@ -104,7 +107,12 @@ where
                 (Some(bytes), _) => decode_binary::decode(*ty, bytes, &input, i + 1),
             }
         };
-        types.iter().zip(&message.params).enumerate().map(decode).collect()
+        types
+            .iter()
+            .zip(&message.params)
+            .enumerate()
+            .map(decode)
+            .collect()
     }
 
     pub(super) fn describe(&mut self, target: Target) -> PgResult<()> {

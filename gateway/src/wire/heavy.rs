@@ -50,7 +50,9 @@ mod tests {
         let busy = tokio::spawn(async move {
             tokio::spawn(async move { send.send(()) });
             // The only worker thread waits here for a task that it would have to run itself.
-            run(true, || receive.recv_timeout(std::time::Duration::from_secs(10)))
+            run(true, || {
+                receive.recv_timeout(std::time::Duration::from_secs(10))
+            })
         });
         assert_eq!(busy.await.expect("no panic"), Ok(()));
     }

@@ -19,7 +19,10 @@ pub enum Message {
     Parse(Parse),
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, max_rows: usize },
+    Execute {
+        portal: String,
+        max_rows: usize,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -211,7 +214,10 @@ pub fn utf8(bytes: &[u8]) -> PgResult<&str> {
             .collect();
         PgError::new(
             sqlstate::CHARACTER_NOT_IN_REPERTOIRE,
-            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
+            format!(
+                "invalid byte sequence for encoding \"UTF8\": {}",
+                shown.join(" ")
+            ),
         )
     })
 }

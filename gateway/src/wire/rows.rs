@@ -38,10 +38,16 @@ impl Formats {
         };
         match codes {
             [] => Ok(Formats::Text),
-            [one] => Ok(if binary(*one)? { Formats::Binary } else { Formats::Text }),
-            each if each.len() == columns => {
-                Ok(Formats::Each(each.iter().map(|&code| binary(code)).collect::<PgResult<_>>()?))
-            }
+            [one] => Ok(if binary(*one)? {
+                Formats::Binary
+            } else {
+                Formats::Text
+            }),
+            each if each.len() == columns => Ok(Formats::Each(
+                each.iter()
+                    .map(|&code| binary(code))
+                    .collect::<PgResult<_>>()?,
+            )),
             each => Err(PgError::new(
                 sqlstate::PROTOCOL_VIOLATION,
                 format!(

@@ -59,7 +59,11 @@ where
             self.release();
             let place = Place {
                 first: self.fresh,
-                next: if i + 1 == count { Next::End } else { Next::Statement },
+                next: if i + 1 == count {
+                    Next::End
+                } else {
+                    Next::Statement
+                },
             };
             self.fresh = false;
             self.handle.begin_statement();
@@ -77,7 +81,10 @@ where
             let statement = heavy::drive(large, prepare).await?;
             let described = self.backend.describe(&statement);
             if !described.params.is_empty() {
-                return Err(PgError::new(sqlstate::UNDEFINED_PARAMETER, "there is no parameter $1"));
+                return Err(PgError::new(
+                    sqlstate::UNDEFINED_PARAMETER,
+                    "there is no parameter $1",
+                ));
             }
             let execute = self.backend.execute(&statement, Vec::new(), place);
             heavy::drive(large, execute).await
@@ -128,7 +135,9 @@ where
                 if count == limit {
                     return Ok(Sent::Limit);
                 }
-                running.encoder.put_row(&batch.views, batch.next, &mut self.channel.out)?;
+                running
+                    .encoder
+                    .put_row(&batch.views, batch.next, &mut self.channel.out)?;
                 batch.next += 1;
                 count += 1;
                 if self.channel.wants_flush() {

@@ -283,7 +283,9 @@ impl Packet {
         if major != 3 {
             return Err(PgError::fatal(
                 sqlstate::FEATURE_NOT_SUPPORTED,
-                format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}"),
+                format!(
+                    "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{NEWEST_MINOR}"
+                ),
             ));
         }
         let malformed = || {
@@ -359,7 +361,9 @@ pub(super) fn options(text: &str) -> PgResult<Vec<(String, String)>> {
                 .or_else(|| other.strip_prefix("-c"))
                 .map(str::to_owned),
         };
-        let pair = setting.as_deref().and_then(|setting| setting.split_once('='));
+        let pair = setting
+            .as_deref()
+            .and_then(|setting| setting.split_once('='));
         let Some((name, value)) = pair.filter(|(name, _)| !name.is_empty()) else {
             return Err(PgError::fatal(
                 sqlstate::SYNTAX_ERROR,
@@ -373,11 +377,7 @@ pub(super) fn options(text: &str) -> PgResult<Vec<(String, String)>> {
     Ok(settings)
 }
 
-type Admitted<B> = (
-    B,
-    Registered,
-    OwnedSemaphorePermit,
-);
+type Admitted<B> = (B, Registered, OwnedSemaphorePermit);
 
 /// Proof of identity, a place among the sessions, and the greeting up to ReadyForQuery.
 async fn session<S, B>(
@@ -403,10 +403,18 @@ where
     }
     let address = peer.map(|peer| unmapped(peer.ip()));
     let endpoint = opened.endpoint_hash.as_deref();
-    shared.authenticator.run(channel, &packet.user, address, endpoint).await?;
-    let permit = Arc::clone(&shared.sessions).try_acquire_owned().map_err(|_| {
-        PgError::fatal(sqlstate::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
-    })?;
+    shared
+        .authenticator
+        .run(channel, &packet.user, address, endpoint)
+        .await?;
+    let permit = Arc::clone(&shared.sessions)
+        .try_acquire_owned()
+        .map_err(|_| {
+            PgError::fatal(
+                sqlstate::TOO_MANY_CONNECTIONS,
+                "sorry, too many clients already",
+            )
+        })?;
     reply::authentication_ok(&mut channel.out);
     let registered = shared.registry.register(if minor >= 2 { 32 } else { 4 });
     let startup = Startup {
@@ -422,7 +430,11 @@ where
     for (name, value) in backend.parameters() {
         reply::parameter_status(&mut channel.out, name, &value);
     }
-    reply::backend_key_data(&mut channel.out, registered.handle.pid(), &registered.secret);
+    reply::backend_key_data(
+        &mut channel.out,
+        registered.handle.pid(),
+        &registered.secret,
+    );
     Ok((backend, registered, permit))
 }
 

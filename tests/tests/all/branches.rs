@@ -6,10 +6,18 @@ use omnigraph_tests::{Server, code, one, rows, run};
 async fn a_write_on_a_branch_leaves_main_alone() {
     let server = Server::start().await;
     let client = server.client().await;
-    run(&client, "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')",
+    )
+    .await;
     run(&client, "CREATE SCHEMA \"review/1\"; ").await;
     run(&client, "SET branch = 'review/1'").await;
-    run(&client, "INSERT INTO person (slug, name) VALUES ('bob', 'Bob')").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('bob', 'Bob')",
+    )
+    .await;
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
     assert_eq!(one(&client, "SELECT count(*) FROM main.person").await, "1");
     assert_eq!(
@@ -36,14 +44,24 @@ async fn branches_are_made_and_dropped_by_the_rules() {
     ] {
         assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
     }
-    run(&client, "INSERT INTO a.person (slug, name) VALUES ('x', 'X')").await;
+    run(
+        &client,
+        "INSERT INTO a.person (slug, name) VALUES ('x', 'X')",
+    )
+    .await;
     assert_eq!(code(client.simple_query("DROP SCHEMA a").await), "2BP01");
     run(&client, "BEGIN").await;
-    assert_eq!(code(client.simple_query("DROP SCHEMA a CASCADE").await), "25001");
+    assert_eq!(
+        code(client.simple_query("DROP SCHEMA a CASCADE").await),
+        "25001"
+    );
     run(&client, "ROLLBACK").await;
     run(&client, "DROP SCHEMA IF EXISTS nope").await;
     run(&client, "DROP SCHEMA a CASCADE").await;
-    assert_eq!(code(client.simple_query("SELECT * FROM a.person").await), "42P01");
+    assert_eq!(
+        code(client.simple_query("SELECT * FROM a.person").await),
+        "42P01"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,12 +69,24 @@ async fn a_transaction_writes_one_branch() {
     let server = Server::start().await;
     let client = server.client().await;
     run(&client, "CREATE SCHEMA b").await;
-    run(&client, "BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A'); SELECT * FROM b.person").await;
+    run(
+        &client,
+        "BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A'); SELECT * FROM b.person",
+    )
+    .await;
     assert_eq!(
-        code(client.simple_query("INSERT INTO b.person (slug, name) VALUES ('a', 'A')").await),
+        code(
+            client
+                .simple_query("INSERT INTO b.person (slug, name) VALUES ('a', 'A')")
+                .await
+        ),
         "0A000"
     );
-    run(&client, "ROLLBACK; BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A')").await;
+    run(
+        &client,
+        "ROLLBACK; BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A')",
+    )
+    .await;
     assert_eq!(code(client.simple_query("CREATE SCHEMA c").await), "25001");
     run(&client, "ROLLBACK").await;
 }
@@ -69,7 +99,10 @@ async fn a_snapshot_reads_the_past() {
     run(&client, "INSERT INTO person (slug, name) VALUES ('b', 'B')").await;
     run(&client, "SET snapshot = 'main~1'").await;
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "1");
-    assert_eq!(code(client.simple_query("DELETE FROM person").await), "25006");
+    assert_eq!(
+        code(client.simple_query("DELETE FROM person").await),
+        "25006"
+    );
     run(&client, "RESET snapshot").await;
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
 }
@@ -78,14 +111,28 @@ async fn a_snapshot_reads_the_past() {
 async fn branches_are_made_and_deleted_by_functions_too() {
     let server = Server::start().await;
     let client = server.client().await;
-    let made = one(&client, "SELECT * FROM branch_create('x/1', from_ref => 'main')").await;
+    let made = one(
+        &client,
+        "SELECT * FROM branch_create('x/1', from_ref => 'main')",
+    )
+    .await;
     assert_eq!(made, one(&client, "SHOW snapshot_commit").await);
     run(&client, "CALL branch_create('x/2')").await;
     assert_eq!(one(&client, "SELECT count(*) FROM branches()").await, "3");
-    assert_eq!(code(client.simple_query("CALL branch_create('x/2')").await), "42P06");
+    assert_eq!(
+        code(client.simple_query("CALL branch_create('x/2')").await),
+        "42P06"
+    );
     run(&client, "EXPLAIN SELECT * FROM branch_delete('x/1')").await;
     run(&client, "CALL branch_delete('x/1')").await;
     assert_eq!(one(&client, "SELECT count(*) FROM branches()").await, "2");
     run(&client, "BEGIN").await;
-    assert_eq!(code(client.simple_query("SELECT * FROM branch_create('x/3')").await), "25001");
+    assert_eq!(
+        code(
+            client
+                .simple_query("SELECT * FROM branch_create('x/3')")
+                .await
+        ),
+        "25001"
+    );
 }

@@ -4,7 +4,11 @@ use bytes::Bytes;
 use futures::{SinkExt, TryStreamExt};
 use omnigraph_tests::{Server, code, one, run};
 
-async fn copy_in(client: &tokio_postgres::Client, sql: &str, data: &'static str) -> Result<u64, tokio_postgres::Error> {
+async fn copy_in(
+    client: &tokio_postgres::Client,
+    sql: &str,
+    data: &'static str,
+) -> Result<u64, tokio_postgres::Error> {
     let sink = client.copy_in::<_, Bytes>(sql).await?;
     let mut sink = std::pin::pin!(sink);
     // In pieces that end anywhere.
@@ -33,7 +37,11 @@ async fn rows_go_in_and_come_out() {
     .expect("copied");
     assert_eq!(copied, 2);
     assert_eq!(
-        copy_out(&client, "COPY (SELECT slug, name, age FROM person ORDER BY slug) TO STDOUT").await,
+        copy_out(
+            &client,
+            "COPY (SELECT slug, name, age FROM person ORDER BY slug) TO STDOUT"
+        )
+        .await,
         "ada\tAda\t36\nbob\tB\\tob\t\\N\n"
     );
     copy_in(
@@ -44,7 +52,11 @@ async fn rows_go_in_and_come_out() {
     .await
     .expect("copied");
     assert_eq!(
-        copy_out(&client, "COPY (SELECT slug, name FROM person WHERE slug = 'cyd') TO STDOUT CSV HEADER").await,
+        copy_out(
+            &client,
+            "COPY (SELECT slug, name FROM person WHERE slug = 'cyd') TO STDOUT CSV HEADER"
+        )
+        .await,
         "slug,name\ncyd,\"C, yd\"\n"
     );
 }
@@ -54,15 +66,32 @@ async fn a_bad_line_leaves_nothing() {
     let server = Server::start().await;
     let client = server.client().await;
     assert_eq!(
-        code(copy_in(&client, "COPY person (slug, name, age) FROM STDIN", "a\tA\t1\nb\tB\tx\n").await),
+        code(
+            copy_in(
+                &client,
+                "COPY person (slug, name, age) FROM STDIN",
+                "a\tA\t1\nb\tB\tx\n"
+            )
+            .await
+        ),
         "22P02"
     );
     assert_eq!(
-        code(copy_in(&client, "COPY person (slug, name) FROM STDIN", "a\tA\textra\n").await),
+        code(
+            copy_in(
+                &client,
+                "COPY person (slug, name) FROM STDIN",
+                "a\tA\textra\n"
+            )
+            .await
+        ),
         "22P04"
     );
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "0");
-    assert_eq!(code(client.simple_query("COPY person FROM '/etc/passwd'").await), "42501");
+    assert_eq!(
+        code(client.simple_query("COPY person FROM '/etc/passwd'").await),
+        "42501"
+    );
     run(&client, "SELECT 1").await;
 }
 
@@ -80,14 +109,27 @@ async fn binary_data_goes_in_and_comes_out() {
         .expect("a sink");
     let writer = BinaryCopyInWriter::new(sink, &types);
     let mut writer = std::pin::pin!(writer);
-    writer.as_mut().write(&[&"ada", &"Ada", &36i32]).await.expect("written");
-    writer.as_mut().write(&[&"bob", &"Bob", &None::<i32>]).await.expect("written");
+    writer
+        .as_mut()
+        .write(&[&"ada", &"Ada", &36i32])
+        .await
+        .expect("written");
+    writer
+        .as_mut()
+        .write(&[&"bob", &"Bob", &None::<i32>])
+        .await
+        .expect("written");
     assert_eq!(writer.finish().await.expect("finished"), 2);
     let stream = client
-        .copy_out("COPY (SELECT slug, name, age FROM person ORDER BY slug) TO STDOUT (FORMAT binary)")
+        .copy_out(
+            "COPY (SELECT slug, name, age FROM person ORDER BY slug) TO STDOUT (FORMAT binary)",
+        )
         .await
         .expect("a stream");
-    let rows: Vec<_> = BinaryCopyOutStream::new(stream, &types).try_collect().await.expect("rows");
+    let rows: Vec<_> = BinaryCopyOutStream::new(stream, &types)
+        .try_collect()
+        .await
+        .expect("rows");
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].get::<&str>(1), "Ada");
     assert_eq!(rows[1].get::<Option<i32>>(2), None);
@@ -100,17 +142,42 @@ async fn a_graph_goes_in_and_comes_out_as_ndjson() {
     let data = "{\"type\":\"Person\",\"data\":{\"slug\":\"ada\",\"name\":\"Ada\"}}\n\
                 {\"type\":\"Person\",\"data\":{\"slug\":\"bob\",\"name\":\"Bob\"}}\n\
                 {\"edge\":\"Knows\",\"from\":\"ada\",\"to\":\"bob\"}\n";
-    assert_eq!(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", data).await.expect("loaded"), 3);
-    assert_eq!(one(&client, "SHOW last_commit").await, one(&client, "SHOW snapshot_commit").await);
-    let out = copy_out(&client, "COPY omnigraph.ndjson TO STDOUT").await;
-    assert_eq!(out.lines().count(), 3, "{out}");
-    let again = copy_in(&client, "COPY omnigraph.ndjson FROM STDIN WITH (MODE append)", data).await;
-    assert_eq!(code(again), "22023");
     assert_eq!(
-        copy_in(&client, "COPY omnigraph.ndjson FROM STDIN WITH (MODE merge)", data).await.expect("merged"),
+        copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", data)
+            .await
+            .expect("loaded"),
         3
     );
-    assert_eq!(code(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", "{\n").await), "22023");
+    assert_eq!(
+        one(&client, "SHOW last_commit").await,
+        one(&client, "SHOW snapshot_commit").await
+    );
+    let out = copy_out(&client, "COPY omnigraph.ndjson TO STDOUT").await;
+    assert_eq!(out.lines().count(), 3, "{out}");
+    let again = copy_in(
+        &client,
+        "COPY omnigraph.ndjson FROM STDIN WITH (MODE append)",
+        data,
+    )
+    .await;
+    assert_eq!(code(again), "22023");
+    assert_eq!(
+        copy_in(
+            &client,
+            "COPY omnigraph.ndjson FROM STDIN WITH (MODE merge)",
+            data
+        )
+        .await
+        .expect("merged"),
+        3
+    );
+    assert_eq!(
+        code(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", "{\n").await),
+        "22023"
+    );
     run(&client, "BEGIN").await;
-    assert_eq!(code(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", data).await), "25001");
+    assert_eq!(
+        code(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", data).await),
+        "25001"
+    );
 }

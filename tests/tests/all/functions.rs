@@ -17,18 +17,28 @@ async fn people() -> (Server, Client) {
 }
 
 async fn lines(client: &Client, sql: &str) -> Vec<String> {
-    rows(client, sql).await.iter().map(|row| row.join(" ")).collect()
+    rows(client, sql)
+        .await
+        .iter()
+        .map(|row| row.join(" "))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn traverse_walks_with_names_defaults_and_arrays() {
     let (_server, client) = people().await;
     let sql = "SELECT * FROM traverse('knows', start => 'ada', max_hops => 99)";
-    assert_eq!(lines(&client, sql).await, ["ada bob person 1", "ada cyd person 2"]);
+    assert_eq!(
+        lines(&client, sql).await,
+        ["ada bob person 1", "ada cyd person 2"]
+    );
     let sql = "SELECT id FROM traverse('knows', 'ada')";
     assert_eq!(lines(&client, sql).await, ["bob"]);
     let sql = "SELECT start, id, depth FROM traverse(ARRAY['knows'], ARRAY['dan', 'bob', 'nobody'], 'in', 0, 1)";
-    assert_eq!(lines(&client, sql).await, ["dan dan 0", "bob bob 0", "bob ada 1"]);
+    assert_eq!(
+        lines(&client, sql).await,
+        ["dan dan 0", "bob bob 0", "bob ada 1"]
+    );
     let sql = "SELECT id FROM omnigraph.traverse(edges => 'knows', start => 'ada', max_hops => NULL) WHERE depth <= 1";
     assert_eq!(lines(&client, sql).await, ["bob"]);
     let sql = "SELECT p.name, t.depth FROM traverse('knows', 'ada', max_hops => 9) t JOIN person p ON p.id = t.id ORDER BY 1";
@@ -45,7 +55,10 @@ async fn traverse_takes_parameters() {
         .await
         .expect("it is known before Bind");
     for (start, hops, expected) in [("ada", 1, 1), ("ada", 5, 2), ("dan", 5, 0)] {
-        let found = client.query(&statement, &[&start, &hops]).await.expect("good parameters");
+        let found = client
+            .query(&statement, &[&start, &hops])
+            .await
+            .expect("good parameters");
         assert_eq!(found.len(), expected, "{start} {hops}");
     }
 }
@@ -54,9 +67,16 @@ async fn traverse_takes_parameters() {
 async fn a_transaction_walks_its_own_writes() {
     let (_server, client) = people().await;
     client.batch_execute("BEGIN").await.expect("BEGIN");
-    client.batch_execute("INSERT INTO knows (src, dst) VALUES ('cyd', 'dan')").await.expect("INSERT");
-    client.batch_execute("DELETE FROM knows WHERE id = '1'").await.expect("DELETE");
-    let walk = "SELECT id FROM traverse('knows', ARRAY['ada', 'bob'], max_hops => 9) ORDER BY depth, id";
+    client
+        .batch_execute("INSERT INTO knows (src, dst) VALUES ('cyd', 'dan')")
+        .await
+        .expect("INSERT");
+    client
+        .batch_execute("DELETE FROM knows WHERE id = '1'")
+        .await
+        .expect("DELETE");
+    let walk =
+        "SELECT id FROM traverse('knows', ARRAY['ada', 'bob'], max_hops => 9) ORDER BY depth, id";
     assert_eq!(lines(&client, walk).await, ["cyd", "ada", "dan"]);
     client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
     assert_eq!(lines(&client, walk).await, ["bob", "cyd", "ada", "cyd"]);
@@ -73,15 +93,33 @@ async fn neighbors_are_edges() {
 async fn history_is_told() {
     let (_server, client) = people().await;
     let sql = "SELECT actor, kind, inserted, updated, deleted FROM commits() LIMIT 2";
-    assert_eq!(lines(&client, sql).await, ["ada data 3 0 0", "ada data 4 0 0"]);
-    client.batch_execute("CREATE SCHEMA \"review/1\"").await.expect("a new branch");
-    client.batch_execute("UPDATE \"review/1\".person SET name = 'Robert' WHERE slug = 'bob'").await.expect("UPDATE");
+    assert_eq!(
+        lines(&client, sql).await,
+        ["ada data 3 0 0", "ada data 4 0 0"]
+    );
+    client
+        .batch_execute("CREATE SCHEMA \"review/1\"")
+        .await
+        .expect("a new branch");
+    client
+        .batch_execute("UPDATE \"review/1\".person SET name = 'Robert' WHERE slug = 'bob'")
+        .await
+        .expect("UPDATE");
     let sql = "SELECT name, ahead, behind FROM branches() ORDER BY name";
     assert_eq!(lines(&client, sql).await, ["main 0 0", "review/1 1 0"]);
     let sql = "SELECT op, kind, type, id, before ->> 'name', after ->> 'name' FROM diff('main', 'review/1')";
-    assert_eq!(lines(&client, sql).await, ["update node person bob Bob Robert"]);
-    client.batch_execute("SET branch = 'review/1'").await.expect("it exists");
-    assert_eq!(lines(&client, "SELECT updated FROM commits() LIMIT 1").await, ["1"]);
+    assert_eq!(
+        lines(&client, sql).await,
+        ["update node person bob Bob Robert"]
+    );
+    client
+        .batch_execute("SET branch = 'review/1'")
+        .await
+        .expect("it exists");
+    assert_eq!(
+        lines(&client, "SELECT updated FROM commits() LIMIT 1").await,
+        ["1"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,13 +128,26 @@ async fn bad_arguments_have_their_codes() {
     for (sql, expected) in [
         ("SELECT * FROM traverse('likes', 'ada')", "22023"),
         ("SELECT * FROM traverse('person', 'ada')", "22023"),
-        ("SELECT * FROM traverse('knows', 'ada', direction => 'up')", "22023"),
-        ("SELECT * FROM traverse('knows', 'ada', min_hops => 3, max_hops => 2)", "22023"),
-        ("SELECT * FROM traverse('knows', 'ada', direction => NULL)", "22004"),
+        (
+            "SELECT * FROM traverse('knows', 'ada', direction => 'up')",
+            "22023",
+        ),
+        (
+            "SELECT * FROM traverse('knows', 'ada', min_hops => 3, max_hops => 2)",
+            "22023",
+        ),
+        (
+            "SELECT * FROM traverse('knows', 'ada', direction => NULL)",
+            "22004",
+        ),
         ("SELECT * FROM traverse('knows')", "42883"),
         ("SELECT * FROM traverse('knows', 'ada', hops => 3)", "42883"),
     ] {
         assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
-        assert_eq!(lines(&client, "SELECT 1").await, ["1"], "the connection stays usable");
+        assert_eq!(
+            lines(&client, "SELECT 1").await,
+            ["1"],
+            "the connection stays usable"
+        );
     }
 }

@@ -10,10 +10,15 @@ async fn types_are_known_before_bind() {
     let server = Server::start().await;
     let client = server.client().await;
     let insert = client
-        .prepare("INSERT INTO person (slug, name, age, tags) VALUES ($1, $2, $3, $4) RETURNING id, age")
+        .prepare(
+            "INSERT INTO person (slug, name, age, tags) VALUES ($1, $2, $3, $4) RETURNING id, age",
+        )
         .await
         .expect("prepared");
-    assert_eq!(insert.params(), [Type::TEXT, Type::TEXT, Type::INT4, Type::TEXT_ARRAY]);
+    assert_eq!(
+        insert.params(),
+        [Type::TEXT, Type::TEXT, Type::INT4, Type::TEXT_ARRAY]
+    );
     let columns: Vec<(&str, Type)> = insert
         .columns()
         .iter()
@@ -40,7 +45,10 @@ async fn values_travel_in_binary() {
         .await
         .expect("inserted");
     let row = client
-        .query_one("SELECT name, age, tags, email FROM person WHERE id = $1", &[&"ada"])
+        .query_one(
+            "SELECT name, age, tags, email FROM person WHERE id = $1",
+            &[&"ada"],
+        )
         .await
         .expect("a row");
     assert_eq!(row.get::<_, &str>(0), "Ada");
@@ -72,8 +80,18 @@ async fn a_prepared_lookup_sees_each_new_commit_and_its_own_transaction() {
         .prepare("SELECT name, age FROM person WHERE slug = $1")
         .await
         .expect("prepared");
-    assert!(client.query_opt(&lookup, &[&"ada"]).await.expect("runs").is_none());
-    run(&client, "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')").await;
+    assert!(
+        client
+            .query_opt(&lookup, &[&"ada"])
+            .await
+            .expect("runs")
+            .is_none()
+    );
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')",
+    )
+    .await;
     let row = client.query_one(&lookup, &[&"ada"]).await.expect("a row");
     assert_eq!(row.get::<_, &str>(0), "Ada");
     let transaction = client.transaction().await.expect("begun");
@@ -81,7 +99,10 @@ async fn a_prepared_lookup_sees_each_new_commit_and_its_own_transaction() {
         .execute("UPDATE person SET name = 'A' WHERE slug = $1", &[&"ada"])
         .await
         .expect("updated");
-    let row = transaction.query_one(&lookup, &[&"ada"]).await.expect("a row");
+    let row = transaction
+        .query_one(&lookup, &[&"ada"])
+        .await
+        .expect("a row");
     assert_eq!(row.get::<_, &str>(0), "A");
     transaction.rollback().await.expect("rolled back");
     let row = client.query_one(&lookup, &[&"ada"]).await.expect("a row");
@@ -116,12 +137,25 @@ async fn errors_have_codes_and_positions() {
 async fn prepare_execute_and_deallocate_by_sql() {
     let server = Server::start().await;
     let client = server.client().await;
-    run(&client, "PREPARE add (text, text) AS INSERT INTO person (slug, name) VALUES ($1, $2)").await;
+    run(
+        &client,
+        "PREPARE add (text, text) AS INSERT INTO person (slug, name) VALUES ($1, $2)",
+    )
+    .await;
     run(&client, "EXECUTE add('ada', 'Ada')").await;
-    assert_eq!(code(client.simple_query("EXECUTE add('ada')").await), "42601");
-    assert_eq!(code(client.simple_query("PREPARE add AS SELECT 1").await), "42P05");
+    assert_eq!(
+        code(client.simple_query("EXECUTE add('ada')").await),
+        "42601"
+    );
+    assert_eq!(
+        code(client.simple_query("PREPARE add AS SELECT 1").await),
+        "42P05"
+    );
     run(&client, "DEALLOCATE add").await;
-    assert_eq!(code(client.simple_query("EXECUTE add('bob', 'Bob')").await), "26000");
+    assert_eq!(
+        code(client.simple_query("EXECUTE add('bob', 'Bob')").await),
+        "26000"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +163,10 @@ async fn a_statement_can_be_cancelled_and_times_out() {
     let server = Server::start().await;
     let client = server.client().await;
     run(&client, "SET statement_timeout = '100ms'").await;
-    assert_eq!(code(client.simple_query("SELECT pg_sleep(30)").await), "57014");
+    assert_eq!(
+        code(client.simple_query("SELECT pg_sleep(30)").await),
+        "57014"
+    );
     run(&client, "SET statement_timeout = 0").await;
     let token = client.cancel_token();
     let cancel = tokio::spawn(async move {

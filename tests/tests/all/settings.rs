@@ -33,7 +33,11 @@ async fn wrong_names_and_values_have_their_codes() {
     ] {
         assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
     }
-    run(&client, "SET ROLE NONE; SET ROLE ada; SET SESSION AUTHORIZATION DEFAULT").await;
+    run(
+        &client,
+        "SET ROLE NONE; SET ROLE ada; SET SESSION AUTHORIZATION DEFAULT",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,14 +45,25 @@ async fn a_rollback_takes_settings_back() {
     let server = Server::start().await;
     let client = server.client().await;
     run(&client, "SET work_mem = '1MB'").await;
-    run(&client, "BEGIN; SET work_mem = '2MB'; SAVEPOINT a; SET LOCAL work_mem = '3MB'").await;
+    run(
+        &client,
+        "BEGIN; SET work_mem = '2MB'; SAVEPOINT a; SET LOCAL work_mem = '3MB'",
+    )
+    .await;
     assert_eq!(one(&client, "SHOW work_mem").await, "3MB");
     run(&client, "ROLLBACK TO a").await;
     assert_eq!(one(&client, "SHOW work_mem").await, "2MB");
     run(&client, "ROLLBACK").await;
     assert_eq!(one(&client, "SHOW work_mem").await, "1MB");
     // A query string is one transaction: its error takes the first SET back.
-    assert_eq!(code(client.simple_query("SET work_mem = '4MB'; SET jit = perhaps").await), "22023");
+    assert_eq!(
+        code(
+            client
+                .simple_query("SET work_mem = '4MB'; SET jit = perhaps")
+                .await
+        ),
+        "22023"
+    );
     assert_eq!(one(&client, "SHOW work_mem").await, "1MB");
 }
 

@@ -65,7 +65,11 @@ impl Tool {
     /// Runs what must succeed; its output.
     fn done(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
         text(&output.stdout)
     }
 
@@ -76,7 +80,12 @@ impl Tool {
     /// Runs what must fail with this exit code; what it says.
     fn fails(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
         text(&output.stderr)
     }
 }
@@ -84,9 +93,16 @@ impl Tool {
 /// The program lies beside the folder of the test programs; `make test` builds it first.
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/<profile>/deps/<test>");
     let program = folder.join("omnigraph");
-    assert!(program.exists(), "{} is not built: run `make build`", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run `make build`",
+        program.display()
+    );
     program
 }
 
@@ -97,14 +113,37 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn what_is_exported_loads_to_the_same() {
     let tool = Tool::with_graph();
-    let loaded = tool.done(&["load", "--data", "people.jsonl", "--mode", "append", "g.omni"]);
-    assert!(loaded.starts_with("loaded 2 nodes and 1 edges into main"), "{loaded}");
+    let loaded = tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "g.omni",
+    ]);
+    assert!(
+        loaded.starts_with("loaded 2 nodes and 1 edges into main"),
+        "{loaded}"
+    );
     let exported = tool.done(&["export", "g.omni"]);
     assert_eq!(exported.lines().count(), 3);
-    assert!(exported.lines().take(2).all(|line| line.contains("\"type\":\"Person\"")), "nodes first: {exported}");
+    assert!(
+        exported
+            .lines()
+            .take(2)
+            .all(|line| line.contains("\"type\":\"Person\"")),
+        "nodes first: {exported}"
+    );
     tool.file("again.jsonl", exported.as_bytes());
     tool.done(&["init", "--schema", "people.pg", "again.omni"]);
-    tool.done(&["load", "--data", "again.jsonl", "--mode", "overwrite", "again.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "again.jsonl",
+        "--mode",
+        "overwrite",
+        "again.omni",
+    ]);
     assert_eq!(tool.done(&["export", "again.omni"]), exported);
 }
 
@@ -127,14 +166,28 @@ fn standard_input_and_gzip_are_read() {
         .status()
         .expect("gzip is part of every system");
     assert!(status.success());
-    tool.done(&["load", "--data", "people.jsonl.gz", "--mode", "merge", "g.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl.gz",
+        "--mode",
+        "merge",
+        "g.omni",
+    ]);
     assert_eq!(tool.done(&["export", "g.omni"]).lines().count(), 3);
 }
 
 #[test]
 fn init_leaves_a_graph_that_is_there_as_it_is() {
     let tool = Tool::with_graph();
-    tool.done(&["load", "--data", "people.jsonl", "--mode", "append", "g.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "g.omni",
+    ]);
     let before = tool.done(&["commits", "--json", "g.omni"]);
     let error = tool.fails(1, &["init", "--schema", "people.pg", "g.omni"]);
     assert!(error.contains("already exists"), "{error}");
@@ -157,15 +210,36 @@ fn of_racing_inits_one_wins_and_no_trace_of_the_others_stays() {
         .into_iter()
         .map(|mut racer| racer.wait().expect("it ends").code())
         .collect();
-    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
-    assert_eq!(codes.iter().filter(|code| **code == Some(1)).count(), 3, "{codes:?}");
+    assert_eq!(
+        codes.iter().filter(|code| **code == Some(0)).count(),
+        1,
+        "{codes:?}"
+    );
+    assert_eq!(
+        codes.iter().filter(|code| **code == Some(1)).count(),
+        3,
+        "{codes:?}"
+    );
     let mut left: Vec<String> = std::fs::read_dir(tool.directory.path())
         .expect("a directory")
-        .map(|entry| entry.expect("a directory").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("a directory")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     left.sort();
     assert_eq!(left, ["people.jsonl", "people.pg", "race.omni"]);
-    tool.done(&["load", "--data", "people.jsonl", "--mode", "append", "race.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "race.omni",
+    ]);
 }
 
 #[test]
@@ -181,49 +255,136 @@ fn a_bad_schema_is_shown_with_a_caret_and_makes_nothing() {
 #[test]
 fn a_bad_file_is_told_by_line_and_changes_nothing() {
     let tool = Tool::with_graph();
-    let bad = format!("{PEOPLE}{{\"type\":\"Person\",\"data\":{{\"name\":\"cyd\",\"age\":\"old\"}}}}\n{{\"edge\":\"Knows\",\"from\":\"ada\",\"to\":\"eve\"}}\n");
+    let bad = format!(
+        "{PEOPLE}{{\"type\":\"Person\",\"data\":{{\"name\":\"cyd\",\"age\":\"old\"}}}}\n{{\"edge\":\"Knows\",\"from\":\"ada\",\"to\":\"eve\"}}\n"
+    );
     tool.file("bad.jsonl", bad.as_bytes());
-    let output = tool.run(&["load", "--data", "bad.jsonl", "--mode", "append", "--json", "g.omni"]);
+    let output = tool.run(&[
+        "load",
+        "--data",
+        "bad.jsonl",
+        "--mode",
+        "append",
+        "--json",
+        "g.omni",
+    ]);
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(error.contains("line 4") && error.contains("age"), "{error}");
     let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(document["exit"], 1);
-    assert!(document["error"]["message"].as_str().is_some_and(|message| message.contains("line 4")), "{document}");
+    assert!(
+        document["error"]["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("line 4")),
+        "{document}"
+    );
     assert_eq!(tool.done(&["export", "g.omni"]), "");
-    assert_eq!(tool.json(&["commits", "--json", "g.omni"])["commits"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        tool.json(&["commits", "--json", "g.omni"])["commits"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
 }
 
 #[test]
 fn modes_refuse_replace_or_overwrite() {
     let tool = Tool::with_graph();
-    tool.done(&["load", "--data", "people.jsonl", "--mode", "append", "g.omni"]);
-    let error = tool.fails(1, &["load", "--data", "people.jsonl", "--mode", "append", "g.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "g.omni",
+    ]);
+    let error = tool.fails(
+        1,
+        &[
+            "load",
+            "--data",
+            "people.jsonl",
+            "--mode",
+            "append",
+            "g.omni",
+        ],
+    );
     assert!(error.contains("line 1"), "{error}");
     tool.file("more.jsonl", b"{\"type\":\"Person\",\"data\":{\"name\":\"bob\",\"age\":7}}\n{\"type\":\"Person\",\"data\":{\"name\":\"cyd\"}}\n");
-    let merged = tool.json(&["load", "--data", "more.jsonl", "--mode", "merge", "--json", "g.omni"]);
-    assert_eq!((merged["nodes"].as_u64(), merged["edges"].as_u64()), (Some(2), Some(0)));
+    let merged = tool.json(&[
+        "load",
+        "--data",
+        "more.jsonl",
+        "--mode",
+        "merge",
+        "--json",
+        "g.omni",
+    ]);
+    assert_eq!(
+        (merged["nodes"].as_u64(), merged["edges"].as_u64()),
+        (Some(2), Some(0))
+    );
     assert_eq!(tool.done(&["export", "g.omni"]).lines().count(), 4);
-    tool.done(&["load", "--data", "more.jsonl", "--mode", "overwrite", "g.omni"]);
-    assert_eq!(tool.done(&["export", "g.omni"]).lines().count(), 2, "edges went with the rest");
+    tool.done(&[
+        "load",
+        "--data",
+        "more.jsonl",
+        "--mode",
+        "overwrite",
+        "g.omni",
+    ]);
+    assert_eq!(
+        tool.done(&["export", "g.omni"]).lines().count(),
+        2,
+        "edges went with the rest"
+    );
 }
 
 #[test]
 fn a_load_makes_its_branch_only_if_asked_and_only_if_it_succeeds() {
     let tool = Tool::with_graph();
-    let load = |more: &[&'static str]| [&["load", "--mode", "append", "--branch", "review/1", "g.omni"], more].concat();
+    let load = |more: &[&'static str]| {
+        [
+            &["load", "--mode", "append", "--branch", "review/1", "g.omni"],
+            more,
+        ]
+        .concat()
+    };
     let error = tool.fails(1, &load(&["--data", "people.jsonl"]));
     assert!(error.contains("--from main"), "{error}");
     tool.file("bad.jsonl", b"{\"type\":\"Nobody\",\"data\":{}}\n");
     tool.fails(1, &load(&["--data", "bad.jsonl", "--from", "main"]));
-    let branches = |tool: &Tool| tool.json(&["branch", "list", "--json", "g.omni"])["branches"].as_array().map(Vec::len);
+    let branches = |tool: &Tool| {
+        tool.json(&["branch", "list", "--json", "g.omni"])["branches"]
+            .as_array()
+            .map(Vec::len)
+    };
     assert_eq!(branches(&tool), Some(1));
-    let loaded = tool.json(&load(&["--data", "people.jsonl", "--from", "main", "--json"]));
+    let loaded = tool.json(&load(&[
+        "--data",
+        "people.jsonl",
+        "--from",
+        "main",
+        "--json",
+    ]));
     assert_eq!(loaded["branch_made"], true);
     assert_eq!(branches(&tool), Some(2));
     assert_eq!(tool.done(&["export", "g.omni"]), "", "main is as it was");
-    assert_eq!(tool.done(&["export", "--branch", "review/1", "g.omni"]).lines().count(), 3);
-    tool.done(&["ingest", "--data", "people.jsonl", "--branch", "old/way", "g.omni"]);
+    assert_eq!(
+        tool.done(&["export", "--branch", "review/1", "g.omni"])
+            .lines()
+            .count(),
+        3
+    );
+    tool.done(&[
+        "ingest",
+        "--data",
+        "people.jsonl",
+        "--branch",
+        "old/way",
+        "g.omni",
+    ]);
     assert_eq!(branches(&tool), Some(3));
 }
 
@@ -232,7 +393,18 @@ fn branches_with_commits_of_their_own_are_kept() {
     let tool = Tool::with_graph();
     tool.done(&["branch", "create", "empty", "g.omni"]);
     tool.done(&["branch", "delete", "empty", "g.omni"]);
-    tool.done(&["load", "--data", "people.jsonl", "--mode", "append", "--branch", "work", "--from", "main", "g.omni"]);
+    tool.done(&[
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "--branch",
+        "work",
+        "--from",
+        "main",
+        "g.omni",
+    ]);
     let error = tool.fails(1, &["branch", "delete", "work", "g.omni"]);
     assert!(error.contains("--cascade"), "{error}");
     tool.done(&["branch", "delete", "work", "--cascade", "g.omni"]);
@@ -243,7 +415,18 @@ fn branches_with_commits_of_their_own_are_kept() {
 #[test]
 fn commits_say_who_and_why() {
     let tool = Tool::with_graph();
-    let load = ["load", "--data", "people.jsonl", "--mode", "append", "--as", "ada", "--message", "first people", "g.omni"];
+    let load = [
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "append",
+        "--as",
+        "ada",
+        "--message",
+        "first people",
+        "g.omni",
+    ];
     tool.done(&load);
     let commits = tool.json(&["commits", "--json", "g.omni"]);
     let newest = &commits["commits"][0];
@@ -259,20 +442,49 @@ fn commits_say_who_and_why() {
 #[test]
 fn schemas_are_shown_and_planned() {
     let tool = Tool::with_graph();
-    assert_eq!(tool.done(&["schema", "show", "g.omni"]).trim(), SCHEMA.trim());
-    let unchanged = tool.json(&["schema", "plan", "--schema", "people.pg", "--json", "g.omni"]);
+    assert_eq!(
+        tool.done(&["schema", "show", "g.omni"]).trim(),
+        SCHEMA.trim()
+    );
+    let unchanged = tool.json(&[
+        "schema",
+        "plan",
+        "--schema",
+        "people.pg",
+        "--json",
+        "g.omni",
+    ]);
     assert_eq!(unchanged["steps"].as_array().map(Vec::len), Some(0));
-    tool.file("next.pg", SCHEMA.replace("age: I32?", "age: I32?  nick: String?").as_bytes());
+    tool.file(
+        "next.pg",
+        SCHEMA
+            .replace("age: I32?", "age: I32?  nick: String?")
+            .as_bytes(),
+    );
     let plan = tool.done(&["schema", "plan", "--schema", "next.pg", "g.omni"]);
     assert!(plan.contains("add property Person.nick: String?"), "{plan}");
-    assert_eq!(tool.done(&["schema", "show", "g.omni"]).trim(), SCHEMA.trim(), "a plan changes nothing");
+    assert_eq!(
+        tool.done(&["schema", "show", "g.omni"]).trim(),
+        SCHEMA.trim(),
+        "a plan changes nothing"
+    );
 }
 
 #[test]
 fn wrong_usage_and_missing_graphs_have_their_exit_codes() {
     let tool = Tool::new();
     tool.fails(2, &["load", "--mode", "append", "g.omni"]);
-    tool.fails(2, &["load", "--data", "people.jsonl", "--mode", "replace", "g.omni"]);
+    tool.fails(
+        2,
+        &[
+            "load",
+            "--data",
+            "people.jsonl",
+            "--mode",
+            "replace",
+            "g.omni",
+        ],
+    );
     tool.fails(2, &["commits", "--as", "ada", "g.omni"]);
     let error = tool.fails(1, &["commits", "nowhere.omni"]);
     assert!(error.contains("omnigraph init"), "{error}");

@@ -3,7 +3,10 @@
 use omnigraph_tests::{Server, code, one, run};
 
 async fn commits(client: &tokio_postgres::Client) -> usize {
-    one(client, "SELECT count(*) FROM commits()").await.parse().expect("a number")
+    one(client, "SELECT count(*) FROM commits()")
+        .await
+        .parse()
+        .expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +14,11 @@ async fn each_statement_is_one_commit_and_reading_is_none() {
     let server = Server::start().await;
     let client = server.client().await;
     let before = commits(&client).await;
-    run(&client, "INSERT INTO person (slug, name) VALUES ('ada', 'Ada'), ('bob', 'Bob')").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('ada', 'Ada'), ('bob', 'Bob')",
+    )
+    .await;
     let first = one(&client, "SHOW last_commit").await;
     assert_eq!(commits(&client).await, before + 1);
     run(&client, "UPDATE person SET age = 36 WHERE slug = 'ada'").await;
@@ -19,7 +26,10 @@ async fn each_statement_is_one_commit_and_reading_is_none() {
     run(&client, "DELETE FROM person WHERE slug = 'nobody'").await;
     assert_eq!(commits(&client).await, before + 2);
     assert_ne!(one(&client, "SHOW last_commit").await, first);
-    assert_eq!(one(&client, "SHOW last_commit").await, one(&client, "SHOW snapshot_commit").await);
+    assert_eq!(
+        one(&client, "SHOW last_commit").await,
+        one(&client, "SHOW snapshot_commit").await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,14 +39,25 @@ async fn a_block_is_one_commit_and_a_rollback_is_none() {
     let other = server.client().await;
     let before = commits(&client).await;
     run(&client, "BEGIN").await;
-    run(&client, "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')").await;
-    run(&client, "INSERT INTO person (slug, name) VALUES ('bob', 'Bob')").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('ada', 'Ada')",
+    )
+    .await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('bob', 'Bob')",
+    )
+    .await;
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
     assert_eq!(one(&other, "SELECT count(*) FROM person").await, "0");
     run(&client, "SET LOCAL commit_message = 'two people'; COMMIT").await;
     assert_eq!(one(&other, "SELECT count(*) FROM person").await, "2");
     assert_eq!(commits(&client).await, before + 1);
-    assert_eq!(one(&client, "SELECT message FROM commits() LIMIT 1").await, "two people");
+    assert_eq!(
+        one(&client, "SELECT message FROM commits() LIMIT 1").await,
+        "two people"
+    );
     run(&client, "BEGIN; DELETE FROM person; ROLLBACK").await;
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
     assert_eq!(commits(&client).await, before + 1);
@@ -65,13 +86,25 @@ async fn a_query_string_is_one_commit() {
 async fn savepoints_take_back_part_of_a_block() {
     let server = Server::start().await;
     let client = server.client().await;
-    run(&client, "BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A'); SAVEPOINT s").await;
+    run(
+        &client,
+        "BEGIN; INSERT INTO person (slug, name) VALUES ('a', 'A'); SAVEPOINT s",
+    )
+    .await;
     assert_eq!(
-        code(client.simple_query("INSERT INTO person (slug, name) VALUES ('a', 'again')").await),
+        code(
+            client
+                .simple_query("INSERT INTO person (slug, name) VALUES ('a', 'again')")
+                .await
+        ),
         "23505"
     );
     assert_eq!(code(client.simple_query("SELECT 1").await), "25P02");
-    run(&client, "ROLLBACK TO s; INSERT INTO person (slug, name) VALUES ('b', 'B'); RELEASE s").await;
+    run(
+        &client,
+        "ROLLBACK TO s; INSERT INTO person (slug, name) VALUES ('b', 'B'); RELEASE s",
+    )
+    .await;
     assert_eq!(code(client.simple_query("ROLLBACK TO s").await), "3B001");
     // COMMIT of a failed block is a rollback.
     run(&client, "COMMIT").await;
@@ -94,7 +127,11 @@ async fn a_block_reads_one_snapshot() {
 async fn rows_written_by_another_conflict_and_others_do_not() {
     let server = Server::start().await;
     let (client, other) = (server.client().await, server.client().await);
-    run(&client, "INSERT INTO person (slug, name) VALUES ('a', 'A'), ('b', 'B')").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name) VALUES ('a', 'A'), ('b', 'B')",
+    )
+    .await;
     run(&client, "BEGIN; UPDATE person SET age = 1 WHERE slug = 'a'").await;
     run(&other, "UPDATE person SET age = 2 WHERE slug = 'b'").await;
     run(&client, "COMMIT").await;
@@ -103,17 +140,28 @@ async fn rows_written_by_another_conflict_and_others_do_not() {
     let lost = client.simple_query("COMMIT").await.expect_err("a conflict");
     let lost = lost.as_db_error().expect("of the server").clone();
     assert_eq!(lost.code().code(), "40001");
-    assert!(lost.detail().is_some_and(|detail| detail.contains("\"table\":\"person\"")), "{lost:?}");
+    assert!(
+        lost.detail()
+            .is_some_and(|detail| detail.contains("\"table\":\"person\"")),
+        "{lost:?}"
+    );
     // The session is idle again.
     run(&client, "BEGIN; ROLLBACK").await;
-    assert_eq!(one(&client, "SELECT age FROM person WHERE slug = 'a'").await, "4");
+    assert_eq!(
+        one(&client, "SELECT age FROM person WHERE slug = 'a'").await,
+        "4"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn autocommit_statements_are_run_again() {
     let server = Server::start().await;
     let client = server.client().await;
-    run(&client, "INSERT INTO person (slug, name, age) VALUES ('n', 'N', 0)").await;
+    run(
+        &client,
+        "INSERT INTO person (slug, name, age) VALUES ('n', 'N', 0)",
+    )
+    .await;
     let mut tasks = Vec::new();
     for _ in 0..4 {
         let client = server.client().await;
@@ -126,7 +174,10 @@ async fn autocommit_statements_are_run_again() {
     for task in tasks {
         task.await.expect("no conflict is told");
     }
-    assert_eq!(one(&client, "SELECT age FROM person WHERE slug = 'n'").await, "20");
+    assert_eq!(
+        one(&client, "SELECT age FROM person WHERE slug = 'n'").await,
+        "20"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,13 +186,23 @@ async fn read_only_transactions_refuse_writes() {
     let client = server.client().await;
     run(&client, "BEGIN READ ONLY").await;
     assert_eq!(
-        code(client.simple_query("INSERT INTO person (slug, name) VALUES ('a', 'A')").await),
+        code(
+            client
+                .simple_query("INSERT INTO person (slug, name) VALUES ('a', 'A')")
+                .await
+        ),
         "25006"
     );
     run(&client, "ROLLBACK; SET default_transaction_read_only = on").await;
-    assert_eq!(code(client.simple_query("DELETE FROM person").await), "25006");
+    assert_eq!(
+        code(client.simple_query("DELETE FROM person").await),
+        "25006"
+    );
     run(&client, "BEGIN READ WRITE; DELETE FROM person; COMMIT").await;
     run(&client, "BEGIN ISOLATION LEVEL SERIALIZABLE").await;
-    assert_eq!(one(&client, "SHOW transaction_isolation").await, "serializable");
+    assert_eq!(
+        one(&client, "SHOW transaction_isolation").await,
+        "serializable"
+    );
     run(&client, "COMMIT").await;
 }

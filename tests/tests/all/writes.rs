@@ -9,7 +9,11 @@ async fn three(client: &tokio_postgres::Client) {
             ('ada', 'Ada', 36, 'ada@x'), ('bob', 'Bob', NULL, NULL), ('cyd', 'Cyd', 20, 'cyd@x')",
     )
     .await;
-    run(client, "INSERT INTO knows (src, dst) VALUES ('ada', 'bob'), ('bob', 'cyd')").await;
+    run(
+        client,
+        "INSERT INTO knows (src, dst) VALUES ('ada', 'bob'), ('bob', 'cyd')",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +29,11 @@ async fn returning_shows_rows_as_they_are_afterwards() {
         [["ada", "low", "ADA"], ["bob", "low", "BOB"]]
     );
     assert_eq!(
-        rows(&client, "UPDATE person SET age = 1, level = DEFAULT WHERE slug = 'ada' RETURNING *").await,
+        rows(
+            &client,
+            "UPDATE person SET age = 1, level = DEFAULT WHERE slug = 'ada' RETURNING *"
+        )
+        .await,
         [["ada", "ada", "Ada", "1", "∅", "∅", "low"]]
     );
     assert_eq!(
@@ -42,13 +50,37 @@ async fn constraints_carry_their_fields() {
     let client = server.client().await;
     three(&client).await;
     for (sql, expected, table) in [
-        ("INSERT INTO person (slug, name) VALUES ('ada', 'X')", "23505", "person"),
-        ("INSERT INTO person (slug, name, email) VALUES ('x', 'X', 'ada@x')", "23505", "person"),
+        (
+            "INSERT INTO person (slug, name) VALUES ('ada', 'X')",
+            "23505",
+            "person",
+        ),
+        (
+            "INSERT INTO person (slug, name, email) VALUES ('x', 'X', 'ada@x')",
+            "23505",
+            "person",
+        ),
         ("INSERT INTO person (slug) VALUES ('x')", "23502", "person"),
-        ("INSERT INTO person (slug, name, age) VALUES ('x', 'X', 200)", "23514", "person"),
-        ("INSERT INTO person (slug, name, level) VALUES ('x', 'X', 'middle')", "23514", "person"),
-        ("INSERT INTO knows (src, dst) VALUES ('ada', 'nobody')", "23503", "knows"),
-        ("INSERT INTO note (text, size) VALUES ('x', -1)", "23514", "note"),
+        (
+            "INSERT INTO person (slug, name, age) VALUES ('x', 'X', 200)",
+            "23514",
+            "person",
+        ),
+        (
+            "INSERT INTO person (slug, name, level) VALUES ('x', 'X', 'middle')",
+            "23514",
+            "person",
+        ),
+        (
+            "INSERT INTO knows (src, dst) VALUES ('ada', 'nobody')",
+            "23503",
+            "knows",
+        ),
+        (
+            "INSERT INTO note (text, size) VALUES ('x', -1)",
+            "23514",
+            "note",
+        ),
     ] {
         let error = client.simple_query(sql).await.expect_err(sql);
         let error = error.as_db_error().expect("of the server");
@@ -66,7 +98,11 @@ async fn deleting_a_node_deletes_its_edges() {
     three(&client).await;
     run(&client, "DELETE FROM person WHERE slug = 'bob'").await;
     assert_eq!(one(&client, "SELECT count(*) FROM knows").await, "0");
-    run(&client, "INSERT INTO knows (src, dst) VALUES ('ada', 'cyd')").await;
+    run(
+        &client,
+        "INSERT INTO knows (src, dst) VALUES ('ada', 'cyd')",
+    )
+    .await;
     assert_eq!(code(client.simple_query("TRUNCATE person").await), "0A000");
     run(&client, "TRUNCATE person CASCADE").await;
     assert_eq!(one(&client, "SELECT count(*) FROM knows").await, "0");
@@ -77,13 +113,24 @@ async fn the_key_cannot_change_but_can_be_written_back() {
     let server = Server::start().await;
     let client = server.client().await;
     three(&client).await;
-    run(&client, "UPDATE person SET slug = 'ada', name = 'A' WHERE slug = 'ada'").await;
+    run(
+        &client,
+        "UPDATE person SET slug = 'ada', name = 'A' WHERE slug = 'ada'",
+    )
+    .await;
     assert_eq!(
-        code(client.simple_query("UPDATE person SET slug = 'eve' WHERE slug = 'ada'").await),
+        code(
+            client
+                .simple_query("UPDATE person SET slug = 'eve' WHERE slug = 'ada'")
+                .await
+        ),
         "0A000"
     );
     run(&client, "UPDATE knows SET dst = 'cyd' WHERE src = 'ada'").await;
-    assert_eq!(one(&client, "SELECT dst FROM knows WHERE src = 'ada'").await, "cyd");
+    assert_eq!(
+        one(&client, "SELECT dst FROM knows WHERE src = 'ada'").await,
+        "cyd"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +143,14 @@ async fn on_conflict_leaves_or_updates() {
         "INSERT INTO person (slug, name) VALUES ('ada', 'X'), ('dan', 'Dan'), ('dan', 'Dan 2') ON CONFLICT DO NOTHING",
     )
     .await;
-    assert_eq!(one(&client, "SELECT name FROM person WHERE slug = 'ada'").await, "Ada");
-    assert_eq!(one(&client, "SELECT name FROM person WHERE slug = 'dan'").await, "Dan");
+    assert_eq!(
+        one(&client, "SELECT name FROM person WHERE slug = 'ada'").await,
+        "Ada"
+    );
+    assert_eq!(
+        one(&client, "SELECT name FROM person WHERE slug = 'dan'").await,
+        "Dan"
+    );
     assert_eq!(
         rows(
             &client,
@@ -141,8 +194,16 @@ async fn update_from_and_delete_using_join() {
         .await,
         [["bob", "ada"]]
     );
-    run(&client, "DELETE FROM knows USING person p WHERE knows.src = p.id AND p.age = 50").await;
+    run(
+        &client,
+        "DELETE FROM knows USING person p WHERE knows.src = p.id AND p.age = 50",
+    )
+    .await;
     assert_eq!(one(&client, "SELECT count(*) FROM knows").await, "1");
-    run(&client, "INSERT INTO note (text, size) SELECT name, age FROM person ORDER BY slug").await;
+    run(
+        &client,
+        "INSERT INTO note (text, size) SELECT name, age FROM person ORDER BY slug",
+    )
+    .await;
     assert_eq!(one(&client, "SELECT sum(size) FROM note").await, "106");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringBuilder, UInt32Array,
-    make_comparator, new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StringBuilder, UInt32Array, make_comparator, new_empty_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, concat, take};
@@ -37,7 +37,12 @@ pub fn is_implemented(name: &str, arity: usize) -> bool {
 /// An array function by name; elements of both sides have one type.
 pub fn function(name: &str, returns: &DataType, args: Vec<Expr>) -> Option<Expr> {
     let (body, strict) = body(name, args.len())?;
-    let function = PgFunction::new(name, returns.clone(), Volatility::Immutable, Arc::new(move |arrays, _| body(arrays)));
+    let function = PgFunction::new(
+        name,
+        returns.clone(),
+        Volatility::Immutable,
+        Arc::new(move |arrays, _| body(arrays)),
+    );
     Some(if strict { function } else { function.lenient() }.over(args))
 }
 
@@ -52,7 +57,9 @@ fn body(name: &str, arity: usize) -> Option<(Body, bool)> {
         ("arraycontains", 2) => (|a| contains(&a[0], &a[1], true), true),
         ("arraycontained", 2) => (|a| contains(&a[1], &a[0], true), true),
         ("arrayoverlap", 2) => (|a| contains(&a[0], &a[1], false), true),
-        ("array_length" | "array_upper", 2) => (|a| bound(a, |length| (length > 0).then_some(length)), true),
+        ("array_length" | "array_upper", 2) => {
+            (|a| bound(a, |length| (length > 0).then_some(length)), true)
+        }
         ("array_lower", 2) => (|a| bound(a, |length| (length > 0).then_some(1)), true),
         ("array_ndims", 1) => (|a| lengths(a, |length| (length > 0).then_some(1)), true),
         ("cardinality", 1) => (|a| lengths(a, Some), true),
@@ -87,28 +94,45 @@ pub fn construct(element: &DataType, args: Vec<Expr>) -> Expr {
         }
         let parts: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         let values = concat(&parts)?;
-        let indices = (0..count).flat_map(|row| (0..width).map(move |column| (column * count + row) as u32)).collect();
-        list(&field, &values, indices, std::iter::repeat_n(width, count), None)
+        let indices = (0..count)
+            .flat_map(|row| (0..width).map(move |column| (column * count + row) as u32))
+            .collect();
+        list(
+            &field,
+            &values,
+            indices,
+            std::iter::repeat_n(width, count),
+            None,
+        )
     };
-    PgFunction::new("array", returns, Volatility::Immutable, Arc::new(body)).lenient().over(args)
+    PgFunction::new("array", returns, Volatility::Immutable, Arc::new(body))
+        .lenient()
+        .over(args)
 }
 
 /// `array[index]`; catalogs' vectors count from `base` 0.
 pub fn subscript(array: Expr, index: Expr, element: &DataType, base: i32) -> Expr {
-    call_with("subscript", format!("{element}{base}"), element.clone(), vec![array, index], move |arrays| {
-        let list = arrays[0].as_list::<i32>();
-        let index = arrays[1].as_primitive::<Int32Type>();
-        let at: UInt32Array = (0..list.len())
-            .map(|row| {
-                if list.is_null(row) || index.is_null(row) {
-                    return None;
-                }
-                let at = index.value(row).checked_sub(base)?;
-                (at >= 0 && at < list.value_length(row)).then(|| (list.value_offsets()[row] + at) as u32)
-            })
-            .collect();
-        Ok(take(list.values(), &at, None)?)
-    })
+    call_with(
+        "subscript",
+        format!("{element}{base}"),
+        element.clone(),
+        vec![array, index],
+        move |arrays| {
+            let list = arrays[0].as_list::<i32>();
+            let index = arrays[1].as_primitive::<Int32Type>();
+            let at: UInt32Array = (0..list.len())
+                .map(|row| {
+                    if list.is_null(row) || index.is_null(row) {
+                        return None;
+                    }
+                    let at = index.value(row).checked_sub(base)?;
+                    (at >= 0 && at < list.value_length(row))
+                        .then(|| (list.value_offsets()[row] + at) as u32)
+                })
+                .collect();
+            Ok(take(list.values(), &at, None)?)
+        },
+    )
 }
 
 /// `array[low:high]`; an absent bound is NULL.
@@ -119,10 +143,21 @@ pub fn slice(array: Expr, low: Expr, high: Expr, returns: &DataType) -> Expr {
         Volatility::Immutable,
         Arc::new(|arrays, _| {
             let list = arrays[0].as_list::<i32>();
-            let (low, high) = (arrays[1].as_primitive::<Int32Type>(), arrays[2].as_primitive::<Int32Type>());
+            let (low, high) = (
+                arrays[1].as_primitive::<Int32Type>(),
+                arrays[2].as_primitive::<Int32Type>(),
+            );
             pick(list, |row, length| {
-                let from = if low.is_null(row) { 1 } else { low.value(row).max(1) };
-                let to = if high.is_null(row) { length } else { high.value(row).min(length) };
+                let from = if low.is_null(row) {
+                    1
+                } else {
+                    low.value(row).max(1)
+                };
+                let to = if high.is_null(row) {
+                    length
+                } else {
+                    high.value(row).min(length)
+                };
                 Ok((from - 1..to).collect())
             })
         }),
@@ -136,7 +171,14 @@ pub const LEFT: &str = "left";
 pub const ELEMENT: &str = "element";
 
 /// `left op ANY (array)` and `ALL`: `body` is the comparison of [`LEFT`] with [`ELEMENT`].
-pub fn quantified(left: Expr, left_type: &DataType, array: Expr, element: &DataType, body: Expr, all: bool) -> Expr {
+pub fn quantified(
+    left: Expr,
+    left_type: &DataType,
+    array: Expr,
+    element: &DataType,
+    body: Expr,
+    all: bool,
+) -> Expr {
     let source = Arc::new(Schema::new(vec![
         Field::new(LEFT, left_type.clone(), true),
         Field::new(ELEMENT, element.clone(), true),
@@ -187,10 +229,15 @@ pub fn quantified(left: Expr, left_type: &DataType, array: Expr, element: &DataT
             .collect();
         Ok(Arc::new(values))
     };
-    PgFunction::new("quantified", DataType::Boolean, Volatility::Immutable, Arc::new(evaluate))
-        .identity(identity)
-        .lenient()
-        .over(vec![left, array])
+    PgFunction::new(
+        "quantified",
+        DataType::Boolean,
+        Volatility::Immutable,
+        Arc::new(evaluate),
+    )
+    .identity(identity)
+    .lenient()
+    .over(vec![left, array])
 }
 
 /// 1, 2, 3, … for as many rows as the longest of the lists has: WITH ORDINALITY.
@@ -207,14 +254,27 @@ pub fn ordinality(lists: Vec<Expr>) -> Expr {
                         .iter()
                         .map(|array| {
                             let list = array.as_list::<i32>();
-                            if list.is_null(row) { 0 } else { list.value_length(row) as usize }
+                            if list.is_null(row) {
+                                0
+                            } else {
+                                list.value_length(row) as usize
+                            }
                         })
                         .max()
                         .unwrap_or(0)
                 })
                 .collect();
-            let values: Int64Array = lengths.iter().flat_map(|length| 1..=*length as i64).map(Some).collect();
-            let list = ListArray::try_new(Arc::clone(&field), OffsetBuffer::from_lengths(lengths), Arc::new(values), None)?;
+            let values: Int64Array = lengths
+                .iter()
+                .flat_map(|length| 1..=*length as i64)
+                .map(Some)
+                .collect();
+            let list = ListArray::try_new(
+                Arc::clone(&field),
+                OffsetBuffer::from_lengths(lengths),
+                Arc::new(values),
+                None,
+            )?;
             Ok(Arc::new(list))
         }),
     )
@@ -238,9 +298,20 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
-fn list(field: &Arc<Field>, values: &ArrayRef, indices: Vec<u32>, lengths: impl IntoIterator<Item = usize>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+fn list(
+    field: &Arc<Field>,
+    values: &ArrayRef,
+    indices: Vec<u32>,
+    lengths: impl IntoIterator<Item = usize>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
     let values = take(values, &UInt32Array::from(indices), None)?;
-    Ok(Arc::new(ListArray::try_new(Arc::clone(field), OffsetBuffer::from_lengths(lengths), values, nulls)?))
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(field),
+        OffsetBuffer::from_lengths(lengths),
+        values,
+        nulls,
+    )?))
 }
 
 fn field_of(list: &ListArray) -> Arc<Field> {
@@ -251,21 +322,42 @@ fn field_of(list: &ListArray) -> Arc<Field> {
 fn pick(list_array: &ListArray, keep: impl Fn(usize, i32) -> Result<Vec<i32>>) -> Result<ArrayRef> {
     let (mut indices, mut lengths) = (Vec::new(), Vec::with_capacity(list_array.len()));
     for row in 0..list_array.len() {
-        let kept = if list_array.is_null(row) { Vec::new() } else { keep(row, list_array.value_length(row))? };
+        let kept = if list_array.is_null(row) {
+            Vec::new()
+        } else {
+            keep(row, list_array.value_length(row))?
+        };
         lengths.push(kept.len());
-        indices.extend(kept.into_iter().map(|at| (list_array.value_offsets()[row] + at) as u32));
+        indices.extend(
+            kept.into_iter()
+                .map(|at| (list_array.value_offsets()[row] + at) as u32),
+        );
     }
-    list(&field_of(list_array), list_array.values(), indices, lengths, list_array.nulls().cloned())
+    list(
+        &field_of(list_array),
+        list_array.values(),
+        indices,
+        lengths,
+        list_array.nulls().cloned(),
+    )
 }
 
 fn append(arrays: &[ArrayRef], front: bool) -> Result<ArrayRef> {
-    let (lists, elements) = if front { (&arrays[1], &arrays[0]) } else { (&arrays[0], &arrays[1]) };
+    let (lists, elements) = if front {
+        (&arrays[1], &arrays[0])
+    } else {
+        (&arrays[0], &arrays[1])
+    };
     let lists = lists.as_list::<i32>();
     let base = lists.values().len() as u32;
     let values = concat(&[lists.values().as_ref(), elements.as_ref()])?;
     let (mut indices, mut lengths) = (Vec::new(), Vec::new());
     for row in 0..lists.len() {
-        let range = if lists.is_null(row) { 0..0 } else { lists.value_offsets()[row] as u32..lists.value_offsets()[row + 1] as u32 };
+        let range = if lists.is_null(row) {
+            0..0
+        } else {
+            lists.value_offsets()[row] as u32..lists.value_offsets()[row + 1] as u32
+        };
         lengths.push(range.len() + 1);
         if front {
             indices.push(base + row as u32);
@@ -289,29 +381,49 @@ fn cat(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             indices.extend(left.value_offsets()[row] as u32..left.value_offsets()[row + 1] as u32);
         }
         if !right.is_null(row) {
-            indices.extend((right.value_offsets()[row]..right.value_offsets()[row + 1]).map(|at| base + at as u32));
+            indices.extend(
+                (right.value_offsets()[row]..right.value_offsets()[row + 1])
+                    .map(|at| base + at as u32),
+            );
         }
         lengths.push(indices.len() - before);
         valid.push(!(left.is_null(row) && right.is_null(row)));
     }
-    list(&field_of(left), &values, indices, lengths, Some(NullBuffer::from(valid)))
+    list(
+        &field_of(left),
+        &values,
+        indices,
+        lengths,
+        Some(NullBuffer::from(valid)),
+    )
 }
 
 /// Every element of `right` in `left` (`all`), or any. NULL elements equal nothing.
 fn contains(left: &ArrayRef, right: &ArrayRef, all: bool) -> Result<ArrayRef> {
     let (left, right) = (left.as_list::<i32>(), right.as_list::<i32>());
-    let compare = make_comparator(left.values().as_ref(), right.values().as_ref(), SortOptions::default())?;
+    let compare = make_comparator(
+        left.values().as_ref(),
+        right.values().as_ref(),
+        SortOptions::default(),
+    )?;
     let values: BooleanArray = (0..left.len())
         .map(|row| {
             if left.is_null(row) || right.is_null(row) {
                 return None;
             }
-            let range = |list: &ListArray| list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize;
+            let range = |list: &ListArray| {
+                list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize
+            };
             let found = |at: usize| {
                 !right.values().is_null(at)
-                    && range(left).any(|other| !left.values().is_null(other) && compare(other, at).is_eq())
+                    && range(left)
+                        .any(|other| !left.values().is_null(other) && compare(other, at).is_eq())
             };
-            Some(if all { range(right).all(found) } else { range(right).any(found) })
+            Some(if all {
+                range(right).all(found)
+            } else {
+                range(right).any(found)
+            })
         })
         .collect();
     Ok(Arc::new(values))
@@ -327,7 +439,13 @@ fn lengths(arrays: &[ArrayRef], each: impl Fn(i32) -> Option<i32>) -> Result<Arr
 fn bound(arrays: &[ArrayRef], each: impl Fn(i32) -> Option<i32>) -> Result<ArrayRef> {
     let list = arrays[0].as_list::<i32>();
     let dimension = arrays[1].as_primitive::<Int32Type>();
-    let values: Int32Array = rows(arrays, |row| Ok(if dimension.value(row) == 1 { each(list.value_length(row)) } else { None }))?;
+    let values: Int32Array = rows(arrays, |row| {
+        Ok(if dimension.value(row) == 1 {
+            each(list.value_length(row))
+        } else {
+            None
+        })
+    })?;
     Ok(Arc::new(values))
 }
 
@@ -342,7 +460,11 @@ fn dims(arrays: &[ArrayRef]) -> Result<ArrayRef> {
 
 /// The places (from 0) of the element of `wanted[row]` in each list; NULL is found as NULL.
 fn places(list: &ListArray, wanted: &ArrayRef) -> Result<impl Fn(usize) -> Vec<i32>> {
-    let compare = make_comparator(list.values().as_ref(), wanted.as_ref(), SortOptions::default())?;
+    let compare = make_comparator(
+        list.values().as_ref(),
+        wanted.as_ref(),
+        SortOptions::default(),
+    )?;
     let (list, wanted) = (list.clone(), Arc::clone(wanted));
     Ok(move |row: usize| {
         if list.is_null(row) {
@@ -367,8 +489,13 @@ fn position(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let places = places(list, &arrays[1])?;
     let values: Int32Array = (0..list.len())
         .map(|row| {
-            let start = arrays.get(2).map_or(1, |start| start.as_primitive::<Int32Type>().value(row));
-            places(row).into_iter().map(|at| at + 1).find(|at| *at >= start)
+            let start = arrays
+                .get(2)
+                .map_or(1, |start| start.as_primitive::<Int32Type>().value(row));
+            places(row)
+                .into_iter()
+                .map(|at| at + 1)
+                .find(|at| *at >= start)
         })
         .collect();
     Ok(Arc::new(values))
@@ -377,12 +504,28 @@ fn position(arrays: &[ArrayRef]) -> Result<ArrayRef> {
 fn positions(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let list = arrays[0].as_list::<i32>();
     let places = places(list, &arrays[1])?;
-    let found = (0..list.len()).map(|row| (!list.is_null(row)).then(|| places(row).into_iter().map(|at| Some(at + 1)).collect::<Vec<_>>()));
-    Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<Int32Type, _, _>(found))?))
+    let found = (0..list.len()).map(|row| {
+        (!list.is_null(row)).then(|| {
+            places(row)
+                .into_iter()
+                .map(|at| Some(at + 1))
+                .collect::<Vec<_>>()
+        })
+    });
+    Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<
+        Int32Type,
+        _,
+        _,
+    >(found))?))
 }
 
 fn relabel(list: &ListArray) -> Result<ListArray> {
-    Ok(ListArray::try_new(field_of(list), list.offsets().clone(), Arc::clone(list.values()), list.nulls().cloned())?)
+    Ok(ListArray::try_new(
+        field_of(list),
+        list.offsets().clone(),
+        Arc::clone(list.values()),
+        list.nulls().cloned(),
+    )?)
 }
 
 fn remove(arrays: &[ArrayRef]) -> Result<ArrayRef> {
@@ -402,13 +545,27 @@ fn replace(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let (mut indices, mut lengths) = (Vec::new(), Vec::new());
     for row in 0..lists.len() {
         let found = places(row);
-        let length = if lists.is_null(row) { 0 } else { lists.value_length(row) };
+        let length = if lists.is_null(row) {
+            0
+        } else {
+            lists.value_length(row)
+        };
         lengths.push(length as usize);
         for at in 0..length {
-            indices.push(if found.contains(&at) { base + row as u32 } else { (lists.value_offsets()[row] + at) as u32 });
+            indices.push(if found.contains(&at) {
+                base + row as u32
+            } else {
+                (lists.value_offsets()[row] + at) as u32
+            });
         }
     }
-    list(&field_of(lists), &values, indices, lengths, lists.nulls().cloned())
+    list(
+        &field_of(lists),
+        &values,
+        indices,
+        lengths,
+        lists.nulls().cloned(),
+    )
 }
 
 fn trim(arrays: &[ArrayRef]) -> Result<ArrayRef> {
@@ -416,7 +573,10 @@ fn trim(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     pick(arrays[0].as_list::<i32>(), |row, length| {
         let cut = count.value(row);
         if cut < 0 || cut > length {
-            return Err(Error::value("2202E", format!("number of elements to trim must be between 0 and {length}")));
+            return Err(Error::value(
+                "2202E",
+                format!("number of elements to trim must be between 0 and {length}"),
+            ));
         }
         Ok((0..length - cut).collect())
     })
@@ -424,7 +584,8 @@ fn trim(arrays: &[ArrayRef]) -> Result<ArrayRef> {
 
 fn split(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let (texts, by) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
-    let mut out = arrow::array::ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new("item", DataType::Utf8, true)));
+    let mut out = arrow::array::ListBuilder::new(StringBuilder::new())
+        .with_field(Arc::new(Field::new("item", DataType::Utf8, true)));
     for row in 0..texts.len() {
         if texts.is_null(row) {
             out.append(false);
@@ -468,7 +629,11 @@ fn join(arrays: &[ArrayRef]) -> Result<ArrayRef> {
                 (!null.is_null(row)).then(|| null.value(row))
             });
             let elements = lists.value(row);
-            let parts: Vec<&str> = elements.as_string::<i32>().iter().filter_map(|part| part.or(null)).collect();
+            let parts: Vec<&str> = elements
+                .as_string::<i32>()
+                .iter()
+                .filter_map(|part| part.or(null))
+                .collect();
             Some(parts.join(by.value(row)))
         })
         .collect();
@@ -483,12 +648,19 @@ fn subscripts(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             return Some(Vec::new());
         }
         let mut places: Vec<Option<i32>> = (1..=list.value_length(row)).map(Some).collect();
-        if arrays.get(2).is_some_and(|reverse| reverse.as_boolean().value(row)) {
+        if arrays
+            .get(2)
+            .is_some_and(|reverse| reverse.as_boolean().value(row))
+        {
             places.reverse();
         }
         Some(places)
     });
-    Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<Int32Type, _, _>(found))?))
+    Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<
+        Int32Type,
+        _,
+        _,
+    >(found))?))
 }
 
 /// The subscripts of a vector, which counts from 0.
@@ -496,15 +668,25 @@ pub fn vector_subscripts(args: Vec<Expr>) -> Expr {
     let returns = DataType::List(Arc::new(Field::new("item", DataType::Int32, true)));
     call("vector_subscripts", returns, args, |arrays| {
         let list = arrays[0].as_list::<i32>();
-        let found = (0..list.len()).map(|row| (!list.is_null(row)).then(|| (0..list.value_length(row)).map(Some).collect::<Vec<_>>()));
-        Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<Int32Type, _, _>(found))?))
+        let found = (0..list.len()).map(|row| {
+            (!list.is_null(row)).then(|| (0..list.value_length(row)).map(Some).collect::<Vec<_>>())
+        });
+        Ok(Arc::new(relabel(&ListArray::from_iter_primitive::<
+            Int32Type,
+            _,
+            _,
+        >(found))?))
     })
 }
 
 fn series(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let wide = arrays[0].data_type() == &DataType::Int64;
     let at = |column: usize, row: usize| -> i64 {
-        if wide { arrays[column].as_primitive::<Int64Type>().value(row) } else { i64::from(arrays[column].as_primitive::<Int32Type>().value(row)) }
+        if wide {
+            arrays[column].as_primitive::<Int64Type>().value(row)
+        } else {
+            i64::from(arrays[column].as_primitive::<Int32Type>().value(row))
+        }
     };
     let (mut values, mut lengths) = (Vec::new(), Vec::new());
     for row in 0..arrays[0].len() {
@@ -517,7 +699,10 @@ fn series(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             }
             let count = (i128::from(stop) - i128::from(next)) / i128::from(step) + 1;
             if count > i128::from(MAX_ELEMENTS) {
-                return Err(Error::value("54000", format!("generate_series may make at most {MAX_ELEMENTS} rows")));
+                return Err(Error::value(
+                    "54000",
+                    format!("generate_series may make at most {MAX_ELEMENTS} rows"),
+                ));
             }
             while (step > 0 && next <= stop) || (step < 0 && next >= stop) {
                 values.push(next);
@@ -533,18 +718,32 @@ fn series(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         (DataType::Int64, Arc::new(Int64Array::from(values)))
     } else {
         // Within the bounds given, which are int4.
-        (DataType::Int32, Arc::new(Int32Array::from_iter_values(values.into_iter().map(|value| value as i32))))
+        (
+            DataType::Int32,
+            Arc::new(Int32Array::from_iter_values(
+                values.into_iter().map(|value| value as i32),
+            )),
+        )
     };
     let field = Arc::new(Field::new("item", element, true));
-    Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), values, None)?))
+    Ok(Arc::new(ListArray::try_new(
+        field,
+        OffsetBuffer::from_lengths(lengths),
+        values,
+        None,
+    )?))
 }
 
 /// The elements of a constant array.
 pub fn elements(value: &ScalarValue) -> Option<Vec<ScalarValue>> {
-    let ScalarValue::List(list) = value else { return None };
+    let ScalarValue::List(list) = value else {
+        return None;
+    };
     if list.is_null(0) {
         return None;
     }
     let values = list.value(0);
-    (0..values.len()).map(|at| ScalarValue::try_from_array(&values, at).ok()).collect()
+    (0..values.len())
+        .map(|at| ScalarValue::try_from_array(&values, at).ok())
+        .collect()
 }

@@ -9,7 +9,9 @@ use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result as DfResult, ScalarValue, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use crate::error::Result;
 
@@ -36,7 +38,12 @@ pub struct PgFunction {
 }
 
 impl PgFunction {
-    pub fn new(name: impl Into<String>, returns: DataType, volatility: Volatility, body: Body) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        returns: DataType,
+        volatility: Volatility,
+        body: Body,
+    ) -> Self {
         PgFunction {
             name: name.into(),
             identity: String::new(),
@@ -62,13 +69,27 @@ impl PgFunction {
         if args.is_empty() {
             self.signature = Signature::nullary(self.signature.volatility);
         }
-        Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(self)), args))
+        Expr::ScalarFunction(ScalarFunction::new_udf(
+            Arc::new(ScalarUDF::from(self)),
+            args,
+        ))
     }
 }
 
 /// A strict, immutable function over the arguments.
-pub fn call(name: &str, returns: DataType, args: Vec<Expr>, body: fn(&[ArrayRef]) -> Result<ArrayRef>) -> Expr {
-    PgFunction::new(name, returns, Volatility::Immutable, Arc::new(move |arrays, _| body(arrays))).over(args)
+pub fn call(
+    name: &str,
+    returns: DataType,
+    args: Vec<Expr>,
+    body: fn(&[ArrayRef]) -> Result<ArrayRef>,
+) -> Expr {
+    PgFunction::new(
+        name,
+        returns,
+        Volatility::Immutable,
+        Arc::new(move |arrays, _| body(arrays)),
+    )
+    .over(args)
 }
 
 /// As [`call`], for a body that closes over `identity`.
@@ -79,9 +100,14 @@ pub fn call_with(
     args: Vec<Expr>,
     body: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> Expr {
-    PgFunction::new(name, returns, Volatility::Immutable, Arc::new(move |arrays, _| body(arrays)))
-        .identity(identity)
-        .over(args)
+    PgFunction::new(
+        name,
+        returns,
+        Volatility::Immutable,
+        Arc::new(move |arrays, _| body(arrays)),
+    )
+    .identity(identity)
+    .over(args)
 }
 
 /// The rows in which no argument is NULL, in order: `each` is called for these and the others
@@ -143,10 +169,16 @@ impl ScalarUDFImpl for PgFunction {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let constant = self.signature.volatility != Volatility::Volatile
-            && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+            && args
+                .args
+                .iter()
+                .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let count = if constant { 1 } else { args.number_rows };
         if self.strictness == Strictness::Strict
-            && args.args.iter().any(|arg| matches!(arg, ColumnarValue::Scalar(value) if value.is_null()))
+            && args
+                .args
+                .iter()
+                .any(|arg| matches!(arg, ColumnarValue::Scalar(value) if value.is_null()))
         {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from(&self.returns)?));
         }
@@ -156,10 +188,17 @@ impl ScalarUDFImpl for PgFunction {
             .map(|arg| arg.to_array(count))
             .collect::<DfResult<_>>()?;
         // DataFusion asks what a predicate makes of columns that are nothing but NULL.
-        if arrays.iter().any(|array| array.data_type() == &DataType::Null) {
+        if arrays
+            .iter()
+            .any(|array| array.data_type() == &DataType::Null)
+        {
             return match self.strictness {
-                Strictness::Strict => Ok(ColumnarValue::Scalar(ScalarValue::try_from(&self.returns)?)),
-                Strictness::Lenient => exec_err!("{} is not for arguments without a type", self.name),
+                Strictness::Strict => {
+                    Ok(ColumnarValue::Scalar(ScalarValue::try_from(&self.returns)?))
+                }
+                Strictness::Lenient => {
+                    exec_err!("{} is not for arguments without a type", self.name)
+                }
             };
         }
         let result = if count == 0 {
@@ -168,7 +207,9 @@ impl ScalarUDFImpl for PgFunction {
             (self.body)(&arrays, count)?
         };
         if constant {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &result, 0,
+            )?));
         }
         Ok(ColumnarValue::Array(result))
     }

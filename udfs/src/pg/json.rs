@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder,
+};
 use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::logical_expr::{Expr, Volatility};
 use serde_json::Value;
@@ -34,22 +36,32 @@ pub fn function(name: &str, returns: &DataType, args: Vec<Expr>) -> Option<Expr>
 
 fn body(code: &str) -> Option<Body> {
     Some(match code {
-        "json_object_field" | "jsonb_object_field" => |a| step(a, false, |value, key| value.get(key)),
-        "json_object_field_text" | "jsonb_object_field_text" => |a| step(a, true, |value, key| value.get(key)),
+        "json_object_field" | "jsonb_object_field" => {
+            |a| step(a, false, |value, key| value.get(key))
+        }
+        "json_object_field_text" | "jsonb_object_field_text" => {
+            |a| step(a, true, |value, key| value.get(key))
+        }
         "json_array_element" | "jsonb_array_element" => |a| element(a, false),
         "json_array_element_text" | "jsonb_array_element_text" => |a| element(a, true),
         "json_extract_path" | "jsonb_extract_path" => |a| path(a, false),
         "json_extract_path_text" | "jsonb_extract_path_text" => |a| path(a, true),
         "jsonb_exists" => |a| {
             let (json, key) = (a[0].as_string::<i32>(), a[1].as_string::<i32>());
-            boolean(a, |row| Ok(exists(&parse(json.value(row))?, key.value(row))))
+            boolean(a, |row| {
+                Ok(exists(&parse(json.value(row))?, key.value(row)))
+            })
         },
         "jsonb_exists_any" => |a| {
             let (json, keys) = (a[0].as_string::<i32>(), a[1].as_list::<i32>());
             boolean(a, |row| {
                 let value = parse(json.value(row))?;
                 let keys = keys.value(row);
-                Ok(keys.as_string::<i32>().iter().flatten().any(|key| exists(&value, key)))
+                Ok(keys
+                    .as_string::<i32>()
+                    .iter()
+                    .flatten()
+                    .any(|key| exists(&value, key)))
             })
         },
         "jsonb_exists_all" => |a| {
@@ -57,20 +69,41 @@ fn body(code: &str) -> Option<Body> {
             boolean(a, |row| {
                 let value = parse(json.value(row))?;
                 let keys = keys.value(row);
-                Ok(keys.as_string::<i32>().iter().flatten().all(|key| exists(&value, key)))
+                Ok(keys
+                    .as_string::<i32>()
+                    .iter()
+                    .flatten()
+                    .all(|key| exists(&value, key)))
             })
         },
         "jsonb_contains" => |a| {
             let (left, right) = (a[0].as_string::<i32>(), a[1].as_string::<i32>());
-            boolean(a, |row| Ok(contains(&parse(left.value(row))?, &parse(right.value(row))?, true)))
+            boolean(a, |row| {
+                Ok(contains(
+                    &parse(left.value(row))?,
+                    &parse(right.value(row))?,
+                    true,
+                ))
+            })
         },
         "jsonb_contained" => |a| {
             let (left, right) = (a[0].as_string::<i32>(), a[1].as_string::<i32>());
-            boolean(a, |row| Ok(contains(&parse(right.value(row))?, &parse(left.value(row))?, true)))
+            boolean(a, |row| {
+                Ok(contains(
+                    &parse(right.value(row))?,
+                    &parse(left.value(row))?,
+                    true,
+                ))
+            })
         },
         "jsonb_concat" => |a| {
             let (left, right) = (a[0].as_string::<i32>(), a[1].as_string::<i32>());
-            text(a, |row| Ok(Some(normal(&joined(parse(left.value(row))?, parse(right.value(row))?)))))
+            text(a, |row| {
+                Ok(Some(normal(&joined(
+                    parse(left.value(row))?,
+                    parse(right.value(row))?,
+                ))))
+            })
         },
         "jsonb_delete" => |a| {
             let json = a[0].as_string::<i32>();
@@ -80,7 +113,8 @@ fn body(code: &str) -> Option<Body> {
                     DataType::Utf8 => remove(&mut value, a[1].as_string::<i32>().value(row)),
                     DataType::Int32 => {
                         if let Value::Array(items) = &mut value
-                            && let Some(at) = index(items.len(), a[1].as_primitive::<Int32Type>().value(row))
+                            && let Some(at) =
+                                index(items.len(), a[1].as_primitive::<Int32Type>().value(row))
                         {
                             items.remove(at);
                         }
@@ -103,7 +137,10 @@ fn body(code: &str) -> Option<Body> {
             let json = a[0].as_string::<i32>();
             let values: Int32Array = rows(a, |row| match parse(json.value(row))? {
                 Value::Array(items) => Ok(Some(items.len() as i32)),
-                Value::Object(_) => Err(Error::value("22023", "cannot get array length of a non-array")),
+                Value::Object(_) => Err(Error::value(
+                    "22023",
+                    "cannot get array length of a non-array",
+                )),
                 _ => Err(Error::value("22023", "cannot get array length of a scalar")),
             })?;
             Ok(Arc::new(values))
@@ -124,17 +161,48 @@ fn body(code: &str) -> Option<Body> {
                 Ok(Some(normal(&value)))
             })
         },
-        "json_array_elements" | "jsonb_array_elements" => |a| lists(a, |value| items(value)?.iter().map(|item| Ok(Some(normal(item)))).collect()),
-        "json_array_elements_text" | "jsonb_array_elements_text" => |a| lists(a, |value| Ok(items(value)?.iter().map(as_text).collect())),
-        "json_object_keys" | "jsonb_object_keys" => |a| lists(a, |value| Ok(members(value)?.into_iter().map(|(key, _)| Some(key)).collect())),
-        "json_each_value" => |a| lists(a, |value| Ok(members(value)?.into_iter().map(|(_, value)| Some(normal(value))).collect())),
-        "json_each_text_value" => |a| lists(a, |value| Ok(members(value)?.into_iter().map(|(_, value)| as_text(value)).collect())),
+        "json_array_elements" | "jsonb_array_elements" => |a| {
+            lists(a, |value| {
+                items(value)?
+                    .iter()
+                    .map(|item| Ok(Some(normal(item))))
+                    .collect()
+            })
+        },
+        "json_array_elements_text" | "jsonb_array_elements_text" => {
+            |a| lists(a, |value| Ok(items(value)?.iter().map(as_text).collect()))
+        }
+        "json_object_keys" | "jsonb_object_keys" => |a| {
+            lists(a, |value| {
+                Ok(members(value)?
+                    .into_iter()
+                    .map(|(key, _)| Some(key))
+                    .collect())
+            })
+        },
+        "json_each_value" => |a| {
+            lists(a, |value| {
+                Ok(members(value)?
+                    .into_iter()
+                    .map(|(_, value)| Some(normal(value)))
+                    .collect())
+            })
+        },
+        "json_each_text_value" => |a| {
+            lists(a, |value| {
+                Ok(members(value)?
+                    .into_iter()
+                    .map(|(_, value)| as_text(value))
+                    .collect())
+            })
+        },
         _ => return None,
     })
 }
 
 pub fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|_| Error::value("22P02", "invalid input syntax for type json"))
+    serde_json::from_str(text)
+        .map_err(|_| Error::value("22P02", "invalid input syntax for type json"))
 }
 
 /// jsonb's normal form: keys by length, then by bytes; a blank after each colon and comma.
@@ -238,11 +306,19 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 fn shown(value: &Value, as_plain: bool) -> Option<String> {
-    if as_plain { as_text(value) } else { Some(normal(value)) }
+    if as_plain {
+        as_text(value)
+    } else {
+        Some(normal(value))
+    }
 }
 
 fn index(length: usize, at: i32) -> Option<usize> {
-    let at = if at < 0 { length.checked_sub(at.unsigned_abs() as usize)? } else { at as usize };
+    let at = if at < 0 {
+        length.checked_sub(at.unsigned_abs() as usize)?
+    } else {
+        at as usize
+    };
     (at < length).then_some(at)
 }
 
@@ -256,7 +332,11 @@ fn boolean(arrays: &[ArrayRef], each: impl Fn(usize) -> Result<bool>) -> Result<
     Ok(Arc::new(values))
 }
 
-fn step(arrays: &[ArrayRef], as_plain: bool, go: impl for<'v> Fn(&'v Value, &str) -> Option<&'v Value>) -> Result<ArrayRef> {
+fn step(
+    arrays: &[ArrayRef],
+    as_plain: bool,
+    go: impl for<'v> Fn(&'v Value, &str) -> Option<&'v Value>,
+) -> Result<ArrayRef> {
     let (json, key) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
     text(arrays, |row| {
         let value = parse(json.value(row))?;
@@ -265,11 +345,16 @@ fn step(arrays: &[ArrayRef], as_plain: bool, go: impl for<'v> Fn(&'v Value, &str
 }
 
 fn element(arrays: &[ArrayRef], as_plain: bool) -> Result<ArrayRef> {
-    let (json, at) = (arrays[0].as_string::<i32>(), arrays[1].as_primitive::<Int32Type>());
+    let (json, at) = (
+        arrays[0].as_string::<i32>(),
+        arrays[1].as_primitive::<Int32Type>(),
+    );
     text(arrays, |row| {
         let value = parse(json.value(row))?;
         Ok(match &value {
-            Value::Array(items) => index(items.len(), at.value(row)).and_then(|at| shown(&items[at], as_plain)),
+            Value::Array(items) => {
+                index(items.len(), at.value(row)).and_then(|at| shown(&items[at], as_plain))
+            }
             _ => None,
         })
     })
@@ -284,7 +369,11 @@ fn path(arrays: &[ArrayRef], as_plain: bool) -> Result<ArrayRef> {
         for key in keys.as_string::<i32>() {
             at = match (at, key) {
                 (Some(Value::Object(members)), Some(key)) => members.get(key),
-                (Some(Value::Array(items)), Some(key)) => key.parse().ok().and_then(|at| index(items.len(), at)).map(|at| &items[at]),
+                (Some(Value::Array(items)), Some(key)) => key
+                    .parse()
+                    .ok()
+                    .and_then(|at| index(items.len(), at))
+                    .map(|at| &items[at]),
                 _ => None,
             };
         }
@@ -303,10 +392,13 @@ fn exists(value: &Value, key: &str) -> bool {
 
 fn contains(left: &Value, right: &Value, top: bool) -> bool {
     match (left, right) {
-        (Value::Object(left), Value::Object(right)) => {
-            right.iter().all(|(key, value)| left.get(key).is_some_and(|found| contains(found, value, false)))
-        }
-        (Value::Array(left), Value::Array(right)) => right.iter().all(|value| left.iter().any(|found| contains(found, value, false))),
+        (Value::Object(left), Value::Object(right)) => right.iter().all(|(key, value)| {
+            left.get(key)
+                .is_some_and(|found| contains(found, value, false))
+        }),
+        (Value::Array(left), Value::Array(right)) => right
+            .iter()
+            .all(|value| left.iter().any(|found| contains(found, value, false))),
         // A scalar is contained in an array that has it, at the top only.
         (Value::Array(left), scalar) if top => left.iter().any(|found| found == scalar),
         _ => left == right,
@@ -357,22 +449,41 @@ fn strip_nulls(value: &mut Value) {
 fn items(value: &Value) -> Result<&Vec<Value>> {
     match value {
         Value::Array(items) => Ok(items),
-        Value::Object(_) => Err(Error::value("22023", "cannot extract elements from an object")),
-        _ => Err(Error::value("22023", "cannot extract elements from a scalar")),
+        Value::Object(_) => Err(Error::value(
+            "22023",
+            "cannot extract elements from an object",
+        )),
+        _ => Err(Error::value(
+            "22023",
+            "cannot extract elements from a scalar",
+        )),
     }
 }
 
 fn members(value: &Value) -> Result<Vec<(String, &Value)>> {
     match value {
-        Value::Object(_) => Ok(sorted(value).into_iter().map(|(key, value)| (key.clone(), value)).collect()),
-        Value::Array(_) => Err(Error::value("22023", "cannot deconstruct an array as an object")),
+        Value::Object(_) => Ok(sorted(value)
+            .into_iter()
+            .map(|(key, value)| (key.clone(), value))
+            .collect()),
+        Value::Array(_) => Err(Error::value(
+            "22023",
+            "cannot deconstruct an array as an object",
+        )),
         _ => Err(Error::value("22023", "cannot deconstruct a scalar")),
     }
 }
 
-fn lists(arrays: &[ArrayRef], each: impl Fn(&Value) -> Result<Vec<Option<String>>>) -> Result<ArrayRef> {
+fn lists(
+    arrays: &[ArrayRef],
+    each: impl Fn(&Value) -> Result<Vec<Option<String>>>,
+) -> Result<ArrayRef> {
     let json = arrays[0].as_string::<i32>();
-    let mut out = ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new("item", DataType::Utf8, true)));
+    let mut out = ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new(
+        "item",
+        DataType::Utf8,
+        true,
+    )));
     for row in 0..json.len() {
         if json.is_null(row) {
             out.append(false);
@@ -404,7 +515,10 @@ pub fn build(kind: Build, forms: Vec<Form>, args: Vec<Expr>) -> Expr {
         DataType::Utf8,
         Volatility::Immutable,
         Arc::new(move |arrays, count| {
-            let texts: Vec<&StringArray> = arrays.iter().map(|array| array.as_string::<i32>()).collect();
+            let texts: Vec<&StringArray> = arrays
+                .iter()
+                .map(|array| array.as_string::<i32>())
+                .collect();
             let mut out = StringBuilder::new();
             for row in 0..count {
                 let value = |at: usize| (!texts[at].is_null(row)).then(|| texts[at].value(row));
@@ -421,13 +535,24 @@ pub fn build(kind: Build, forms: Vec<Form>, args: Vec<Expr>) -> Expr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Build {
     /// One value; NULL stays NULL.
-    Scalar { binary: bool },
-    Array { binary: bool },
+    Scalar {
+        binary: bool,
+    },
+    Array {
+        binary: bool,
+    },
     /// Keys and values in turns; `compact` is row_to_json's layout.
-    Object { binary: bool, compact: bool },
+    Object {
+        binary: bool,
+        compact: bool,
+    },
 }
 
-fn built<'t>(kind: Build, forms: &[Form], value: &dyn Fn(usize) -> Option<&'t str>) -> Result<Option<String>> {
+fn built<'t>(
+    kind: Build,
+    forms: &[Form],
+    value: &dyn Fn(usize) -> Option<&'t str>,
+) -> Result<Option<String>> {
     let one = |at: usize, out: &mut String| match (value(at), forms[at]) {
         (None, _) => out.push_str("null"),
         (Some(text), Form::Quoted) => quote(text, out),
@@ -455,14 +580,22 @@ fn built<'t>(kind: Build, forms: &[Form], value: &dyn Fn(usize) -> Option<&'t st
         }
         Build::Object { binary, compact } => {
             if forms.len() % 2 == 1 {
-                return Err(Error::value("22023", "argument list must have even number of elements"));
+                return Err(Error::value(
+                    "22023",
+                    "argument list must have even number of elements",
+                ));
             }
             out.push('{');
             for at in (0..forms.len()).step_by(2) {
                 if at > 0 {
                     out.push_str(if compact { "," } else { ", " });
                 }
-                let key = value(at).ok_or_else(|| Error::value("22023", format!("argument {}: key must not be null", at + 1)))?;
+                let key = value(at).ok_or_else(|| {
+                    Error::value(
+                        "22023",
+                        format!("argument {}: key must not be null", at + 1),
+                    )
+                })?;
                 quote(key, &mut out);
                 out.push_str(if compact { ":" } else { " : " });
                 one(at + 1, &mut out);
@@ -471,30 +604,40 @@ fn built<'t>(kind: Build, forms: &[Form], value: &dyn Fn(usize) -> Option<&'t st
             binary
         }
     };
-    if binary { Ok(Some(normal(&parse(&out)?))) } else { Ok(Some(out)) }
+    if binary {
+        Ok(Some(normal(&parse(&out)?)))
+    } else {
+        Ok(Some(out))
+    }
 }
 
 /// An array of texts as a JSON array.
 pub fn from_array(array: Expr, form: Form, binary: bool) -> Expr {
-    call_with("array_to_json", format!("{form:?}{binary}"), DataType::Utf8, vec![array], move |arrays| {
-        let list = arrays[0].as_list::<i32>();
-        text(arrays, |row| {
-            let items = list.value(row);
-            let mut out = String::from("[");
-            for (at, item) in items.as_string::<i32>().iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
+    call_with(
+        "array_to_json",
+        format!("{form:?}{binary}"),
+        DataType::Utf8,
+        vec![array],
+        move |arrays| {
+            let list = arrays[0].as_list::<i32>();
+            text(arrays, |row| {
+                let items = list.value(row);
+                let mut out = String::from("[");
+                for (at, item) in items.as_string::<i32>().iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    match (item, form) {
+                        (None, _) => out.push_str("null"),
+                        (Some(item), Form::Quoted) => quote(item, &mut out),
+                        (Some(item), Form::Plain) => out.push_str(item),
+                    }
                 }
-                match (item, form) {
-                    (None, _) => out.push_str("null"),
-                    (Some(item), Form::Quoted) => quote(item, &mut out),
-                    (Some(item), Form::Plain) => out.push_str(item),
-                }
-            }
-            out.push(']');
-            Ok(Some(if binary { normal(&parse(&out)?) } else { out }))
-        })
-    })
+                out.push(']');
+                Ok(Some(if binary { normal(&parse(&out)?) } else { out }))
+            })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -504,12 +647,16 @@ mod tests {
     #[test]
     fn jsonb_has_one_spelling() {
         let value = parse(r#"{"bb":1,"a":[1,{"x":null}],"c":"é\n"}"#).unwrap();
-        assert_eq!(normal(&value), "{\"a\": [1, {\"x\": null}], \"c\": \"é\\n\", \"bb\": 1}");
+        assert_eq!(
+            normal(&value),
+            "{\"a\": [1, {\"x\": null}], \"c\": \"é\\n\", \"bb\": 1}"
+        );
     }
 
     #[test]
     fn containment_is_of_parts() {
-        let check = |left: &str, right: &str| contains(&parse(left).unwrap(), &parse(right).unwrap(), true);
+        let check =
+            |left: &str, right: &str| contains(&parse(left).unwrap(), &parse(right).unwrap(), true);
         assert!(check(r#"{"a":1,"b":[1,2]}"#, r#"{"b":[2]}"#));
         assert!(check("[1,2]", "2"));
         assert!(!check("[[1]]", "[1]"));

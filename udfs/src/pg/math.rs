@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, PrimitiveArray};
-use arrow::datatypes::{DataType, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+};
 use datafusion::logical_expr::{Expr, Volatility};
 
 use super::arithmetic::{self, narrow, out_of_range, power_of_ten, rescale, wide};
@@ -24,7 +26,10 @@ pub fn float(name: &str, args: Vec<Expr>) -> Expr {
     if args.len() == 2 {
         let power = name != "atan2";
         return call_with(name, "", DataType::Float64, args, move |arrays| {
-            let (left, right) = (arrays[0].as_primitive::<Float64Type>(), arrays[1].as_primitive::<Float64Type>());
+            let (left, right) = (
+                arrays[0].as_primitive::<Float64Type>(),
+                arrays[1].as_primitive::<Float64Type>(),
+            );
             let values: Float64Array = left
                 .iter()
                 .zip(right.iter())
@@ -40,7 +45,8 @@ pub fn float(name: &str, args: Vec<Expr>) -> Expr {
     let each = unary(name);
     let function = name.to_owned();
     call_with(name, "", DataType::Float64, args, move |arrays| {
-        let each = each.ok_or_else(|| Error::value("42883", format!("function {function} does not exist")))?;
+        let each = each
+            .ok_or_else(|| Error::value("42883", format!("function {function} does not exist")))?;
         let values: Float64Array = arrays[0]
             .as_primitive::<Float64Type>()
             .iter()
@@ -52,12 +58,21 @@ pub fn float(name: &str, args: Vec<Expr>) -> Expr {
 
 fn power(base: f64, exponent: f64) -> Result<f64> {
     if base == 0.0 && exponent < 0.0 {
-        return Err(Error::value("2201F", "zero raised to a negative power is undefined"));
+        return Err(Error::value(
+            "2201F",
+            "zero raised to a negative power is undefined",
+        ));
     }
     if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
-        return Err(Error::value("2201F", "a negative number raised to a non-integer power yields a complex result"));
+        return Err(Error::value(
+            "2201F",
+            "a negative number raised to a non-integer power yields a complex result",
+        ));
     }
-    finite(base.powf(exponent), base.is_infinite() || exponent.is_infinite())
+    finite(
+        base.powf(exponent),
+        base.is_infinite() || exponent.is_infinite(),
+    )
 }
 
 fn finite(value: f64, was_infinite: bool) -> Result<f64> {
@@ -73,7 +88,10 @@ fn unary(name: &str) -> Option<Unary> {
     Some(match name {
         "sqrt" => |v| {
             if v < 0.0 {
-                return Err(Error::value("2201F", "cannot take square root of a negative number"));
+                return Err(Error::value(
+                    "2201F",
+                    "cannot take square root of a negative number",
+                ));
             }
             Ok(v.sqrt())
         },
@@ -85,7 +103,15 @@ fn unary(name: &str) -> Option<Unary> {
         "floor" => |v| Ok(v.floor()),
         "round" => |v| Ok(v.round_ties_even()),
         "trunc" => |v| Ok(v.trunc()),
-        "sign" => |v| Ok(if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { 0.0 }),
+        "sign" => |v| {
+            Ok(if v > 0.0 {
+                1.0
+            } else if v < 0.0 {
+                -1.0
+            } else {
+                0.0
+            })
+        },
         "sin" => |v| Ok(v.sin()),
         "cos" => |v| Ok(v.cos()),
         "tan" => |v| Ok(v.tan()),
@@ -103,7 +129,11 @@ fn unary(name: &str) -> Option<Unary> {
 }
 
 fn unit(value: f64) -> Result<f64> {
-    if value.abs() > 1.0 { Err(Error::value("22003", "input is out of range")) } else { Ok(value) }
+    if value.abs() > 1.0 {
+        Err(Error::value("22003", "input is out of range"))
+    } else {
+        Ok(value)
+    }
 }
 
 fn logarithm(value: f64) -> Result<f64> {
@@ -111,7 +141,10 @@ fn logarithm(value: f64) -> Result<f64> {
         return Err(Error::value("2201E", "cannot take logarithm of zero"));
     }
     if value < 0.0 {
-        return Err(Error::value("2201E", "cannot take logarithm of a negative number"));
+        return Err(Error::value(
+            "2201E",
+            "cannot take logarithm of a negative number",
+        ));
     }
     Ok(value)
 }
@@ -119,46 +152,90 @@ fn logarithm(value: f64) -> Result<f64> {
 /// `abs` of any number type.
 pub fn abs(ty: &DataType, value: Expr) -> Expr {
     let data_type = ty.clone();
-    call_with("abs", ty.to_string(), ty.clone(), vec![value], move |arrays| {
-        let array = &arrays[0];
-        Ok(match &data_type {
-            DataType::Int16 => Arc::new(try_map::<Int16Type>(array, |v| v.checked_abs().ok_or_else(|| out_of_range("smallint")))?),
-            DataType::Int32 => Arc::new(try_map::<Int32Type>(array, |v| v.checked_abs().ok_or_else(|| out_of_range("integer")))?),
-            DataType::Int64 => Arc::new(try_map::<Int64Type>(array, |v| v.checked_abs().ok_or_else(|| out_of_range("bigint")))?),
-            DataType::Float32 => Arc::new(try_map::<Float32Type>(array, |v| Ok(v.abs()))?),
-            DataType::Float64 => Arc::new(try_map::<Float64Type>(array, |v| Ok(v.abs()))?),
-            _ => return narrow(&wide(array)?.unary(|v| v.wrapping_abs()), &data_type),
-        })
-    })
+    call_with(
+        "abs",
+        ty.to_string(),
+        ty.clone(),
+        vec![value],
+        move |arrays| {
+            let array = &arrays[0];
+            Ok(match &data_type {
+                DataType::Int16 => Arc::new(try_map::<Int16Type>(array, |v| {
+                    v.checked_abs().ok_or_else(|| out_of_range("smallint"))
+                })?),
+                DataType::Int32 => Arc::new(try_map::<Int32Type>(array, |v| {
+                    v.checked_abs().ok_or_else(|| out_of_range("integer"))
+                })?),
+                DataType::Int64 => Arc::new(try_map::<Int64Type>(array, |v| {
+                    v.checked_abs().ok_or_else(|| out_of_range("bigint"))
+                })?),
+                DataType::Float32 => Arc::new(try_map::<Float32Type>(array, |v| Ok(v.abs()))?),
+                DataType::Float64 => Arc::new(try_map::<Float64Type>(array, |v| Ok(v.abs()))?),
+                _ => return narrow(&wide(array)?.unary(|v| v.wrapping_abs()), &data_type),
+            })
+        },
+    )
 }
 
-fn try_map<T: arrow::array::ArrowPrimitiveType>(array: &ArrayRef, each: impl Fn(T::Native) -> Result<T::Native>) -> Result<PrimitiveArray<T>> {
-    array.as_primitive::<T>().iter().map(|value| value.map(&each).transpose()).collect()
+fn try_map<T: arrow::array::ArrowPrimitiveType>(
+    array: &ArrayRef,
+    each: impl Fn(T::Native) -> Result<T::Native>,
+) -> Result<PrimitiveArray<T>> {
+    array
+        .as_primitive::<T>()
+        .iter()
+        .map(|value| value.map(&each).transpose())
+        .collect()
 }
 
 /// `round`, `trunc`, `ceil`, `floor`, `sign` of numeric, to `digits` after the point, which is
 /// also the scale of the result's type when it is not negative.
 pub fn decimal(name: &str, result: &DataType, digits: i32, value: Expr) -> Expr {
     let (function, data_type) = (name.to_owned(), result.clone());
-    call_with(name, format!("{result}{digits}"), result.clone(), vec![value], move |arrays| {
-        let (_, from) = arithmetic::decimal_parts(arrays[0].data_type())?;
-        let (_, to) = arithmetic::decimal_parts(&data_type)?;
-        let values: PrimitiveArray<Decimal256Type> = wide(&arrays[0])?
-            .iter()
-            .map(|value| match value {
-                None => Ok(None),
-                Some(value) => decimal_value(&function, value, from, digits.clamp(-70, i32::from(from)) as i8, to).map(Some),
-            })
-            .collect::<Result<_>>()?;
-        narrow(&values, &data_type)
-    })
+    call_with(
+        name,
+        format!("{result}{digits}"),
+        result.clone(),
+        vec![value],
+        move |arrays| {
+            let (_, from) = arithmetic::decimal_parts(arrays[0].data_type())?;
+            let (_, to) = arithmetic::decimal_parts(&data_type)?;
+            let values: PrimitiveArray<Decimal256Type> = wide(&arrays[0])?
+                .iter()
+                .map(|value| match value {
+                    None => Ok(None),
+                    Some(value) => decimal_value(
+                        &function,
+                        value,
+                        from,
+                        digits.clamp(-70, i32::from(from)) as i8,
+                        to,
+                    )
+                    .map(Some),
+                })
+                .collect::<Result<_>>()?;
+            narrow(&values, &data_type)
+        },
+    )
 }
 
-fn decimal_value(function: &str, value: arrow::datatypes::i256, from: i8, digits: i8, to: i8) -> Result<arrow::datatypes::i256> {
+fn decimal_value(
+    function: &str,
+    value: arrow::datatypes::i256,
+    from: i8,
+    digits: i8,
+    to: i8,
+) -> Result<arrow::datatypes::i256> {
     use arrow::datatypes::i256;
     let at = match function {
         "sign" => {
-            let sign = if value == i256::ZERO { 0 } else if value.is_negative() { -1 } else { 1 };
+            let sign = if value == i256::ZERO {
+                0
+            } else if value.is_negative() {
+                -1
+            } else {
+                1
+            };
             return rescale(i256::from_i128(sign), 0, to);
         }
         "round" => rescale(value, from, digits)?,
@@ -184,37 +261,54 @@ pub fn integers(name: &str, returns: &DataType, args: Vec<Expr>) -> Option<Expr>
             if a == 0 || b == 0 {
                 return Ok(0);
             }
-            (a / gcd(a, b)).checked_mul(b).and_then(i64::checked_abs).ok_or_else(|| out_of_range("bigint"))
+            (a / gcd(a, b))
+                .checked_mul(b)
+                .and_then(i64::checked_abs)
+                .ok_or_else(|| out_of_range("bigint"))
         },
         _ => return None,
     };
     let data_type = returns.clone();
-    Some(call_with(name, returns.to_string(), returns.clone(), args, move |arrays| match data_type {
-        DataType::Int32 => {
-            let (a, b) = (arrays[0].as_primitive::<Int32Type>(), arrays[1].as_primitive::<Int32Type>());
-            let values: Int32Array = a
-                .iter()
-                .zip(b.iter())
-                .map(|pair| match pair {
-                    (Some(a), Some(b)) => i32::try_from(each(i64::from(a), i64::from(b))?).map(Some).map_err(|_| out_of_range("integer")),
-                    _ => Ok(None),
-                })
-                .collect::<Result<_>>()?;
-            Ok(Arc::new(values))
-        }
-        _ => {
-            let (a, b) = (arrays[0].as_primitive::<Int64Type>(), arrays[1].as_primitive::<Int64Type>());
-            let values: PrimitiveArray<Int64Type> = a
-                .iter()
-                .zip(b.iter())
-                .map(|pair| match pair {
-                    (Some(a), Some(b)) => each(a, b).map(Some),
-                    _ => Ok(None),
-                })
-                .collect::<Result<_>>()?;
-            Ok(Arc::new(values))
-        }
-    }))
+    Some(call_with(
+        name,
+        returns.to_string(),
+        returns.clone(),
+        args,
+        move |arrays| match data_type {
+            DataType::Int32 => {
+                let (a, b) = (
+                    arrays[0].as_primitive::<Int32Type>(),
+                    arrays[1].as_primitive::<Int32Type>(),
+                );
+                let values: Int32Array = a
+                    .iter()
+                    .zip(b.iter())
+                    .map(|pair| match pair {
+                        (Some(a), Some(b)) => i32::try_from(each(i64::from(a), i64::from(b))?)
+                            .map(Some)
+                            .map_err(|_| out_of_range("integer")),
+                        _ => Ok(None),
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(Arc::new(values))
+            }
+            _ => {
+                let (a, b) = (
+                    arrays[0].as_primitive::<Int64Type>(),
+                    arrays[1].as_primitive::<Int64Type>(),
+                );
+                let values: PrimitiveArray<Int64Type> = a
+                    .iter()
+                    .zip(b.iter())
+                    .map(|pair| match pair {
+                        (Some(a), Some(b)) => each(a, b).map(Some),
+                        _ => Ok(None),
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(Arc::new(values))
+            }
+        },
+    ))
 }
 
 fn gcd(mut a: i64, mut b: i64) -> i64 {
@@ -234,14 +328,26 @@ pub fn width_bucket(args: Vec<Expr>) -> Expr {
         );
         let count = arrays[3].as_primitive::<Int32Type>();
         let values: Int32Array = super::function::rows(arrays, |row| {
-            let (value, low, high, count) = (value.value(row), low.value(row), high.value(row), count.value(row));
+            let (value, low, high, count) = (
+                value.value(row),
+                low.value(row),
+                high.value(row),
+                count.value(row),
+            );
             if count <= 0 {
                 return Err(Error::value("2201G", "count must be greater than zero"));
             }
             if low == high {
-                return Err(Error::value("2201G", "lower bound cannot equal upper bound"));
+                return Err(Error::value(
+                    "2201G",
+                    "lower bound cannot equal upper bound",
+                ));
             }
-            let (position, descending) = if low < high { ((value - low) / (high - low), false) } else { ((low - value) / (low - high), true) };
+            let (position, descending) = if low < high {
+                ((value - low) / (high - low), false)
+            } else {
+                ((low - value) / (low - high), true)
+            };
             let _ = descending;
             Ok(Some(if position < 0.0 {
                 0

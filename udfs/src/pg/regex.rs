@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder,
+};
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::Expr;
 use regex::{Regex, RegexBuilder};
@@ -73,7 +75,10 @@ fn build(pattern: &str, flags: &str) -> Result<Regex> {
             'g' | 'e' | 't' => {}
             'q' => pattern = regex::escape(&pattern),
             other => {
-                return Err(Error::value("22023", format!("invalid regular expression option: \"{other}\"")));
+                return Err(Error::value(
+                    "22023",
+                    format!("invalid regular expression option: \"{other}\""),
+                ));
             }
         }
     }
@@ -87,9 +92,17 @@ fn build(pattern: &str, flags: &str) -> Result<Regex> {
         .map_err(|error| {
             let text = error.to_string();
             if text.contains("look-around") || text.contains("backreference") {
-                return Error::value("2201B", "regular expressions with look-around or back references are not supported");
+                return Error::value(
+                    "2201B",
+                    "regular expressions with look-around or back references are not supported",
+                );
             }
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
             Error::value("2201B", format!("invalid regular expression: {reason}"))
         })
 }
@@ -133,39 +146,55 @@ fn translate(pattern: &str) -> String {
 /// `text ~ pattern` and its kind.
 pub fn matches(text: Expr, pattern: Expr, negated: bool, folded: bool) -> Expr {
     let flags = if folded { "i" } else { "" };
-    call_with("regex_matches", format!("{negated}{folded}"), DataType::Boolean, vec![text, pattern], move |arrays| {
-        let (texts, sources) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
-        let mut patterns = Patterns::default();
-        let values: BooleanArray = texts
-            .iter()
-            .zip(sources.iter())
-            .map(|pair| match pair {
-                (Some(text), Some(pattern)) => Ok(Some(patterns.compile(pattern, flags)?.is_match(text) != negated)),
-                _ => Ok(None),
-            })
-            .collect::<Result<_>>()?;
-        Ok(Arc::new(values))
-    })
+    call_with(
+        "regex_matches",
+        format!("{negated}{folded}"),
+        DataType::Boolean,
+        vec![text, pattern],
+        move |arrays| {
+            let (texts, sources) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
+            let mut patterns = Patterns::default();
+            let values: BooleanArray = texts
+                .iter()
+                .zip(sources.iter())
+                .map(|pair| match pair {
+                    (Some(text), Some(pattern)) => Ok(Some(
+                        patterns.compile(pattern, flags)?.is_match(text) != negated,
+                    )),
+                    _ => Ok(None),
+                })
+                .collect::<Result<_>>()?;
+            Ok(Arc::new(values))
+        },
+    )
 }
 
 /// `text SIMILAR TO pattern ESCAPE escape`.
 pub fn similar(text: Expr, pattern: Expr, escape: Option<char>, negated: bool) -> Expr {
-    call_with("similar", format!("{escape:?}{negated}"), DataType::Boolean, vec![text, pattern], move |arrays| {
-        let (texts, sources) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
-        let mut patterns = Patterns::default();
-        let values: BooleanArray = texts
-            .iter()
-            .zip(sources.iter())
-            .map(|pair| match pair {
-                (Some(text), Some(pattern)) => {
-                    let regex = similar_to_regex(pattern, escape);
-                    Ok(Some(patterns.compile(&regex, "")?.is_match(text) != negated))
-                }
-                _ => Ok(None),
-            })
-            .collect::<Result<_>>()?;
-        Ok(Arc::new(values))
-    })
+    call_with(
+        "similar",
+        format!("{escape:?}{negated}"),
+        DataType::Boolean,
+        vec![text, pattern],
+        move |arrays| {
+            let (texts, sources) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
+            let mut patterns = Patterns::default();
+            let values: BooleanArray = texts
+                .iter()
+                .zip(sources.iter())
+                .map(|pair| match pair {
+                    (Some(text), Some(pattern)) => {
+                        let regex = similar_to_regex(pattern, escape);
+                        Ok(Some(
+                            patterns.compile(&regex, "")?.is_match(text) != negated,
+                        ))
+                    }
+                    _ => Ok(None),
+                })
+                .collect::<Result<_>>()?;
+            Ok(Arc::new(values))
+        },
+    )
 }
 
 fn similar_to_regex(pattern: &str, escape: Option<char>) -> String {
@@ -204,10 +233,20 @@ fn similar_to_regex(pattern: &str, escape: Option<char>) -> String {
 
 /// `text LIKE pattern ESCAPE escape` as a pattern whose escape is the backslash.
 pub fn like_escape(pattern: Expr, escape: Option<char>) -> Expr {
-    call_with("like_escape", format!("{escape:?}"), DataType::Utf8, vec![pattern], move |arrays| {
-        let texts: StringArray = arrays[0].as_string::<i32>().iter().map(|text| text.map(|text| like_to_backslash(text, escape))).collect();
-        Ok(Arc::new(texts))
-    })
+    call_with(
+        "like_escape",
+        format!("{escape:?}"),
+        DataType::Utf8,
+        vec![pattern],
+        move |arrays| {
+            let texts: StringArray = arrays[0]
+                .as_string::<i32>()
+                .iter()
+                .map(|text| text.map(|text| like_to_backslash(text, escape)))
+                .collect();
+            Ok(Arc::new(texts))
+        },
+    )
 }
 
 fn like_to_backslash(pattern: &str, escape: Option<char>) -> String {
@@ -247,7 +286,9 @@ pub fn function(name: &str, returns: &DataType, args: Vec<Expr>) -> Option<Expr>
 }
 
 fn texts(arrays: &[ArrayRef], at: usize) -> Option<&StringArray> {
-    arrays.get(at).and_then(|array| array.as_string_opt::<i32>())
+    arrays
+        .get(at)
+        .and_then(|array| array.as_string_opt::<i32>())
 }
 
 fn flags_at(arrays: &[ArrayRef], at: usize, row: usize) -> String {
@@ -258,7 +299,11 @@ fn flags_at(arrays: &[ArrayRef], at: usize, row: usize) -> String {
 }
 
 /// One row: the text, its pattern compiled, and the flags; `None` if something is NULL.
-fn each<T>(arrays: &[ArrayRef], flags: usize, mut act: impl FnMut(Option<(&str, &Regex, &str, usize)>) -> Result<T>) -> Result<()> {
+fn each<T>(
+    arrays: &[ArrayRef],
+    flags: usize,
+    mut act: impl FnMut(Option<(&str, &Regex, &str, usize)>) -> Result<T>,
+) -> Result<()> {
     let mut patterns = Patterns::default();
     for row in 0..arrays[0].len() {
         if arrays.iter().any(|array| array.is_null(row)) {
@@ -277,7 +322,9 @@ fn each<T>(arrays: &[ArrayRef], flags: usize, mut act: impl FnMut(Option<(&str, 
 
 fn replace(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let mut out = StringBuilder::new();
-    let replacements = texts(arrays, 2).cloned().unwrap_or_else(|| StringArray::from(Vec::<&str>::new()));
+    let replacements = texts(arrays, 2)
+        .cloned()
+        .unwrap_or_else(|| StringArray::from(Vec::<&str>::new()));
     each(arrays, 3, |row| {
         match row {
             None => out.append_null(),
@@ -334,7 +381,11 @@ fn captures(regex: &Regex, found: &regex::Captures<'_>, out: &mut StringBuilder)
 }
 
 fn list_builder() -> ListBuilder<StringBuilder> {
-    ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new("item", DataType::Utf8, true)))
+    ListBuilder::new(StringBuilder::new()).with_field(Arc::new(Field::new(
+        "item",
+        DataType::Utf8,
+        true,
+    )))
 }
 
 fn first_match(arrays: &[ArrayRef]) -> Result<ArrayRef> {
@@ -355,7 +406,11 @@ fn first_match(arrays: &[ArrayRef]) -> Result<ArrayRef> {
 /// A list of lists: one row for each match.
 fn all_matches(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let inner = Arc::new(Field::new("item", DataType::Utf8, true));
-    let mut out = ListBuilder::new(list_builder()).with_field(Arc::new(Field::new("item", DataType::List(inner), true)));
+    let mut out = ListBuilder::new(list_builder()).with_field(Arc::new(Field::new(
+        "item",
+        DataType::List(inner),
+        true,
+    )));
     each(arrays, 2, |row| {
         if let Some((text, regex, flags, _)) = row {
             let limit = if flags.contains('g') { usize::MAX } else { 1 };
@@ -407,7 +462,9 @@ fn like(arrays: &[ArrayRef]) -> Result<ArrayRef> {
 fn count(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let mut out = Vec::with_capacity(arrays[0].len());
     each(arrays, usize::MAX, |row| {
-        out.push(row.map(|(text, regex, _, _)| i32::try_from(regex.find_iter(text).count()).unwrap_or(i32::MAX)));
+        out.push(row.map(|(text, regex, _, _)| {
+            i32::try_from(regex.find_iter(text).count()).unwrap_or(i32::MAX)
+        }));
         Ok(())
     })?;
     Ok(Arc::new(Int32Array::from(out)))
@@ -437,7 +494,9 @@ mod tests {
 
     #[test]
     fn postgres_patterns_match_as_there() {
-        let check = |pattern: &str, flags: &str, text: &str| build(pattern, flags).map(|regex| regex.is_match(text));
+        let check = |pattern: &str, flags: &str, text: &str| {
+            build(pattern, flags).map(|regex| regex.is_match(text))
+        };
         assert!(check(r"^(pg_class)$", "", "pg_class").unwrap());
         assert!(check("a.b", "", "a\nb").unwrap());
         assert!(!check("a.b", "n", "a\nb").unwrap());

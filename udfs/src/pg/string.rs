@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, StringArray, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, StringArray, StringBuilder,
+};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::logical_expr::Expr;
 use sha2::Digest;
@@ -22,7 +24,10 @@ pub fn call(name: &str, returns: DataType, args: Vec<Expr>) -> Expr {
     let body = body(name, arity);
     call_with(name, "", returns, args, move |arrays| match body {
         Some(body) => body(arrays),
-        None => Err(Error::value("42883", format!("function {function_name} with {arity} arguments does not exist"))),
+        None => Err(Error::value(
+            "42883",
+            format!("function {function_name} with {arity} arguments does not exist"),
+        )),
     })
 }
 
@@ -35,10 +40,14 @@ fn body(name: &str, arity: usize) -> Option<Body> {
         ("textcat", 2) => |a| text2(a, |x, y| Ok(Some(format!("{x}{y}")))),
         ("starts_with", 2) => |a| {
             let (text, prefix) = (s(a, 0)?, s(a, 1)?);
-            let values: BooleanArray = rows(a, |row| Ok(Some(text.value(row).starts_with(prefix.value(row)))))?;
+            let values: BooleanArray = rows(a, |row| {
+                Ok(Some(text.value(row).starts_with(prefix.value(row))))
+            })?;
             Ok(Arc::new(values))
         },
-        ("length" | "char_length" | "character_length", 1) => |a| integer1(a, |text| text.chars().count()),
+        ("length" | "char_length" | "character_length", 1) => {
+            |a| integer1(a, |text| text.chars().count())
+        }
         ("octet_length", 1) => |a| integer1(a, str::len),
         ("bit_length", 1) => |a| integer1(a, |text| text.len() * 8),
         ("ascii", 1) => |a| integer1(a, |text| text.chars().next().map_or(0, |c| c as usize)),
@@ -47,19 +56,40 @@ fn body(name: &str, arity: usize) -> Option<Body> {
         ("initcap", 1) => |a| text1(a, |text| Ok(initcap(text))),
         ("reverse", 1) => |a| text1(a, |text| Ok(text.chars().rev().collect())),
         ("md5", 1) => |a| text1(a, |text| Ok(md5(text.as_bytes()))),
-        ("quote_ident", 1) => |a| text1(a, |text| Ok(omnigraph_catalog::lookup::quote_identifier(text))),
+        ("quote_ident", 1) => |a| {
+            text1(a, |text| {
+                Ok(omnigraph_catalog::lookup::quote_identifier(text))
+            })
+        },
         ("quote_literal", 1) => |a| text1(a, |text| Ok(quote_literal(text))),
         ("btrim", 1) => |a| text1(a, |text| Ok(text.trim_matches(' ').to_owned())),
         ("ltrim", 1) => |a| text1(a, |text| Ok(text.trim_start_matches(' ').to_owned())),
         ("rtrim", 1) => |a| text1(a, |text| Ok(text.trim_end_matches(' ').to_owned())),
-        ("btrim", 2) => |a| text2(a, |text, set| Ok(Some(text.trim_matches(|c| set.contains(c)).to_owned()))),
-        ("ltrim", 2) => |a| text2(a, |text, set| Ok(Some(text.trim_start_matches(|c| set.contains(c)).to_owned()))),
-        ("rtrim", 2) => |a| text2(a, |text, set| Ok(Some(text.trim_end_matches(|c| set.contains(c)).to_owned()))),
+        ("btrim", 2) => |a| {
+            text2(a, |text, set| {
+                Ok(Some(text.trim_matches(|c| set.contains(c)).to_owned()))
+            })
+        },
+        ("ltrim", 2) => |a| {
+            text2(a, |text, set| {
+                Ok(Some(
+                    text.trim_start_matches(|c| set.contains(c)).to_owned(),
+                ))
+            })
+        },
+        ("rtrim", 2) => |a| {
+            text2(a, |text, set| {
+                Ok(Some(text.trim_end_matches(|c| set.contains(c)).to_owned()))
+            })
+        },
         ("strpos" | "position", 2) => |a| {
             let (text, part) = (s(a, 0)?, s(a, 1)?);
             let values: Int32Array = rows(a, |row| {
                 let text = text.value(row);
-                Ok(Some(text.find(part.value(row)).map_or(0, |at| text[..at].chars().count() as i32 + 1)))
+                Ok(Some(
+                    text.find(part.value(row))
+                        .map_or(0, |at| text[..at].chars().count() as i32 + 1),
+                ))
             })?;
             Ok(Arc::new(values))
         },
@@ -78,10 +108,15 @@ fn body(name: &str, arity: usize) -> Option<Body> {
         },
         ("chr", 1) => |a| {
             let code = i(a, 0)?;
-            let values: StringArray = rows(a, |row| match u32::try_from(code.value(row)).ok().and_then(char::from_u32) {
-                Some('\0') => Err(Error::value("54000", "null character not permitted")),
-                Some(c) => Ok(Some(c.to_string())),
-                None => Err(Error::value("54000", "requested character not valid for encoding")),
+            let values: StringArray = rows(a, |row| {
+                match u32::try_from(code.value(row)).ok().and_then(char::from_u32) {
+                    Some('\0') => Err(Error::value("54000", "null character not permitted")),
+                    Some(c) => Ok(Some(c.to_string())),
+                    None => Err(Error::value(
+                        "54000",
+                        "requested character not valid for encoding",
+                    )),
+                }
             })?;
             Ok(Arc::new(values))
         },
@@ -99,7 +134,11 @@ fn body(name: &str, arity: usize) -> Option<Body> {
             let values: StringArray = rows(a, |row| {
                 let from = from.value(row);
                 let text = text.value(row);
-                Ok(Some(if from.is_empty() { text.to_owned() } else { text.replace(from, to.value(row)) }))
+                Ok(Some(if from.is_empty() {
+                    text.to_owned()
+                } else {
+                    text.replace(from, to.value(row))
+                }))
             })?;
             Ok(Arc::new(values))
         },
@@ -132,7 +171,11 @@ fn body(name: &str, arity: usize) -> Option<Body> {
                     "" => vec![text],
                     by => text.split(by).collect(),
                 };
-                let at = if n > 0 { (n - 1) as usize } else { parts.len().wrapping_sub(n.unsigned_abs() as usize) };
+                let at = if n > 0 {
+                    (n - 1) as usize
+                } else {
+                    parts.len().wrapping_sub(n.unsigned_abs() as usize)
+                };
                 Ok(Some(parts.get(at).copied().unwrap_or_default().to_owned()))
             })?;
             Ok(Arc::new(values))
@@ -142,7 +185,8 @@ fn body(name: &str, arity: usize) -> Option<Body> {
             let count = if a.len() > 2 { Some(i(a, 2)?) } else { None };
             let values: StringArray = rows(a, |row| {
                 let count = count.map(|count| count.value(row));
-                substring(text.value(row), start.value(row), count).map(|part| Some(part.to_owned()))
+                substring(text.value(row), start.value(row), count)
+                    .map(|part| Some(part.to_owned()))
             })?;
             Ok(Arc::new(values))
         },
@@ -153,22 +197,33 @@ fn body(name: &str, arity: usize) -> Option<Body> {
                 let (text, by, start) = (text.value(row), by.value(row), start.value(row));
                 let count = count.map_or(by.chars().count() as i32, |count| count.value(row));
                 if start <= 0 {
-                    return Err(Error::value("22011", "negative substring length not allowed"));
+                    return Err(Error::value(
+                        "22011",
+                        "negative substring length not allowed",
+                    ));
                 }
                 let after = start.saturating_add(count);
-                Ok(Some(format!("{}{by}{}", substring(text, 1, Some(start - 1))?, substring(text, after, None)?)))
+                Ok(Some(format!(
+                    "{}{by}{}",
+                    substring(text, 1, Some(start - 1))?,
+                    substring(text, after, None)?
+                )))
             })?;
             Ok(Arc::new(values))
         },
         ("encode", 2) => |a| {
             let bytes = a[0].as_binary_opt::<i32>().ok_or_else(mistyped)?;
             let format = s(a, 1)?;
-            let values: StringArray = rows(a, |row| encode(bytes.value(row), format.value(row)).map(Some))?;
+            let values: StringArray = rows(a, |row| {
+                encode(bytes.value(row), format.value(row)).map(Some)
+            })?;
             Ok(Arc::new(values))
         },
         ("decode", 2) => |a| {
             let (text, format) = (s(a, 0)?, s(a, 1)?);
-            let values: Vec<Option<Vec<u8>>> = rows(a, |row| decode(text.value(row), format.value(row)).map(Some))?;
+            let values: Vec<Option<Vec<u8>>> = rows(a, |row| {
+                decode(text.value(row), format.value(row)).map(Some)
+            })?;
             Ok(Arc::new(BinaryArray::from_iter(values)))
         },
         ("sha224", 1) => |a| digest(a, |bytes| sha2::Sha224::digest(bytes).to_vec()),
@@ -184,11 +239,17 @@ fn mistyped() -> Error {
 }
 
 fn s(arrays: &[ArrayRef], at: usize) -> Result<&StringArray> {
-    arrays.get(at).and_then(|array| array.as_string_opt::<i32>()).ok_or_else(mistyped)
+    arrays
+        .get(at)
+        .and_then(|array| array.as_string_opt::<i32>())
+        .ok_or_else(mistyped)
 }
 
 fn i(arrays: &[ArrayRef], at: usize) -> Result<&Int32Array> {
-    arrays.get(at).and_then(|array| array.as_primitive_opt::<Int32Type>()).ok_or_else(mistyped)
+    arrays
+        .get(at)
+        .and_then(|array| array.as_primitive_opt::<Int32Type>())
+        .ok_or_else(mistyped)
 }
 
 fn text1(arrays: &[ArrayRef], each: impl Fn(&str) -> Result<String>) -> Result<ArrayRef> {
@@ -197,7 +258,10 @@ fn text1(arrays: &[ArrayRef], each: impl Fn(&str) -> Result<String>) -> Result<A
     Ok(Arc::new(values))
 }
 
-fn text2(arrays: &[ArrayRef], each: impl Fn(&str, &str) -> Result<Option<String>>) -> Result<ArrayRef> {
+fn text2(
+    arrays: &[ArrayRef],
+    each: impl Fn(&str, &str) -> Result<Option<String>>,
+) -> Result<ArrayRef> {
     let (a, b) = (s(arrays, 0)?, s(arrays, 1)?);
     let values: StringArray = rows(arrays, |row| each(a.value(row), b.value(row)))?;
     Ok(Arc::new(values))
@@ -212,11 +276,18 @@ fn text_int(arrays: &[ArrayRef], each: impl Fn(&str, i32) -> Result<String>) -> 
 fn integer1(arrays: &[ArrayRef], each: impl Fn(&str) -> usize) -> Result<ArrayRef> {
     // Over bytea, lengths are of its bytes.
     if let Some(bytes) = arrays[0].as_binary_opt::<i32>() {
-        let values: Int32Array = bytes.iter().map(|value| value.map(|value| value.len() as i32)).collect();
+        let values: Int32Array = bytes
+            .iter()
+            .map(|value| value.map(|value| value.len() as i32))
+            .collect();
         return Ok(Arc::new(values));
     }
     let text = s(arrays, 0)?;
-    let values: Int32Array = rows(arrays, |row| Ok(Some(i32::try_from(each(text.value(row))).unwrap_or(i32::MAX))))?;
+    let values: Int32Array = rows(arrays, |row| {
+        Ok(Some(
+            i32::try_from(each(text.value(row))).unwrap_or(i32::MAX),
+        ))
+    })?;
     Ok(Arc::new(values))
 }
 
@@ -230,34 +301,68 @@ fn digest(arrays: &[ArrayRef], each: impl Fn(&[u8]) -> Vec<u8>) -> Result<ArrayR
 fn substring(text: &str, start: i32, count: Option<i32>) -> Result<&str> {
     let start = i64::from(start);
     let end = match count {
-        Some(count) if count < 0 => return Err(Error::value("22011", "negative substring length not allowed")),
+        Some(count) if count < 0 => {
+            return Err(Error::value(
+                "22011",
+                "negative substring length not allowed",
+            ));
+        }
         Some(count) => start + i64::from(count),
         None => i64::MAX,
     };
     let skip = usize::try_from((start - 1).max(0)).unwrap_or(usize::MAX);
     let take = usize::try_from((end - start.max(1)).max(0)).unwrap_or(usize::MAX);
-    let from = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
+    let from = text
+        .char_indices()
+        .nth(skip)
+        .map_or(text.len(), |(at, _)| at);
     let rest = &text[from..];
-    let to = rest.char_indices().nth(take).map_or(rest.len(), |(at, _)| at);
+    let to = rest
+        .char_indices()
+        .nth(take)
+        .map_or(rest.len(), |(at, _)| at);
     Ok(&rest[..to])
 }
 
 fn left(text: &str, n: i32) -> &str {
-    let count = if n >= 0 { n as usize } else { text.chars().count().saturating_sub(n.unsigned_abs() as usize) };
-    &text[..text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)]
+    let count = if n >= 0 {
+        n as usize
+    } else {
+        text.chars()
+            .count()
+            .saturating_sub(n.unsigned_abs() as usize)
+    };
+    &text[..text
+        .char_indices()
+        .nth(count)
+        .map_or(text.len(), |(at, _)| at)]
 }
 
 fn right(text: &str, n: i32) -> &str {
     let length = text.chars().count();
-    let skip = if n >= 0 { length.saturating_sub(n as usize) } else { n.unsigned_abs() as usize };
-    &text[text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at)..]
+    let skip = if n >= 0 {
+        length.saturating_sub(n as usize)
+    } else {
+        n.unsigned_abs() as usize
+    };
+    &text[text
+        .char_indices()
+        .nth(skip)
+        .map_or(text.len(), |(at, _)| at)..]
 }
 
 fn pad(arrays: &[ArrayRef], at_left: bool) -> Result<ArrayRef> {
     let (text, length) = (s(arrays, 0)?, i(arrays, 1)?);
-    let fill = if arrays.len() > 2 { Some(s(arrays, 2)?) } else { None };
+    let fill = if arrays.len() > 2 {
+        Some(s(arrays, 2)?)
+    } else {
+        None
+    };
     let values: StringArray = rows(arrays, |row| {
-        let (text, wanted) = (text.value(row), usize::try_from(length.value(row)).unwrap_or(0));
+        let (text, wanted) = (
+            text.value(row),
+            usize::try_from(length.value(row)).unwrap_or(0),
+        );
         if wanted > MAX_TEXT {
             return Err(Error::value("54000", "requested length too large"));
         }
@@ -267,7 +372,11 @@ fn pad(arrays: &[ArrayRef], at_left: bool) -> Result<ArrayRef> {
             return Ok(Some(text.chars().take(wanted).collect::<String>()));
         }
         let padding: String = fill.chars().cycle().take(wanted - have).collect();
-        Ok(Some(if at_left { format!("{padding}{text}") } else { format!("{text}{padding}") }))
+        Ok(Some(if at_left {
+            format!("{padding}{text}")
+        } else {
+            format!("{text}{padding}")
+        }))
     })?;
     Ok(Arc::new(values))
 }
@@ -290,7 +399,9 @@ fn initcap(text: &str) -> String {
 pub fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
-        format!(" E'{}'", quoted.replace('\\', "\\\\")).trim_start().to_owned()
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+            .trim_start()
+            .to_owned()
     } else {
         format!("'{quoted}'")
     }
@@ -302,7 +413,11 @@ fn encode(bytes: &[u8], format: &str) -> Result<String> {
         "base64" => {
             let encoded = base64(bytes);
             // PostgreSQL breaks lines after 76 characters.
-            let lines: Vec<&str> = encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+            let lines: Vec<&str> = encoded
+                .as_bytes()
+                .chunks(76)
+                .map(|line| std::str::from_utf8(line).unwrap_or_default())
+                .collect();
             Ok(lines.join("\n"))
         }
         "escape" => Ok(bytes
@@ -313,16 +428,25 @@ fn encode(bytes: &[u8], format: &str) -> Result<String> {
                 _ => char::from(*byte).to_string(),
             })
             .collect()),
-        other => Err(Error::value("22023", format!("unrecognized encoding: \"{other}\""))),
+        other => Err(Error::value(
+            "22023",
+            format!("unrecognized encoding: \"{other}\""),
+        )),
     }
 }
 
 fn decode(text: &str, format: &str) -> Result<Vec<u8>> {
     match format.to_ascii_lowercase().as_str() {
         "hex" => {
-            let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let digits: Vec<u8> = text
+                .bytes()
+                .filter(|byte| !byte.is_ascii_whitespace())
+                .collect();
             if digits.len() % 2 == 1 {
-                return Err(Error::value("22023", "invalid hexadecimal data: odd number of digits"));
+                return Err(Error::value(
+                    "22023",
+                    "invalid hexadecimal data: odd number of digits",
+                ));
             }
             digits
                 .chunks(2)
@@ -336,7 +460,10 @@ fn decode(text: &str, format: &str) -> Result<Vec<u8>> {
         }
         "base64" => decode_base64(text),
         "escape" => Ok(text.as_bytes().to_vec()),
-        other => Err(Error::value("22023", format!("unrecognized encoding: \"{other}\""))),
+        other => Err(Error::value(
+            "22023",
+            format!("unrecognized encoding: \"{other}\""),
+        )),
     }
 }
 
@@ -349,7 +476,9 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 fn base64(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0u32, |word, (at, byte)| word | u32::from(*byte) << (16 - 8 * at));
+        let word = chunk.iter().enumerate().fold(0u32, |word, (at, byte)| {
+            word | u32::from(*byte) << (16 - 8 * at)
+        });
         for at in 0..4 {
             if at <= chunk.len() {
                 out.push(char::from(BASE64[(word >> (18 - 6 * at) & 63) as usize]));
@@ -371,7 +500,15 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
         let value = BASE64
             .iter()
             .position(|known| *known == byte)
-            .ok_or_else(|| Error::value("22023", format!("invalid symbol \"{}\" found while decoding base64 sequence", char::from(byte))))?;
+            .ok_or_else(|| {
+                Error::value(
+                    "22023",
+                    format!(
+                        "invalid symbol \"{}\" found while decoding base64 sequence",
+                        char::from(byte)
+                    ),
+                )
+            })?;
         word = word << 6 | value as u32;
         bits += 6;
         if bits >= 8 {
@@ -386,7 +523,9 @@ fn decode_base64(text: &str) -> Result<Vec<u8>> {
 /// RFC 1321.
 fn md5(bytes: &[u8]) -> String {
     const SHIFTS: [u32; 16] = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21];
-    let sines: Vec<u32> = (1..=64u32).map(|i| (f64::from(i).sin().abs() * 4_294_967_296.0) as u32).collect();
+    let sines: Vec<u32> = (1..=64u32)
+        .map(|i| (f64::from(i).sin().abs() * 4_294_967_296.0) as u32)
+        .collect();
     let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     let mut message = bytes.to_vec();
     message.push(0x80);
@@ -395,7 +534,10 @@ fn md5(bytes: &[u8]) -> String {
     }
     message.extend((bytes.len() as u64).wrapping_mul(8).to_le_bytes());
     for block in message.chunks_exact(64) {
-        let words: Vec<u32> = block.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+        let words: Vec<u32> = block
+            .chunks_exact(4)
+            .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+            .collect();
         let [mut a, mut b, mut c, mut d] = state;
         for step in 0..64 {
             let (mix, at) = match step / 16 {
@@ -415,14 +557,21 @@ fn md5(bytes: &[u8]) -> String {
             *sum = sum.wrapping_add(part);
         }
     }
-    hex(&state.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())
+    hex(&state
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect::<Vec<u8>>())
 }
 
 /// `concat` and `concat_ws` over texts: NULLs are left out. With a separator it comes first and
 /// a NULL there makes the result NULL.
 pub fn concat(args: Vec<Expr>, with_separator: bool) -> Expr {
     function::PgFunction::new(
-        if with_separator { "concat_ws" } else { "concat" },
+        if with_separator {
+            "concat_ws"
+        } else {
+            "concat"
+        },
         DataType::Utf8,
         datafusion::logical_expr::Volatility::Immutable,
         Arc::new(move |arrays, count| {
@@ -439,7 +588,12 @@ pub fn concat(args: Vec<Expr>, with_separator: bool) -> Expr {
                     ""
                 };
                 let parts: Vec<&str> = parts
-                    .filter_map(|array| array.as_string_opt::<i32>().filter(|array| !array.is_null(row)).map(|array| array.value(row)))
+                    .filter_map(|array| {
+                        array
+                            .as_string_opt::<i32>()
+                            .filter(|array| !array.is_null(row))
+                            .map(|array| array.value(row))
+                    })
                     .collect();
                 out.append_value(parts.join(separator));
             }
@@ -466,7 +620,12 @@ pub fn format(args: Vec<Expr>) -> Expr {
                 }
                 let values: Vec<Option<&str>> = arrays[1..]
                     .iter()
-                    .map(|array| array.as_string_opt::<i32>().filter(|array| !array.is_null(row)).map(|array| array.value(row)))
+                    .map(|array| {
+                        array
+                            .as_string_opt::<i32>()
+                            .filter(|array| !array.is_null(row))
+                            .map(|array| array.value(row))
+                    })
                     .collect();
                 out.append_value(formatted(templates.value(row), &values)?);
             }
@@ -503,24 +662,46 @@ fn formatted(template: &str, values: &[Option<&str>]) -> Result<String> {
             chars.next();
         }
         let at = match position {
-            Some(text) => text.parse::<usize>().unwrap_or(0).checked_sub(1).ok_or_else(|| {
-                Error::value("22023", "format specifies argument 0, but arguments are numbered from 1")
-            })?,
+            Some(text) => text
+                .parse::<usize>()
+                .unwrap_or(0)
+                .checked_sub(1)
+                .ok_or_else(|| {
+                    Error::value(
+                        "22023",
+                        "format specifies argument 0, but arguments are numbered from 1",
+                    )
+                })?,
             None => next,
         };
         next = at + 1;
         let kind = chars.next();
-        let value = *values.get(at).ok_or_else(|| Error::value("22023", "too few arguments for format()"))?;
+        let value = *values
+            .get(at)
+            .ok_or_else(|| Error::value("22023", "too few arguments for format()"))?;
         let text = match (kind, value) {
             (Some('s'), value) => value.unwrap_or_default().to_owned(),
             (Some('I'), Some(value)) => omnigraph_catalog::lookup::quote_identifier(value),
-            (Some('I'), None) => return Err(Error::value("22004", "null values cannot be formatted as an SQL identifier")),
+            (Some('I'), None) => {
+                return Err(Error::value(
+                    "22004",
+                    "null values cannot be formatted as an SQL identifier",
+                ));
+            }
             (Some('L'), Some(value)) => quote_literal(value),
             (Some('L'), None) => "NULL".to_owned(),
             (Some(other), _) => {
-                return Err(Error::value("22023", format!("unrecognized format() type specifier \"{other}\"")));
+                return Err(Error::value(
+                    "22023",
+                    format!("unrecognized format() type specifier \"{other}\""),
+                ));
             }
-            (None, _) => return Err(Error::value("22023", "unterminated format() type specifier")),
+            (None, _) => {
+                return Err(Error::value(
+                    "22023",
+                    "unterminated format() type specifier",
+                ));
+            }
         };
         let width = number.parse::<usize>().unwrap_or(0).min(MAX_TEXT);
         let missing = " ".repeat(width.saturating_sub(text.chars().count()));
@@ -551,7 +732,10 @@ mod tests {
     #[test]
     fn digests_and_encodings_are_the_known_ones() {
         assert_eq!(md5(b""), "d41d8cd98f00b204e9800998ecf8427e");
-        assert_eq!(md5(b"The quick brown fox jumps over the lazy dog"), "9e107d9d372bb6826bd81d3542a419d6");
+        assert_eq!(
+            md5(b"The quick brown fox jumps over the lazy dog"),
+            "9e107d9d372bb6826bd81d3542a419d6"
+        );
         assert_eq!(base64(b"hello"), "aGVsbG8=");
         assert_eq!(decode("aGVsbG8=", "base64").unwrap(), b"hello");
     }
@@ -560,7 +744,10 @@ mod tests {
     fn format_knows_its_specifiers() {
         let values = [Some("a b"), None, Some("it's")];
         assert_eq!(formatted("%s|%%|%s|%L", &values).unwrap(), "a b|%||'it''s'");
-        assert_eq!(formatted("%1$I %3$-6s|", &values).unwrap(), "\"a b\" it's  |");
+        assert_eq!(
+            formatted("%1$I %3$-6s|", &values).unwrap(),
+            "\"a b\" it's  |"
+        );
         assert!(formatted("%s %s %s %s", &values).is_err());
     }
 }

@@ -137,7 +137,9 @@ impl Settings {
     pub fn reset_all(&mut self) {
         self.version += 1;
         let kept = |name: &String| {
-            find(name).is_some_and(|row| row.effect == Effect::Identity || row.name.starts_with("transaction_"))
+            find(name).is_some_and(|row| {
+                row.effect == Effect::Identity || row.name.starts_with("transaction_")
+            })
         };
         Arc::make_mut(&mut self.state.session).retain(|name, _| kept(name));
         Arc::make_mut(&mut self.state.local).retain(|name, _| kept(name));
@@ -216,9 +218,15 @@ impl Settings {
 
     /// All of them, by name: the table's rows and then what was set besides.
     pub fn all(&self) -> Vec<Shown> {
-        let mut shown: Vec<Shown> = SETTINGS.iter().map(|row| self.shown(row.name, Some(row))).collect();
+        let mut shown: Vec<Shown> = SETTINGS
+            .iter()
+            .map(|row| self.shown(row.name, Some(row)))
+            .collect();
         let custom = |map: &BTreeMap<String, String>| -> Vec<String> {
-            map.keys().filter(|name| find(name).is_none()).cloned().collect()
+            map.keys()
+                .filter(|name| find(name).is_none())
+                .cloned()
+                .collect()
         };
         let mut names = custom(&self.state.session);
         names.extend(custom(&self.state.local));
@@ -231,7 +239,8 @@ impl Settings {
 
     fn shown(&self, name: &str, row: Option<&'static Setting>) -> Shown {
         let setting = self.lookup(name, row).unwrap_or("").to_owned();
-        let source = if self.state.local.contains_key(name) || self.state.session.contains_key(name) {
+        let source = if self.state.local.contains_key(name) || self.state.session.contains_key(name)
+        {
             "session"
         } else if self.startup.contains_key(name) {
             "client"
@@ -301,7 +310,9 @@ fn known(name: &str) -> PgResult<(String, Option<&'static Setting>)> {
     let folded = name.to_ascii_lowercase();
     let is_word = |part: &str| {
         part.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+            && part
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
     };
     if !folded.contains('.') || folded.starts_with("omnigraph.") {
         return Err(unrecognized(name));
@@ -311,7 +322,9 @@ fn known(name: &str) -> PgResult<(String, Option<&'static Setting>)> {
             sqlstate::INVALID_NAME,
             format!("invalid configuration parameter name \"{name}\""),
         )
-        .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
+        .detail(
+            "Custom parameter names must be two or more simple identifiers separated by dots.",
+        ));
     }
     Ok((folded, None))
 }
@@ -357,18 +370,26 @@ mod tests {
     fn set_holds_until_reset_and_reset_goes_back_to_the_start() {
         let mut settings = Settings::new();
         settings.start("Application_Name", "first").expect("start");
-        settings.set("application_name", "second", Scope::Session).expect("set");
+        settings
+            .set("application_name", "second", Scope::Session)
+            .expect("set");
         assert_eq!(settings.show("APPLICATION_NAME").expect("show"), "second");
-        settings.reset("application_name", Scope::Session).expect("reset");
+        settings
+            .reset("application_name", Scope::Session)
+            .expect("reset");
         assert_eq!(settings.get("application_name"), "first");
     }
 
     #[test]
     fn rollback_takes_back_set_and_the_end_takes_back_set_local() {
         let mut settings = Settings::new();
-        settings.set("work_mem", "1MB", Scope::Session).expect("set");
+        settings
+            .set("work_mem", "1MB", Scope::Session)
+            .expect("set");
         let begin = settings.mark();
-        settings.set("work_mem", "2MB", Scope::Session).expect("set");
+        settings
+            .set("work_mem", "2MB", Scope::Session)
+            .expect("set");
         let savepoint = settings.mark();
         settings.set("work_mem", "3MB", Scope::Local).expect("set");
         assert_eq!(settings.show("work_mem").expect("show"), "3MB");
@@ -385,12 +406,23 @@ mod tests {
     #[test]
     fn custom_names_need_a_dot() {
         let mut settings = Settings::new();
-        settings.set("My.Custom", "1", Scope::Session).expect("custom");
+        settings
+            .set("My.Custom", "1", Scope::Session)
+            .expect("custom");
         assert_eq!(settings.show("my.custom").expect("show"), "1");
-        assert_eq!(code(settings.set("no_such_guc", "1", Scope::Session)), "42704");
+        assert_eq!(
+            code(settings.set("no_such_guc", "1", Scope::Session)),
+            "42704"
+        );
         assert_eq!(code(settings.set("a.b c", "1", Scope::Session)), "42602");
-        assert_eq!(code(settings.set("omnigraph.nope", "1", Scope::Session)), "42704");
-        assert_eq!(settings.show("never.set").expect_err("unknown").code, "42704");
+        assert_eq!(
+            code(settings.set("omnigraph.nope", "1", Scope::Session)),
+            "42704"
+        );
+        assert_eq!(
+            settings.show("never.set").expect_err("unknown").code,
+            "42704"
+        );
     }
 
     #[test]
@@ -398,17 +430,35 @@ mod tests {
         let mut settings = Settings::new();
         settings.learn("last_commit", "01ABC");
         assert_eq!(settings.show("last_commit").expect("show"), "01ABC");
-        assert_eq!(code(settings.set("last_commit", "x", Scope::Session)), "55P02");
-        assert_eq!(code(settings.set("server_version", "17", Scope::Local)), "55P02");
+        assert_eq!(
+            code(settings.set("last_commit", "x", Scope::Session)),
+            "55P02"
+        );
+        assert_eq!(
+            code(settings.set("server_version", "17", Scope::Local)),
+            "55P02"
+        );
     }
 
     #[test]
     fn the_client_is_told_once_of_each_change() {
         let mut settings = Settings::new();
-        assert!(settings.changes().iter().any(|(name, _)| *name == "server_version"));
+        assert!(
+            settings
+                .changes()
+                .iter()
+                .any(|(name, _)| *name == "server_version")
+        );
         assert!(settings.changes().is_empty());
-        settings.set("timezone", "Europe/Berlin", Scope::Session).expect("set");
-        settings.set("work_mem", "1MB", Scope::Session).expect("set");
-        assert_eq!(settings.changes(), [("TimeZone", "Europe/Berlin".to_owned())]);
+        settings
+            .set("timezone", "Europe/Berlin", Scope::Session)
+            .expect("set");
+        settings
+            .set("work_mem", "1MB", Scope::Session)
+            .expect("set");
+        assert_eq!(
+            settings.changes(),
+            [("TimeZone", "Europe/Berlin".to_owned())]
+        );
     }
 }

@@ -5,8 +5,15 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     Bool,
-    Int { min: i64, max: i64, unit: Unit },
-    Real { min: f64, max: f64 },
+    Int {
+        min: i64,
+        max: i64,
+        unit: Unit,
+    },
+    Real {
+        min: f64,
+        max: f64,
+    },
     /// One of these, written in any case.
     Enum(&'static [&'static str]),
     Text,
@@ -94,8 +101,15 @@ const fn int(min: i64, max: i64, unit: Unit) -> Kind {
     Kind::Int { min, max, unit }
 }
 
-const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
-const MESSAGES: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const LEVELS: &[&str] = &[
+    "serializable",
+    "repeatable read",
+    "read committed",
+    "read uncommitted",
+];
+const MESSAGES: &[&str] = &[
+    "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
+];
 
 macro_rules! settings {
     ($($name:literal $kind:expr, $default:literal, $context:ident $effect:ident $report:literal, $category:expr, $doc:literal;)*) => {
@@ -307,7 +321,10 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_found_in_any_case() {
-        let names: Vec<String> = SETTINGS.iter().map(|row| row.name.to_ascii_lowercase()).collect();
+        let names: Vec<String> = SETTINGS
+            .iter()
+            .map(|row| row.name.to_ascii_lowercase())
+            .collect();
         for pair in names.windows(2) {
             assert!(pair[0] < pair[1], "{} before {}", pair[0], pair[1]);
         }

@@ -58,7 +58,10 @@ pub fn display(row: &Setting, value: &str) -> String {
     steps
         .iter()
         .find(|(_, size)| scaled % size == 0)
-        .map_or_else(|| value.to_owned(), |(name, size)| format!("{}{name}", scaled / size))
+        .map_or_else(
+            || value.to_owned(),
+            |(name, size)| format!("{}{name}", scaled / size),
+        )
 }
 
 /// `pg_settings.unit`.
@@ -77,7 +80,13 @@ pub fn unit_name(row: &Setting) -> Option<&'static str> {
 }
 
 /// In milliseconds, and in kilobytes; the largest first.
-const TIME: &[(&str, i64)] = &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
+const TIME: &[(&str, i64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("min", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 const MEMORY: &[(&str, i64)] = &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)];
 
 fn invalid(row: &Setting, text: &str) -> PgError {
@@ -122,7 +131,9 @@ fn integer(row: &Setting, text: &str, min: i64, max: i64, unit: Unit) -> PgResul
             sqlstate::INVALID_PARAMETER_VALUE,
             format!(
                 "{scaled}{} is outside the valid range for parameter \"{}\" ({min} .. {max})",
-                unit_name(row).map(|unit| format!(" {unit}")).unwrap_or_default(),
+                unit_name(row)
+                    .map(|unit| format!(" {unit}"))
+                    .unwrap_or_default(),
                 row.name
             ),
         ));
@@ -131,12 +142,22 @@ fn integer(row: &Setting, text: &str, min: i64, max: i64, unit: Unit) -> PgResul
 }
 
 fn size_of(steps: &[(&str, i64)], suffix: &str) -> Option<f64> {
-    steps.iter().find(|(name, _)| *name == suffix).map(|(_, size)| *size as f64)
+    steps
+        .iter()
+        .find(|(name, _)| *name == suffix)
+        .map(|(_, size)| *size as f64)
 }
 
 fn unit_hint(row: &Setting, text: &str, steps: &[(&str, i64)]) -> PgError {
-    let names: Vec<String> = steps.iter().rev().map(|(name, _)| format!("\"{name}\"")).collect();
-    invalid(row, text).hint(format!("Valid units for this parameter are {}.", names.join(", ")))
+    let names: Vec<String> = steps
+        .iter()
+        .rev()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
+    invalid(row, text).hint(format!(
+        "Valid units for this parameter are {}.",
+        names.join(", ")
+    ))
 }
 
 fn real(row: &Setting, text: &str, min: f64, max: f64) -> PgResult<String> {
@@ -144,7 +165,10 @@ fn real(row: &Setting, text: &str, min: f64, max: f64) -> PgResult<String> {
     if !(number >= min && number <= max) {
         return Err(PgError::new(
             sqlstate::INVALID_PARAMETER_VALUE,
-            format!("{number} is outside the valid range for parameter \"{}\" ({min} .. {max})", row.name),
+            format!(
+                "{number} is outside the valid range for parameter \"{}\" ({min} .. {max})",
+                row.name
+            ),
         ));
     }
     Ok(number.to_string())
@@ -184,7 +208,9 @@ fn special(row: &Setting, text: &str) -> PgResult<String> {
         "commit_metadata" if !text.is_empty() => {
             match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
                 Ok(_) => Ok(text.to_owned()),
-                Err(error) => Err(invalid(row, text).detail(format!("It must be a JSON object: {error}."))),
+                Err(error) => {
+                    Err(invalid(row, text).detail(format!("It must be a JSON object: {error}.")))
+                }
             }
         }
         "commit_message" if text.len() > MESSAGE_BYTES => Err(PgError::new(
@@ -220,7 +246,11 @@ fn date_style(row: &Setting, text: &str) -> PgResult<String> {
             _ => return Err(invalid(row, text)),
         }
     }
-    Ok(format!("{}, {}", style.unwrap_or("ISO"), order.unwrap_or("MDY")))
+    Ok(format!(
+        "{}, {}",
+        style.unwrap_or("ISO"),
+        order.unwrap_or("MDY")
+    ))
 }
 
 /// A name of the tz database in its own spelling, or an offset as `<+02>-02`.
@@ -314,7 +344,12 @@ mod tests {
     fn words_are_brought_into_one_spelling() {
         check("DateStyle", "iso", "ISO, MDY", "ISO, MDY");
         check("DateStyle", "German", "German, DMY", "German, DMY");
-        check("TimeZone", "europe/berlin", "Europe/Berlin", "Europe/Berlin");
+        check(
+            "TimeZone",
+            "europe/berlin",
+            "Europe/Berlin",
+            "Europe/Berlin",
+        );
         check("TimeZone", "2", "<+02>-02", "<+02>-02");
         check("client_encoding", "utf-8", "UTF8", "UTF8");
         check("standard_conforming_strings", "TRUE", "on", "on");

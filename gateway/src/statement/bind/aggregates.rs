@@ -6,8 +6,14 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate as df;
 use datafusion::functions_window as window;
-use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, NullTreatment, Sort, WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::{AggregateUDF, Expr, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, AggregateFunctionParams, NullTreatment, Sort, WindowFunction,
+    WindowFunctionParams,
+};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
 use omnigraph_catalog::types::{PgType, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
 use omnigraph_udfs::pg::{array, json};
@@ -82,28 +88,53 @@ struct Window {
 }
 
 impl Binder<'_> {
-    pub(super) fn aggregate_or_window(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn aggregate_or_window(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &ast::Function,
+        name: &str,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let windowed = function.over.is_some();
         let is_aggregate = functions_named(name).any(|row| row.kind == 'a');
         if !is_aggregate && !windowed {
-            let error = PgError::new(sqlstate::WRONG_OBJECT_TYPE, format!("window function {name} requires an OVER clause"));
+            let error = PgError::new(
+                sqlstate::WRONG_OBJECT_TYPE,
+                format!("window function {name} requires an OVER clause"),
+            );
             return Err(positioned(error, at));
         }
         if windowed && !ctx.allow_windows {
-            let error = PgError::new(sqlstate::WINDOWING_ERROR, format!("window functions are not allowed in {}", ctx.clause));
+            let error = PgError::new(
+                sqlstate::WINDOWING_ERROR,
+                format!("window functions are not allowed in {}", ctx.clause),
+            );
             return Err(positioned(error, at));
         }
         if !windowed {
             if ctx.inside_aggregate {
-                return Err(positioned(PgError::new(sqlstate::GROUPING_ERROR, "aggregate function calls cannot be nested"), at));
+                return Err(positioned(
+                    PgError::new(
+                        sqlstate::GROUPING_ERROR,
+                        "aggregate function calls cannot be nested",
+                    ),
+                    at,
+                ));
             }
             if !ctx.allow_aggregates {
-                let error = PgError::new(sqlstate::GROUPING_ERROR, format!("aggregate functions are not allowed in {}", ctx.clause));
+                let error = PgError::new(
+                    sqlstate::GROUPING_ERROR,
+                    format!("aggregate functions are not allowed in {}", ctx.clause),
+                );
                 return Err(positioned(error, at));
             }
         }
         // What an aggregate is over is computed below it; a window's arguments are above.
-        let outer_applies = if windowed { None } else { Some(std::mem::take(&mut ctx.applies)) };
+        let outer_applies = if windowed {
+            None
+        } else {
+            Some(std::mem::take(&mut ctx.applies))
+        };
         let was_inside = std::mem::replace(&mut ctx.inside_aggregate, !windowed);
         let allowed = (ctx.allow_windows, ctx.allow_sets);
         (ctx.allow_windows, ctx.allow_sets) = (false, false);
@@ -121,14 +152,23 @@ impl Binder<'_> {
         self.aggregate(ctx, name, args, star, call, at)
     }
 
-    fn call_parts(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<(Vec<Typed>, bool, Call)> {
+    fn call_parts(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &ast::Function,
+        name: &str,
+        at: Option<u32>,
+    ) -> PgResult<(Vec<Typed>, bool, Call)> {
         let mut star = false;
         let mut args = Vec::new();
         let mut distinct = false;
         let mut order = Vec::new();
         if let ast::FunctionArguments::List(list) = &function.args {
             distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-            star = matches!(list.args.as_slice(), [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]);
+            star = matches!(
+                list.args.as_slice(),
+                [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]
+            );
             if !star {
                 args = self.plain_arguments(ctx, function, name, at)?;
             }
@@ -154,11 +194,24 @@ impl Binder<'_> {
             None => None,
             Some(over) => Some(self.window(ctx, over, function.null_treatment, at)?),
         };
-        Ok((args, star, Call { distinct, filter, order, window }))
+        Ok((
+            args,
+            star,
+            Call {
+                distinct,
+                filter,
+                order,
+                window,
+            },
+        ))
     }
 
     /// ORDER BY inside of a call; PostgreSQL's NULLs are larger than anything.
-    pub(super) fn sort_exprs(&mut self, ctx: &mut Ctx, by: &[ast::OrderByExpr]) -> PgResult<Vec<Sort>> {
+    pub(super) fn sort_exprs(
+        &mut self,
+        ctx: &mut Ctx,
+        by: &[ast::OrderByExpr],
+    ) -> PgResult<Vec<Sort>> {
         let mut sorts = Vec::new();
         for item in by {
             let value = self.expr(ctx, &item.expr)?;
@@ -179,17 +232,37 @@ impl Binder<'_> {
         }
     }
 
-    fn window(&mut self, ctx: &mut Ctx, over: &ast::WindowType, nulls: Option<ast::NullTreatment>, at: Option<u32>) -> PgResult<Window> {
+    fn window(
+        &mut self,
+        ctx: &mut Ctx,
+        over: &ast::WindowType,
+        nulls: Option<ast::NullTreatment>,
+        at: Option<u32>,
+    ) -> PgResult<Window> {
         let spec = match over {
             ast::WindowType::WindowSpec(spec) => spec.clone(),
-            ast::WindowType::NamedWindow(name) => self.named_window(ctx, &crate::statement::parse::fold(name), at)?,
+            ast::WindowType::NamedWindow(name) => {
+                self.named_window(ctx, &crate::statement::parse::fold(name), at)?
+            }
         };
         let base = match &spec.window_name {
             Some(name) => Some(self.named_window(ctx, &crate::statement::parse::fold(name), at)?),
             None => None,
         };
-        let partition_by = if spec.partition_by.is_empty() { base.as_ref().map(|base| &base.partition_by).unwrap_or(&spec.partition_by) } else { &spec.partition_by };
-        let order_by = if spec.order_by.is_empty() { base.as_ref().map(|base| &base.order_by).unwrap_or(&spec.order_by) } else { &spec.order_by };
+        let partition_by = if spec.partition_by.is_empty() {
+            base.as_ref()
+                .map(|base| &base.partition_by)
+                .unwrap_or(&spec.partition_by)
+        } else {
+            &spec.partition_by
+        };
+        let order_by = if spec.order_by.is_empty() {
+            base.as_ref()
+                .map(|base| &base.order_by)
+                .unwrap_or(&spec.order_by)
+        } else {
+            &spec.order_by
+        };
         let mut partition = Vec::new();
         for expr in partition_by {
             let value = self.expr(ctx, expr)?;
@@ -197,7 +270,11 @@ impl Binder<'_> {
             partition.push(self.sort_key(value));
         }
         let order = self.sort_exprs(ctx, order_by)?;
-        let frame = match spec.window_frame.as_ref().or(base.as_ref().and_then(|base| base.window_frame.as_ref())) {
+        let frame = match spec
+            .window_frame
+            .as_ref()
+            .or(base.as_ref().and_then(|base| base.window_frame.as_ref()))
+        {
             None => WindowFrame::new((!order.is_empty()).then_some(false)),
             Some(frame) => self.frame(ctx, frame, &order, at)?,
         };
@@ -205,7 +282,12 @@ impl Binder<'_> {
             ast::NullTreatment::IgnoreNulls => NullTreatment::IgnoreNulls,
             ast::NullTreatment::RespectNulls => NullTreatment::RespectNulls,
         });
-        Ok(Window { partition, order, frame, nulls })
+        Ok(Window {
+            partition,
+            order,
+            frame,
+            nulls,
+        })
     }
 
     fn named_window(&self, ctx: &Ctx, name: &str, at: Option<u32>) -> PgResult<ast::WindowSpec> {
@@ -213,10 +295,24 @@ impl Binder<'_> {
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, spec)| spec.clone())
-            .ok_or_else(|| positioned(PgError::new(sqlstate::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist")), at))
+            .ok_or_else(|| {
+                positioned(
+                    PgError::new(
+                        sqlstate::UNDEFINED_OBJECT,
+                        format!("window \"{name}\" does not exist"),
+                    ),
+                    at,
+                )
+            })
     }
 
-    fn frame(&mut self, ctx: &mut Ctx, frame: &ast::WindowFrame, order: &[Sort], at: Option<u32>) -> PgResult<WindowFrame> {
+    fn frame(
+        &mut self,
+        ctx: &mut Ctx,
+        frame: &ast::WindowFrame,
+        order: &[Sort],
+        at: Option<u32>,
+    ) -> PgResult<WindowFrame> {
         let units = match frame.units {
             ast::WindowFrameUnits::Rows => WindowFrameUnits::Rows,
             ast::WindowFrameUnits::Range => WindowFrameUnits::Range,
@@ -227,14 +323,23 @@ impl Binder<'_> {
             Some(bound) => self.frame_bound(ctx, bound, units, at)?,
             None => WindowFrameBound::CurrentRow,
         };
-        if units != WindowFrameUnits::Rows && order.is_empty() && !(start.is_unbounded() && end.is_unbounded()) {
+        if units != WindowFrameUnits::Rows
+            && order.is_empty()
+            && !(start.is_unbounded() && end.is_unbounded())
+        {
             // Without an order all rows are peers.
             return Ok(WindowFrame::new(None));
         }
         Ok(WindowFrame::new_bounds(units, start, end))
     }
 
-    fn frame_bound(&mut self, ctx: &mut Ctx, bound: &ast::WindowFrameBound, units: WindowFrameUnits, at: Option<u32>) -> PgResult<WindowFrameBound> {
+    fn frame_bound(
+        &mut self,
+        ctx: &mut Ctx,
+        bound: &ast::WindowFrameBound,
+        units: WindowFrameUnits,
+        at: Option<u32>,
+    ) -> PgResult<WindowFrameBound> {
         let mut offset = |expr: &Option<Box<ast::Expr>>| -> PgResult<ScalarValue> {
             let Some(expr) = expr else {
                 return Ok(match units {
@@ -244,13 +349,21 @@ impl Binder<'_> {
             };
             let value = self.expr(ctx, expr)?;
             if units == WindowFrameUnits::Range {
-                return value.constant().cloned().ok_or_else(|| unsupported("a RANGE offset that is not constant", at));
+                return value
+                    .constant()
+                    .cloned()
+                    .ok_or_else(|| unsupported("a RANGE offset that is not constant", at));
             }
             let value = self.coerce(value, PgType::INT8, Context::Implicit)?;
             match value.constant() {
-                Some(ScalarValue::Int64(Some(count))) => u64::try_from(*count).map(|count| ScalarValue::UInt64(Some(count))).map_err(|_| {
-                    positioned(PgError::new("22013", "frame starting offset must not be negative"), at)
-                }),
+                Some(ScalarValue::Int64(Some(count))) => u64::try_from(*count)
+                    .map(|count| ScalarValue::UInt64(Some(count)))
+                    .map_err(|_| {
+                        positioned(
+                            PgError::new("22013", "frame starting offset must not be negative"),
+                            at,
+                        )
+                    }),
                 _ => Err(unsupported("a frame offset that is not constant", at)),
             }
         };
@@ -262,12 +375,21 @@ impl Binder<'_> {
     }
 
     /// row_number, lag and their kind.
-    fn window_function(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, call: Call, at: Option<u32>) -> PgResult<Typed> {
+    fn window_function(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        args: Vec<Typed>,
+        call: Call,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let (row, declared) = self.choose_function(name, &args, 'w', at)?;
         let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
             return Err(undefined(name, &[], at));
         };
-        let Some(spec) = call.window else { return Err(undefined(name, &args, at)) };
+        let Some(spec) = call.window else {
+            return Err(undefined(name, &args, at));
+        };
         let mut exprs: Vec<Expr> = args.iter().map(|arg| arg.expr.clone()).collect();
         let function = match name {
             "row_number" => window::row_number::row_number_udwf(),
@@ -279,11 +401,18 @@ impl Binder<'_> {
             "lag" | "lead" => {
                 if let Some(offset) = exprs.get_mut(1) {
                     let Expr::Literal(ScalarValue::Int32(Some(count)), _) = offset else {
-                        return Err(unsupported(&format!("{name}() with an offset that is not constant"), at));
+                        return Err(unsupported(
+                            &format!("{name}() with an offset that is not constant"),
+                            at,
+                        ));
                     };
                     *offset = Expr::Literal(ScalarValue::Int64(Some(i64::from(*count))), None);
                 }
-                if name == "lag" { window::lead_lag::lag_udwf() } else { window::lead_lag::lead_udwf() }
+                if name == "lag" {
+                    window::lead_lag::lag_udwf()
+                } else {
+                    window::lead_lag::lead_udwf()
+                }
             }
             "first_value" => window::nth_value::first_value_udwf(),
             "last_value" => window::nth_value::last_value_udwf(),
@@ -296,12 +425,26 @@ impl Binder<'_> {
             _ => return Err(unsupported(&format!("the window function {name}()"), at)),
         };
         if name == "ntile" {
-            exprs = exprs.into_iter().map(|expr| datafusion::logical_expr::cast(expr, arrow::datatypes::DataType::Int64)).collect();
+            exprs = exprs
+                .into_iter()
+                .map(|expr| datafusion::logical_expr::cast(expr, arrow::datatypes::DataType::Int64))
+                .collect();
         }
         let unsigned = matches!(name, "row_number" | "rank" | "dense_rank" | "ntile");
-        let column = self.add_window(ctx, WindowFunctionDefinition::WindowUDF(function), exprs, &spec, call.filter, false);
+        let column = self.add_window(
+            ctx,
+            WindowFunctionDefinition::WindowUDF(function),
+            exprs,
+            &spec,
+            call.filter,
+            false,
+        );
         // DataFusion counts in UInt64.
-        let expr = if unsigned { datafusion::logical_expr::cast(column, result.arrow()) } else { column };
+        let expr = if unsigned {
+            datafusion::logical_expr::cast(column, result.arrow())
+        } else {
+            column
+        };
         Ok(Typed::new(expr, result).at(at))
     }
 
@@ -335,13 +478,27 @@ impl Binder<'_> {
     }
 
     /// One of DataFusion's aggregates over a call's rows, as a column.
-    fn add(&mut self, ctx: &mut Ctx, function: &Arc<AggregateUDF>, args: Vec<Expr>, call: &Call, more: Option<Expr>) -> Expr {
+    fn add(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &Arc<AggregateUDF>,
+        args: Vec<Expr>,
+        call: &Call,
+        more: Option<Expr>,
+    ) -> Expr {
         let filter = match (call.filter.clone(), more) {
             (Some(a), Some(b)) => Some(binary(a, Operator::And, b)),
             (a, b) => a.or(b),
         };
         if let Some(spec) = &call.window {
-            return self.add_window(ctx, WindowFunctionDefinition::AggregateUDF(Arc::clone(function)), args, spec, filter, call.distinct);
+            return self.add_window(
+                ctx,
+                WindowFunctionDefinition::AggregateUDF(Arc::clone(function)),
+                args,
+                spec,
+                filter,
+                call.distinct,
+            );
         }
         let expr = Expr::AggregateFunction(AggregateFunction {
             func: Arc::clone(function),
@@ -361,7 +518,15 @@ impl Binder<'_> {
         internal(&name)
     }
 
-    fn aggregate(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, star: bool, mut call: Call, at: Option<u32>) -> PgResult<Typed> {
+    fn aggregate(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        args: Vec<Typed>,
+        star: bool,
+        mut call: Call,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         if name == "count" {
             // The order of what is counted does not matter.
             call.order.clear();
@@ -379,7 +544,10 @@ impl Binder<'_> {
         if star {
             return Err(undefined(&format!("{name}(*)"), &[], at));
         }
-        if matches!(name, "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg") {
+        if matches!(
+            name,
+            "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg"
+        ) {
             return self.json_aggregate(ctx, name, args, &call, at);
         }
         let ordered = matches!(name, "percentile_cont" | "percentile_disc" | "mode");
@@ -390,7 +558,10 @@ impl Binder<'_> {
         let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
             return Err(undefined(name, &[], at));
         };
-        let first = args.first().cloned().ok_or_else(|| undefined(name, &[], at))?;
+        let first = args
+            .first()
+            .cloned()
+            .ok_or_else(|| undefined(name, &[], at))?;
         let typed = match name {
             "sum" => {
                 call.order.clear();
@@ -403,35 +574,117 @@ impl Binder<'_> {
             "min" | "max" => {
                 call.order.clear();
                 call.distinct = false;
-                let function = if name == "min" { df::min_max::min_udaf() } else { df::min_max::max_udaf() };
-                let ty = if result.oid == first.ty.oid { first.ty } else { result };
+                let function = if name == "min" {
+                    df::min_max::min_udaf()
+                } else {
+                    df::min_max::max_udaf()
+                };
+                let ty = if result.oid == first.ty.oid {
+                    first.ty
+                } else {
+                    result
+                };
                 Typed::new(self.add(ctx, &function, vec![first.expr], &call, None), ty)
             }
-            "bool_and" | "every" => Typed::new(self.add(ctx, &df::bool_and_or::bool_and_udaf(), vec![first.expr], &call, None), PgType::BOOL),
-            "bool_or" => Typed::new(self.add(ctx, &df::bool_and_or::bool_or_udaf(), vec![first.expr], &call, None), PgType::BOOL),
-            "bit_and" => Typed::new(self.add(ctx, &df::bit_and_or_xor::bit_and_udaf(), vec![first.expr], &call, None), result),
-            "bit_or" => Typed::new(self.add(ctx, &df::bit_and_or_xor::bit_or_udaf(), vec![first.expr], &call, None), result),
-            "array_agg" => Typed::new(self.add(ctx, &df::array_agg::array_agg_udaf(), vec![first.expr], &call, None), result),
+            "bool_and" | "every" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::bool_and_or::bool_and_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                PgType::BOOL,
+            ),
+            "bool_or" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::bool_and_or::bool_or_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                PgType::BOOL,
+            ),
+            "bit_and" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::bit_and_or_xor::bit_and_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                result,
+            ),
+            "bit_or" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::bit_and_or_xor::bit_or_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                result,
+            ),
+            "array_agg" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::array_agg::array_agg_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                result,
+            ),
             "string_agg" => {
-                let separator = args.get(1).cloned().ok_or_else(|| undefined(name, &args, at))?;
+                let separator = args
+                    .get(1)
+                    .cloned()
+                    .ok_or_else(|| undefined(name, &args, at))?;
                 let separator = match separator.expr {
-                    Expr::Literal(ScalarValue::Utf8(None), _) => Expr::Literal(ScalarValue::Utf8(Some(String::new())), None),
+                    Expr::Literal(ScalarValue::Utf8(None), _) => {
+                        Expr::Literal(ScalarValue::Utf8(Some(String::new())), None)
+                    }
                     constant @ (Expr::Literal(..) | Expr::Placeholder(_)) => constant,
-                    _ => return Err(unsupported("string_agg() with a separator that is not constant", at)),
+                    _ => {
+                        return Err(unsupported(
+                            "string_agg() with a separator that is not constant",
+                            at,
+                        ));
+                    }
                 };
                 let present = Expr::IsNotNull(Box::new(first.expr.clone()));
-                let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![first.expr], &call, Some(present));
-                Typed::new(array::operator("array_to_string", &PgType::TEXT.arrow(), vec![list, separator]), PgType::TEXT)
+                let list = self.add(
+                    ctx,
+                    &df::array_agg::array_agg_udaf(),
+                    vec![first.expr],
+                    &call,
+                    Some(present),
+                );
+                Typed::new(
+                    array::operator(
+                        "array_to_string",
+                        &PgType::TEXT.arrow(),
+                        vec![list, separator],
+                    ),
+                    PgType::TEXT,
+                )
             }
             _ => {
-                let function = moment(name).ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
+                let function = moment(name)
+                    .ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
                 call.order.clear();
                 let mut exprs = Vec::new();
                 for arg in args {
                     exprs.push(self.coerce(arg, PgType::FLOAT8, Context::Implicit)?.expr);
                 }
-                let value = Typed::new(self.add(ctx, &function, exprs, &call, None), PgType::FLOAT8);
-                if result.oid == PgType::NUMERIC.oid { self.coerce(value, PgType::NUMERIC, Context::Explicit)? } else { value }
+                let value =
+                    Typed::new(self.add(ctx, &function, exprs, &call, None), PgType::FLOAT8);
+                if result.oid == PgType::NUMERIC.oid {
+                    self.coerce(value, PgType::NUMERIC, Context::Explicit)?
+                } else {
+                    value
+                }
             }
         };
         Ok(typed.at(at))
@@ -439,8 +692,15 @@ impl Binder<'_> {
 
     fn sum(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
         let (expr, ty) = match value.ty.oid {
-            21 | 23 => (self.coerce(value, PgType::INT8, Context::Implicit)?.expr, PgType::INT8),
-            20 => (self.coerce(value, numeric_of(19, 0), Context::Implicit)?.expr, numeric_of(29, 0)),
+            21 | 23 => (
+                self.coerce(value, PgType::INT8, Context::Implicit)?.expr,
+                PgType::INT8,
+            ),
+            20 => (
+                self.coerce(value, numeric_of(19, 0), Context::Implicit)?
+                    .expr,
+                numeric_of(29, 0),
+            ),
             1700 => {
                 let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or((38, 16));
                 if precision <= 28 {
@@ -449,7 +709,11 @@ impl Binder<'_> {
                     // Wide enough that no sum of a billion values leaves it.
                     let whole = precision.saturating_sub(scale.unsigned_abs());
                     let wide = numeric_of((whole + scale.unsigned_abs()).clamp(39, 66), scale);
-                    let wide = if value.ty.typmod == -1 { numeric_of(66, 16) } else { wide };
+                    let wide = if value.ty.typmod == -1 {
+                        numeric_of(66, 16)
+                    } else {
+                        wide
+                    };
                     let cast = self.coerce(value, wide, Context::Implicit)?;
                     let (precision, _) = numeric_modifier(wide.typmod).unwrap_or((66, 16));
                     (cast.expr, numeric_of((precision + 10).min(76), scale))
@@ -457,66 +721,161 @@ impl Binder<'_> {
             }
             _ => (value.expr, value.ty),
         };
-        Ok(Typed::new(self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None), ty))
+        Ok(Typed::new(
+            self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None),
+            ty,
+        ))
     }
 
     fn average(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
         if matches!(value.ty.oid, 700 | 701) {
             let value = self.coerce(value, PgType::FLOAT8, Context::Implicit)?;
-            return Ok(Typed::new(self.add(ctx, &df::average::avg_udaf(), vec![value.expr], call, None), PgType::FLOAT8));
+            return Ok(Typed::new(
+                self.add(ctx, &df::average::avg_udaf(), vec![value.expr], call, None),
+                PgType::FLOAT8,
+            ));
         }
-        let counted = self.add(ctx, &df::count::count_udaf(), vec![value.expr.clone()], call, None);
+        let counted = self.add(
+            ctx,
+            &df::count::count_udaf(),
+            vec![value.expr.clone()],
+            call,
+            None,
+        );
         let sum = self.sum(ctx, value, call)?;
         let sum = self.coerce(sum, PgType::NUMERIC, Context::Implicit)?;
-        let count = self.coerce(Typed::new(counted, PgType::INT8), PgType::NUMERIC, Context::Implicit)?;
-        Ok(Typed::new(arithmetic::decimal(Op::Divide, &PgType::NUMERIC.arrow(), sum.expr, count.expr), PgType::NUMERIC))
+        let count = self.coerce(
+            Typed::new(counted, PgType::INT8),
+            PgType::NUMERIC,
+            Context::Implicit,
+        )?;
+        Ok(Typed::new(
+            arithmetic::decimal(Op::Divide, &PgType::NUMERIC.arrow(), sum.expr, count.expr),
+            PgType::NUMERIC,
+        ))
     }
 
-    fn json_aggregate(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, call: &Call, at: Option<u32>) -> PgResult<Typed> {
+    fn json_aggregate(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        args: Vec<Typed>,
+        call: &Call,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let binary_form = name.starts_with("jsonb");
-        let ty = if binary_form { PgType::JSONB } else { PgType::JSON };
+        let ty = if binary_form {
+            PgType::JSONB
+        } else {
+            PgType::JSON
+        };
         let pieces = if name.ends_with("object_agg") {
-            let [key, value] = <[Typed; 2]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+            let [key, value] =
+                <[Typed; 2]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
             let (_, key) = self.json_form(key, at)?;
             let (form, value) = self.json_form(value, at)?;
-            json::build(json::Build::Object { binary: false, compact: false }, vec![json::Form::Quoted, form], vec![key, value])
+            json::build(
+                json::Build::Object {
+                    binary: false,
+                    compact: false,
+                },
+                vec![json::Form::Quoted, form],
+                vec![key, value],
+            )
         } else {
-            let [value] = <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+            let [value] =
+                <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
             let (form, value) = self.json_form(value, at)?;
             // Strings are quoted one by one, so that what is collected is JSON already.
-            let quoted = json::build(json::Build::Scalar { binary: false }, vec![form], vec![value]);
+            let quoted = json::build(
+                json::Build::Scalar { binary: false },
+                vec![form],
+                vec![value],
+            );
             let null = Typed::value(ScalarValue::Utf8(Some("null".to_owned())), PgType::TEXT);
             datafusion::logical_expr::Expr::Case(datafusion::logical_expr::Case {
                 expr: None,
-                when_then_expr: vec![(Box::new(Expr::IsNull(Box::new(quoted.clone()))), Box::new(null.expr))],
+                when_then_expr: vec![(
+                    Box::new(Expr::IsNull(Box::new(quoted.clone()))),
+                    Box::new(null.expr),
+                )],
                 else_expr: Some(Box::new(quoted)),
             })
         };
-        let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![pieces], call, None);
-        Ok(Typed::new(super::to_char::join_json(list, name.ends_with("object_agg"), binary_form), ty).at(at))
+        let list = self.add(
+            ctx,
+            &df::array_agg::array_agg_udaf(),
+            vec![pieces],
+            call,
+            None,
+        );
+        Ok(Typed::new(
+            super::to_char::join_json(list, name.ends_with("object_agg"), binary_form),
+            ty,
+        )
+        .at(at))
     }
 
     /// percentile_cont, percentile_disc, mode: functions of the ordered array.
-    fn ordered_set(&mut self, ctx: &mut Ctx, name: &str, mut args: Vec<Typed>, call: &Call, at: Option<u32>) -> PgResult<Typed> {
-        let Some(value) = args.pop() else { return Err(undefined(name, &[], at)) };
-        let value = if name == "percentile_cont" { self.coerce(value, PgType::FLOAT8, Context::Implicit)? } else { value };
+    fn ordered_set(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        mut args: Vec<Typed>,
+        call: &Call,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
+        let Some(value) = args.pop() else {
+            return Err(undefined(name, &[], at));
+        };
+        let value = if name == "percentile_cont" {
+            self.coerce(value, PgType::FLOAT8, Context::Implicit)?
+        } else {
+            value
+        };
         let element = value.ty;
-        let array_type = element.array().ok_or_else(|| unsupported(&format!("{name}() over {}", type_name(element)), at))?;
+        let array_type = element
+            .array()
+            .ok_or_else(|| unsupported(&format!("{name}() over {}", type_name(element)), at))?;
         let present = Expr::IsNotNull(Box::new(value.expr.clone()));
-        let list = self.add(ctx, &df::array_agg::array_agg_udaf(), vec![value.expr], call, Some(present));
+        let list = self.add(
+            ctx,
+            &df::array_agg::array_agg_udaf(),
+            vec![value.expr],
+            call,
+            Some(present),
+        );
         let fraction = match args.pop() {
-            Some(fraction) => self.coerce(fraction, PgType::FLOAT8, Context::Implicit)?.expr,
+            Some(fraction) => {
+                self.coerce(fraction, PgType::FLOAT8, Context::Implicit)?
+                    .expr
+            }
             None if name == "mode" => Expr::Literal(ScalarValue::Float64(Some(0.0)), None),
             None => return Err(undefined(name, &[], at)),
         };
         let _ = array_type;
-        Ok(Typed::new(super::to_char::ordered_set(name, list, fraction, element), element).at(at))
+        Ok(Typed::new(
+            super::to_char::ordered_set(name, list, fraction, element),
+            element,
+        )
+        .at(at))
     }
 
     /// `GROUPING(…)` is known where GROUPING SETS are; without them it is 0.
-    pub(super) fn grouping(&mut self, ctx: &mut Ctx, args: &[Typed], at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn grouping(
+        &mut self,
+        ctx: &mut Ctx,
+        args: &[Typed],
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         if args.is_empty() || !ctx.allow_aggregates {
-            return Err(positioned(PgError::new(sqlstate::GROUPING_ERROR, "arguments to GROUPING must be grouping expressions of the associated query level"), at));
+            return Err(positioned(
+                PgError::new(
+                    sqlstate::GROUPING_ERROR,
+                    "arguments to GROUPING must be grouping expressions of the associated query level",
+                ),
+                at,
+            ));
         }
         ctx.grouping.extend(args.iter().map(|arg| arg.expr.clone()));
         Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4).at(at))

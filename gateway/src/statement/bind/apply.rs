@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DFSchemaRef, Result as DfResult};
-use datafusion::logical_expr::{Expr, Extension, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{
+    Expr, Extension, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore,
+};
 
 use super::planned;
 use crate::error::PgResult;
@@ -56,26 +58,58 @@ impl Apply {
         output: &str,
     ) -> PgResult<LogicalPlan> {
         let schema = planned(schema_of(&left, &right, kind, output))?;
-        let node = Apply { left, right, outer, needles, kind, schema: Arc::new(schema), sealed: false };
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+        let node = Apply {
+            left,
+            right,
+            outer,
+            needles,
+            kind,
+            schema: Arc::new(schema),
+            sealed: false,
+        };
+        Ok(LogicalPlan::Extension(Extension {
+            node: Arc::new(node),
+        }))
     }
 
     /// The name of the column that a kind other than LATERAL adds.
     pub(super) fn output(&self) -> Option<&str> {
         match self.kind {
             ApplyKind::Lateral { .. } => None,
-            _ => self.schema.fields().last().map(|field| field.name().as_str()),
+            _ => self
+                .schema
+                .fields()
+                .last()
+                .map(|field| field.name().as_str()),
         }
     }
 }
 
-fn schema_of(left: &LogicalPlan, right: &LogicalPlan, kind: ApplyKind, output: &str) -> DfResult<DFSchema> {
-    let mut fields: Vec<_> = left.schema().iter().map(|(table, field)| (table.cloned(), Arc::clone(field))).collect();
-    let first = || right.schema().fields().first().map_or(DataType::Null, |field| field.data_type().clone());
+fn schema_of(
+    left: &LogicalPlan,
+    right: &LogicalPlan,
+    kind: ApplyKind,
+    output: &str,
+) -> DfResult<DFSchema> {
+    let mut fields: Vec<_> = left
+        .schema()
+        .iter()
+        .map(|(table, field)| (table.cloned(), Arc::clone(field)))
+        .collect();
+    let first = || {
+        right
+            .schema()
+            .fields()
+            .first()
+            .map_or(DataType::Null, |field| field.data_type().clone())
+    };
     let ty = match kind {
         ApplyKind::Lateral { .. } => {
             fields.extend(right.schema().iter().map(|(table, field)| {
-                (table.cloned(), Arc::new(Field::new(field.name(), field.data_type().clone(), true)))
+                (
+                    table.cloned(),
+                    Arc::new(Field::new(field.name(), field.data_type().clone(), true)),
+                )
             }));
             return DFSchema::new_with_metadata(fields, Default::default());
         }
@@ -99,7 +133,11 @@ impl UserDefinedLogicalNodeCore for Apply {
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        if self.sealed { vec![&self.left] } else { vec![&self.left, &self.right] }
+        if self.sealed {
+            vec![&self.left]
+        } else {
+            vec![&self.left, &self.right]
+        }
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -111,12 +149,20 @@ impl UserDefinedLogicalNodeCore for Apply {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.outer.iter().map(|(_, expr)| expr.clone()).chain(self.needles.iter().cloned()).collect()
+        self.outer
+            .iter()
+            .map(|(_, expr)| expr.clone())
+            .chain(self.needles.iter().cloned())
+            .collect()
     }
 
     /// Conditions over the left side's columns alone may go below; those over ours not.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,10 +178,23 @@ impl UserDefinedLogicalNodeCore for Apply {
         let left = inputs.next().unwrap_or_else(|| self.left.clone());
         let right = inputs.next().unwrap_or_else(|| self.right.clone());
         let needles = exprs.get(self.outer.len()..).unwrap_or_default().to_vec();
-        let outer = self.outer.iter().map(|(id, _)| id.clone()).zip(exprs).collect();
+        let outer = self
+            .outer
+            .iter()
+            .map(|(id, _)| id.clone())
+            .zip(exprs)
+            .collect();
         // Inputs keep their columns' names and types; an optimiser may have dropped or reordered
         // nothing, because every column is required of them.
         let schema = schema_of(&left, &right, self.kind, self.output().unwrap_or_default())?;
-        Ok(Apply { left, right, outer, needles, kind: self.kind, schema: Arc::new(schema), sealed: self.sealed })
+        Ok(Apply {
+            left,
+            right,
+            outer,
+            needles,
+            kind: self.kind,
+            schema: Arc::new(schema),
+            sealed: self.sealed,
+        })
     }
 }

@@ -13,7 +13,9 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, collect};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, collect,
+};
 use futures::StreamExt;
 use tokio::sync::Mutex;
 
@@ -51,23 +53,37 @@ impl ApplyExec {
     pub(super) fn new(left: Arc<dyn ExecutionPlan>, inner: Arc<Inner>, schema: SchemaRef) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
-            datafusion::physical_plan::Partitioning::UnknownPartitioning(left.output_partitioning().partition_count()),
+            datafusion::physical_plan::Partitioning::UnknownPartitioning(
+                left.output_partitioning().partition_count(),
+            ),
             left.pipeline_behavior(),
             left.boundedness(),
         );
-        ApplyExec { left, inner, schema, properties: Arc::new(properties) }
+        ApplyExec {
+            left,
+            inner,
+            schema,
+            properties: Arc::new(properties),
+        }
     }
 }
 
 impl fmt::Debug for ApplyExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApplyExec").field("kind", &self.inner.kind).finish_non_exhaustive()
+        f.debug_struct("ApplyExec")
+            .field("kind", &self.inner.kind)
+            .finish_non_exhaustive()
     }
 }
 
 impl DisplayAs for ApplyExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApplyExec: kind={:?}, outer=[{}]", self.inner.kind, self.inner.ids.join(", "))
+        write!(
+            f,
+            "ApplyExec: kind={:?}, outer=[{}]",
+            self.inner.kind,
+            self.inner.ids.join(", ")
+        )
     }
 }
 
@@ -84,9 +100,16 @@ impl ExecutionPlan for ApplyExec {
         vec![&self.left]
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         match children.pop() {
-            Some(left) => Ok(Arc::new(ApplyExec::new(left, Arc::clone(&self.inner), Arc::clone(&self.schema)))),
+            Some(left) => Ok(Arc::new(ApplyExec::new(
+                left,
+                Arc::clone(&self.inner),
+                Arc::clone(&self.schema),
+            ))),
             None => Ok(self),
         }
     }
@@ -95,7 +118,11 @@ impl ExecutionPlan for ApplyExec {
         vec![true]
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
         let mut left = self.left.execute(partition, Arc::clone(&context))?;
         let run = Run {
             inner: Arc::clone(&self.inner),
@@ -109,7 +136,10 @@ impl ExecutionPlan for ApplyExec {
             }
             Ok(())
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            stream,
+        )))
     }
 }
 
@@ -169,7 +199,11 @@ enum Answer {
     Value(ScalarValue),
     Rows(RecordBatch),
     /// The rows as values, and whether one of them has a NULL.
-    Set { rows: std::collections::HashSet<Vec<ScalarValue>>, list: Vec<Vec<ScalarValue>>, nulls: bool },
+    Set {
+        rows: std::collections::HashSet<Vec<ScalarValue>>,
+        list: Vec<Vec<ScalarValue>>,
+        nulls: bool,
+    },
 }
 
 impl Run {
@@ -184,31 +218,59 @@ impl Run {
             let answer = self.answer(&outer, row).await?;
             values.push(match &*answer {
                 Answer::Value(value) => value.clone(),
-                Answer::Set { rows, list, nulls } => ScalarValue::Boolean(is_in(&needles, row, rows, list, *nulls)?),
-                Answer::Rows(_) => return Err(DataFusionError::Internal("rows where a value was wanted".to_owned())),
+                Answer::Set { rows, list, nulls } => {
+                    ScalarValue::Boolean(is_in(&needles, row, rows, list, *nulls)?)
+                }
+                Answer::Rows(_) => {
+                    return Err(DataFusionError::Internal(
+                        "rows where a value was wanted".to_owned(),
+                    ));
+                }
             });
         }
-        let ty = self.schema.fields().last().map_or(DataType::Null, |field| field.data_type().clone());
-        let column = if values.is_empty() { new_null_array(&ty, 0) } else { ScalarValue::iter_to_array(values)? };
+        let ty = self
+            .schema
+            .fields()
+            .last()
+            .map_or(DataType::Null, |field| field.data_type().clone());
+        let column = if values.is_empty() {
+            new_null_array(&ty, 0)
+        } else {
+            ScalarValue::iter_to_array(values)?
+        };
         let mut columns = batch.columns().to_vec();
         columns.push(column);
-        sink.send(record(&self.schema, columns, batch.num_rows())?).await
+        sink.send(record(&self.schema, columns, batch.num_rows())?)
+            .await
     }
 
-    async fn lateral(&self, batch: &RecordBatch, outer: &[ArrayRef], keep: bool, sink: &mut Sink) -> DfResult<()> {
+    async fn lateral(
+        &self,
+        batch: &RecordBatch,
+        outer: &[ArrayRef],
+        keep: bool,
+        sink: &mut Sink,
+    ) -> DfResult<()> {
         let mut indices: Vec<u32> = Vec::new();
         let mut parts: Vec<RecordBatch> = Vec::new();
         for row in 0..batch.num_rows() {
             let answer = self.answer(outer, row).await?;
             let Answer::Rows(rows) = &*answer else {
-                return Err(DataFusionError::Internal("a value where rows were wanted".to_owned()));
+                return Err(DataFusionError::Internal(
+                    "a value where rows were wanted".to_owned(),
+                ));
             };
             if rows.num_rows() > 0 {
                 indices.extend(std::iter::repeat_n(row as u32, rows.num_rows()));
                 parts.push(rows.clone());
             } else if keep {
                 indices.push(row as u32);
-                let columns = rows.schema().fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+                let columns = rows
+                    .schema()
+                    .fields()
+                    .iter()
+                    .map(|field| new_null_array(field.data_type(), 1))
+                    .collect();
                 parts.push(record(&nullable(&rows.schema()), columns, 1)?);
             }
             if indices.len() >= BATCH_ROWS {
@@ -218,7 +280,13 @@ impl Run {
         self.emit(batch, &mut indices, &mut parts, sink).await
     }
 
-    async fn emit(&self, batch: &RecordBatch, indices: &mut Vec<u32>, parts: &mut Vec<RecordBatch>, sink: &mut Sink) -> DfResult<()> {
+    async fn emit(
+        &self,
+        batch: &RecordBatch,
+        indices: &mut Vec<u32>,
+        parts: &mut Vec<RecordBatch>,
+        sink: &mut Sink,
+    ) -> DfResult<()> {
         if indices.is_empty() {
             return Ok(());
         }
@@ -228,15 +296,20 @@ impl Run {
         let mut columns = left.columns().to_vec();
         let width = self.schema.fields().len() - columns.len();
         for at in 0..width {
-            let pieces: Vec<&dyn Array> = parts.iter().map(|part| part.column(at).as_ref()).collect();
+            let pieces: Vec<&dyn Array> =
+                parts.iter().map(|part| part.column(at).as_ref()).collect();
             columns.push(arrow::compute::concat(&pieces)?);
         }
-        sink.send(record(&self.schema, columns, indices.len())?).await
+        sink.send(record(&self.schema, columns, indices.len())?)
+            .await
     }
 
     /// The right plan's answer for the outer values of a row.
     async fn answer(&self, outer: &[ArrayRef], row: usize) -> DfResult<Arc<Answer>> {
-        let values = outer.iter().map(|column| ScalarValue::try_from_array(column, row)).collect::<DfResult<Vec<_>>>()?;
+        let values = outer
+            .iter()
+            .map(|column| ScalarValue::try_from_array(column, row))
+            .collect::<DfResult<Vec<_>>>()?;
         if let Some(answer) = self.known.lock().await.by_values.get(&values) {
             return Ok(Arc::clone(answer));
         }
@@ -254,7 +327,11 @@ impl Run {
 
     async fn run(&self, values: &[ScalarValue]) -> DfResult<RecordBatch> {
         let plan = substitute(&self.inner.plan, &|id| {
-            self.inner.ids.iter().position(|known| known == id).and_then(|at| values.get(at).cloned())
+            self.inner
+                .ids
+                .iter()
+                .position(|known| known == id)
+                .and_then(|at| values.get(at).cloned())
         })?;
         let state = &self.inner.state;
         // Planning nests as deep as queries do.
@@ -279,7 +356,11 @@ impl Run {
             ApplyKind::Exists => Answer::Value(ScalarValue::Boolean(Some(batch.num_rows() > 0))),
             ApplyKind::Array => {
                 let values = Arc::clone(batch.column(0));
-                let field = Arc::new(arrow::datatypes::Field::new("item", values.data_type().clone(), true));
+                let field = Arc::new(arrow::datatypes::Field::new(
+                    "item",
+                    values.data_type().clone(),
+                    true,
+                ));
                 let offsets = arrow::buffer::OffsetBuffer::from_lengths([values.len()]);
                 let list = arrow::array::ListArray::try_new(field, offsets, values, None)?;
                 Answer::Value(ScalarValue::List(Arc::new(list)))
@@ -287,12 +368,22 @@ impl Run {
             ApplyKind::In => {
                 let mut list = Vec::with_capacity(batch.num_rows());
                 for row in 0..batch.num_rows() {
-                    list.push(batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row)).collect::<DfResult<Vec<_>>>()?);
+                    list.push(
+                        batch
+                            .columns()
+                            .iter()
+                            .map(|column| ScalarValue::try_from_array(column, row))
+                            .collect::<DfResult<Vec<_>>>()?,
+                    );
                 }
                 let nulls = list.iter().flatten().any(ScalarValue::is_null);
                 let rows = list.iter().cloned().collect();
                 // The list is asked only where NULLs make a set too coarse.
-                let list = if nulls || batch.num_columns() > 1 { list } else { Vec::new() };
+                let list = if nulls || batch.num_columns() > 1 {
+                    list
+                } else {
+                    Vec::new()
+                };
                 Answer::Set { rows, list, nulls }
             }
             ApplyKind::Lateral { .. } => Answer::Rows(batch),
@@ -308,7 +399,10 @@ fn is_in(
     list: &[Vec<ScalarValue>],
     nulls: bool,
 ) -> DfResult<Option<bool>> {
-    let needle = needles.iter().map(|column| ScalarValue::try_from_array(column, row)).collect::<DfResult<Vec<_>>>()?;
+    let needle = needles
+        .iter()
+        .map(|column| ScalarValue::try_from_array(column, row))
+        .collect::<DfResult<Vec<_>>>()?;
     if rows.is_empty() {
         return Ok(Some(false));
     }
@@ -324,22 +418,36 @@ fn is_in(
     }
     // Unknown if some row differs in no column that is known on both sides.
     let possible = list.iter().any(|candidate| {
-        candidate.iter().zip(&needle).all(|(a, b)| a.is_null() || b.is_null() || a == b)
+        candidate
+            .iter()
+            .zip(&needle)
+            .all(|(a, b)| a.is_null() || b.is_null() || a == b)
     });
     Ok(if possible { None } else { Some(false) })
 }
 
 fn evaluate(exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> DfResult<Vec<ArrayRef>> {
-    exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
+    exprs
+        .iter()
+        .map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows()))
+        .collect()
 }
 
 fn nullable(schema: &SchemaRef) -> SchemaRef {
     Arc::new(arrow::datatypes::Schema::new(
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        schema
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
     ))
 }
 
 /// A batch that may have no columns.
 fn record(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> DfResult<RecordBatch> {
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns,
+        &RecordBatchOptions::new().with_row_count(Some(rows)),
+    )?)
 }

@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray,
+    StringBuilder, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Int16Type, Int32Type, Int64Type, UInt32Type};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Volatility};
-use omnigraph_catalog::lookup::{CatalogKind, CatalogLookup, PrivilegeOn, RelationSize, SearchPath};
+use omnigraph_catalog::lookup::{
+    CatalogKind, CatalogLookup, PrivilegeOn, RelationSize, SearchPath,
+};
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::pg::{PgFunction, rows};
 use omnigraph_udfs::{Error, Result};
@@ -128,7 +133,9 @@ const KNOWN: &[(&str, &[usize])] = &[
 ];
 
 pub(super) fn is_implemented(name: &str, arity: usize) -> bool {
-    KNOWN.iter().any(|(known, arities)| *known == name && arities.contains(&arity))
+    KNOWN
+        .iter()
+        .any(|(known, arities)| *known == name && arities.contains(&arity))
 }
 
 type Body = Arc<dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef> + Send + Sync>;
@@ -138,9 +145,25 @@ const MAX_SLEEP_SECONDS: f64 = 86_400.0;
 const SLEEP_SLICE: std::time::Duration = std::time::Duration::from_millis(20);
 
 impl Binder<'_> {
-    pub(super) fn catalog_function(&mut self, name: &'static str, args: Vec<Typed>, result: PgType, at: Option<u32>) -> PgResult<Typed> {
-        let text = |value: &str| Ok(Typed::value(ScalarValue::Utf8(Some(value.to_owned())), result));
-        let bool = |value: bool| Ok(Typed::value(ScalarValue::Boolean(Some(value)), PgType::BOOL));
+    pub(super) fn catalog_function(
+        &mut self,
+        name: &'static str,
+        args: Vec<Typed>,
+        result: PgType,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
+        let text = |value: &str| {
+            Ok(Typed::value(
+                ScalarValue::Utf8(Some(value.to_owned())),
+                result,
+            ))
+        };
+        let bool = |value: bool| {
+            Ok(Typed::value(
+                ScalarValue::Boolean(Some(value)),
+                PgType::BOOL,
+            ))
+        };
         match name {
             "getdatabaseencoding" | "pg_client_encoding" => return text("UTF8"),
             "current_query" => {
@@ -148,23 +171,37 @@ impl Binder<'_> {
                 return text(&sql);
             }
             "pg_is_in_recovery" => return bool(false),
-            "pg_my_temp_schema" => return Ok(Typed::value(ScalarValue::UInt32(Some(0)), PgType::OID)),
-            "pg_trigger_depth" => return Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4)),
+            "pg_my_temp_schema" => {
+                return Ok(Typed::value(ScalarValue::UInt32(Some(0)), PgType::OID));
+            }
+            "pg_trigger_depth" => {
+                return Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
+            }
             "txid_current" => return Ok(Typed::value(ScalarValue::Int64(Some(1)), PgType::INT8)),
             "pg_postmaster_start_time" | "pg_conf_load_time" => {
-                return Ok(Typed::value(ScalarValue::TimestampMicrosecond(Some(started_at()), Some("UTC".into())), PgType::TIMESTAMPTZ));
+                return Ok(Typed::value(
+                    ScalarValue::TimestampMicrosecond(Some(started_at()), Some("UTC".into())),
+                    PgType::TIMESTAMPTZ,
+                ));
             }
-            "inet_client_port" | "inet_server_port" => return Ok(Typed::value(ScalarValue::Int32(None), PgType::INT4)),
+            "inet_client_port" | "inet_server_port" => {
+                return Ok(Typed::value(ScalarValue::Int32(None), PgType::INT4));
+            }
             _ => {}
         }
         if name.starts_with("to_reg") {
             return Ok(self.to_reg(&args, result));
         }
-        let lookup = Lookup { catalog: Arc::clone(&self.catalog), path: self.path.clone() };
+        let lookup = Lookup {
+            catalog: Arc::clone(&self.catalog),
+            path: self.path.clone(),
+        };
         let session = self.env.session();
-        let (body, volatility) = body_of(name, lookup, session).ok_or_else(|| undefined(name, &args, at))?;
+        let (body, volatility) =
+            body_of(name, lookup, session).ok_or_else(|| undefined(name, &args, at))?;
         let exprs = args.into_iter().map(|arg| arg.expr).collect();
-        let mut function = PgFunction::new(name, result.arrow(), volatility, body).identity(format!("{:?}", self.path.schemas));
+        let mut function = PgFunction::new(name, result.arrow(), volatility, body)
+            .identity(format!("{:?}", self.path.schemas));
         if matches!(name, "set_config" | "current_setting" | "format_type") {
             function = function.lenient();
         }
@@ -173,7 +210,10 @@ impl Binder<'_> {
 
     /// `to_regclass` and its kind: NULL where the cast would fail.
     fn to_reg(&mut self, args: &[Typed], result: PgType) -> Typed {
-        let names = CatalogNames { catalog: Arc::clone(&self.catalog), path: self.path.clone() };
+        let names = CatalogNames {
+            catalog: Arc::clone(&self.catalog),
+            path: self.path.clone(),
+        };
         let body: Body = Arc::new(move |arrays, _| {
             let texts = arrays[0].as_string::<i32>();
             let values: arrow::array::UInt32Array = rows(arrays, |row| {
@@ -186,23 +226,45 @@ impl Binder<'_> {
             Ok(Arc::new(values))
         });
         let identity = format!("{result:?}{:?}", self.path.schemas);
-        let function = PgFunction::new("to_reg", DataType::UInt32, Volatility::Immutable, body).identity(identity);
-        Typed::new(function.over(args.iter().map(|arg| arg.expr.clone()).collect()), result)
+        let function = PgFunction::new("to_reg", DataType::UInt32, Volatility::Immutable, body)
+            .identity(identity);
+        Typed::new(
+            function.over(args.iter().map(|arg| arg.expr.clone()).collect()),
+            result,
+        )
     }
 
     /// Set-returning functions of the catalogs.
-    pub(super) fn catalog_set(&mut self, name: &str, _args: Vec<Typed>, at: Option<u32>) -> PgResult<Vec<(String, Typed)>> {
+    pub(super) fn catalog_set(
+        &mut self,
+        name: &str,
+        _args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> PgResult<Vec<(String, Typed)>> {
         let list = |values: Vec<&str>| -> PgResult<Typed> {
-            let values = values.into_iter().map(|value| ScalarValue::Utf8(Some(value.to_owned()))).collect();
-            Ok(Typed::value(crate::text::read::list(PgType::TEXT, values)?, PgType::TEXT_ARRAY))
+            let values = values
+                .into_iter()
+                .map(|value| ScalarValue::Utf8(Some(value.to_owned())))
+                .collect();
+            Ok(Typed::value(
+                crate::text::read::list(PgType::TEXT, values)?,
+                PgType::TEXT_ARRAY,
+            ))
         };
         match name {
             "pg_listening_channels" => Ok(vec![(name.to_owned(), list(Vec::new())?)]),
             // Nothing is partitioned, and there are no tablespaces to be in.
             "pg_partition_ancestors" | "pg_tablespace_databases" => {
-                let element = if name == "pg_partition_ancestors" { PgType::REGCLASS } else { PgType::OID };
+                let element = if name == "pg_partition_ancestors" {
+                    PgType::REGCLASS
+                } else {
+                    PgType::OID
+                };
                 let ty = element.array().unwrap_or(PgType::OID_ARRAY);
-                Ok(vec![(name.to_owned(), Typed::value(crate::text::read::list(element, Vec::new())?, ty))])
+                Ok(vec![(
+                    name.to_owned(),
+                    Typed::value(crate::text::read::list(element, Vec::new())?, ty),
+                )])
             }
             "pg_get_keywords" => {
                 let words: Vec<&str> = RESERVED_KEYWORDS.to_vec();
@@ -219,12 +281,83 @@ impl Binder<'_> {
 }
 
 const RESERVED_KEYWORDS: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case", "cast", "check", "collate", "column",
-    "constraint", "create", "current_catalog", "current_date", "current_role", "current_time", "current_timestamp", "current_user", "default",
-    "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch", "for", "foreign", "from", "grant", "group", "having",
-    "in", "initially", "intersect", "into", "lateral", "leading", "limit", "localtime", "localtimestamp", "not", "null", "offset", "on",
-    "only", "or", "order", "placing", "primary", "references", "returning", "select", "session_user", "some", "symmetric", "table", "then",
-    "to", "trailing", "true", "union", "unique", "user", "using", "variadic", "when", "where", "window", "with",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "session_user",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
 ];
 
 #[derive(Clone)]
@@ -252,7 +385,9 @@ fn text(arrays: &[ArrayRef], at: usize, row: usize) -> &str {
 }
 
 /// A function that answers with text, by row.
-fn texts(each: impl Fn(&[ArrayRef], usize) -> Result<Option<String>> + Send + Sync + 'static) -> Body {
+fn texts(
+    each: impl Fn(&[ArrayRef], usize) -> Result<Option<String>> + Send + Sync + 'static,
+) -> Body {
     Arc::new(move |arrays, count| {
         let mut out = StringBuilder::new();
         for row in 0..count {
@@ -263,10 +398,18 @@ fn texts(each: impl Fn(&[ArrayRef], usize) -> Result<Option<String>> + Send + Sy
     })
 }
 
-fn booleans(each: impl Fn(&[ArrayRef], usize) -> Result<Option<bool>> + Send + Sync + 'static) -> Body {
+fn booleans(
+    each: impl Fn(&[ArrayRef], usize) -> Result<Option<bool>> + Send + Sync + 'static,
+) -> Body {
     Arc::new(move |arrays, count| {
         let values: BooleanArray = (0..count)
-            .map(|row| if arrays.iter().any(|array| array.is_null(row)) { Ok(None) } else { each(arrays, row) })
+            .map(|row| {
+                if arrays.iter().any(|array| array.is_null(row)) {
+                    Ok(None)
+                } else {
+                    each(arrays, row)
+                }
+            })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .collect();
@@ -274,10 +417,18 @@ fn booleans(each: impl Fn(&[ArrayRef], usize) -> Result<Option<bool>> + Send + S
     })
 }
 
-fn bigints(each: impl Fn(&[ArrayRef], usize) -> Result<Option<i64>> + Send + Sync + 'static) -> Body {
+fn bigints(
+    each: impl Fn(&[ArrayRef], usize) -> Result<Option<i64>> + Send + Sync + 'static,
+) -> Body {
     Arc::new(move |arrays, count| {
         let values: Int64Array = (0..count)
-            .map(|row| if arrays.iter().any(|array| array.is_null(row)) { Ok(None) } else { each(arrays, row) })
+            .map(|row| {
+                if arrays.iter().any(|array| array.is_null(row)) {
+                    Ok(None)
+                } else {
+                    each(arrays, row)
+                }
+            })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .collect();
@@ -285,20 +436,32 @@ fn bigints(each: impl Fn(&[ArrayRef], usize) -> Result<Option<i64>> + Send + Syn
     })
 }
 
-fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -> Option<(Body, Volatility)> {
+fn body_of(
+    name: &'static str,
+    lookup: Lookup,
+    session: Arc<dyn SessionCalls>,
+) -> Option<(Body, Volatility)> {
     let reads = |body: Body| Some((body, Volatility::Immutable));
     let acts = |body: Body| Some((body, Volatility::Volatile));
     let visible = |kind: CatalogKind| {
         let lookup = lookup.clone();
-        reads(booleans(move |a, row| Ok(lookup.catalog.is_visible(kind, oid(a, 0, row), &lookup.path))))
+        reads(booleans(move |a, row| {
+            Ok(lookup
+                .catalog
+                .is_visible(kind, oid(a, 0, row), &lookup.path))
+        }))
     };
     let size = |which: RelationSize| {
         let lookup = lookup.clone();
-        reads(bigints(move |a, row| Ok(lookup.catalog.relation_size(oid(a, 0, row), which))))
+        reads(bigints(move |a, row| {
+            Ok(lookup.catalog.relation_size(oid(a, 0, row), which))
+        }))
     };
     let printed = |print: fn(&dyn CatalogLookup, u32, &SearchPath) -> Option<String>| {
         let lookup = lookup.clone();
-        reads(texts(move |a, row| Ok(print(lookup.catalog.as_ref(), oid(a, 0, row), &lookup.path))))
+        reads(texts(move |a, row| {
+            Ok(print(lookup.catalog.as_ref(), oid(a, 0, row), &lookup.path))
+        }))
     };
     match name {
         "pg_table_is_visible" => visible(CatalogKind::Class),
@@ -326,26 +489,49 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
         })),
         "pg_get_constraintdef" => reads(texts(move |a, row| {
             let pretty = a.len() > 1 && a[1].as_boolean().value(row);
-            Ok(lookup.catalog.constraint_def(oid(a, 0, row), pretty, &lookup.path))
+            Ok(lookup
+                .catalog
+                .constraint_def(oid(a, 0, row), pretty, &lookup.path))
         })),
         "pg_get_indexdef" => reads(texts(move |a, row| {
-            let (column, pretty) = if a.len() > 1 { (int(a, 1, row) as i32, a[2].as_boolean().value(row)) } else { (0, false) };
-            Ok(lookup.catalog.index_def(oid(a, 0, row), column, pretty, &lookup.path))
+            let (column, pretty) = if a.len() > 1 {
+                (int(a, 1, row) as i32, a[2].as_boolean().value(row))
+            } else {
+                (0, false)
+            };
+            Ok(lookup
+                .catalog
+                .index_def(oid(a, 0, row), column, pretty, &lookup.path))
         })),
-        "pg_get_viewdef" => reads(texts(move |a, row| Ok(match a[0].data_type() {
-            DataType::UInt32 => lookup.catalog.view_def(oid(a, 0, row)),
-            _ => None,
-        }))),
+        "pg_get_viewdef" => reads(texts(move |a, row| {
+            Ok(match a[0].data_type() {
+                DataType::UInt32 => lookup.catalog.view_def(oid(a, 0, row)),
+                _ => None,
+            })
+        })),
         "pg_get_functiondef" => printed(|catalog, oid, _| catalog.function_def(oid)),
-        "pg_get_function_arguments" => printed(|catalog, oid, path| catalog.function_arguments(oid, path)),
-        "pg_get_function_identity_arguments" => printed(|catalog, oid, path| catalog.function_identity_arguments(oid, path)),
-        "pg_get_function_result" => printed(|catalog, oid, path| catalog.function_result(oid, path)),
-        "pg_get_userbyid" => printed(|catalog, oid, _| Some(catalog.role_text(oid))),
-        "pg_get_function_sqlbody" | "pg_get_triggerdef" | "pg_get_ruledef" | "pg_get_partkeydef" | "pg_get_statisticsobjdef"
-        | "pg_get_statisticsobjdef_columns" | "pg_get_partition_constraintdef" | "pg_get_function_arg_default" | "pg_get_serial_sequence" => {
-            reads(texts(|_, _| Ok(None)))
+        "pg_get_function_arguments" => {
+            printed(|catalog, oid, path| catalog.function_arguments(oid, path))
         }
-        "pg_get_replica_identity_index" => reads(Arc::new(|_, count| Ok(Arc::new(arrow::array::UInt32Array::from(vec![None; count]))))),
+        "pg_get_function_identity_arguments" => {
+            printed(|catalog, oid, path| catalog.function_identity_arguments(oid, path))
+        }
+        "pg_get_function_result" => {
+            printed(|catalog, oid, path| catalog.function_result(oid, path))
+        }
+        "pg_get_userbyid" => printed(|catalog, oid, _| Some(catalog.role_text(oid))),
+        "pg_get_function_sqlbody"
+        | "pg_get_triggerdef"
+        | "pg_get_ruledef"
+        | "pg_get_partkeydef"
+        | "pg_get_statisticsobjdef"
+        | "pg_get_statisticsobjdef_columns"
+        | "pg_get_partition_constraintdef"
+        | "pg_get_function_arg_default"
+        | "pg_get_serial_sequence" => reads(texts(|_, _| Ok(None))),
+        "pg_get_replica_identity_index" => reads(Arc::new(|_, count| {
+            Ok(Arc::new(arrow::array::UInt32Array::from(vec![None; count])))
+        })),
         "pg_tablespace_location" => reads(texts(|_, _| Ok(Some(String::new())))),
         // Stored expressions are kept as the SQL they print as.
         "pg_get_expr" => reads(texts(|a, row| Ok(Some(text(a, 0, row).to_owned())))),
@@ -356,17 +542,33 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
                         return None;
                     }
                     let typmod = (!a[1].is_null(row)).then(|| int(a, 1, row) as i32);
-                    Some(lookup.catalog.format_type(oid(a, 0, row), typmod, &lookup.path))
+                    Some(
+                        lookup
+                            .catalog
+                            .format_type(oid(a, 0, row), typmod, &lookup.path),
+                    )
                 })
                 .collect();
             Ok(Arc::new(values))
         })),
         "obj_description" => reads(texts(move |a, row| {
-            let catalog = if a.len() > 1 { Some(text(a, 1, row)) } else { None };
+            let catalog = if a.len() > 1 {
+                Some(text(a, 1, row))
+            } else {
+                None
+            };
             Ok(lookup.catalog.description(oid(a, 0, row), catalog))
         })),
-        "col_description" => reads(texts(move |a, row| Ok(lookup.catalog.column_description(oid(a, 0, row), int(a, 1, row) as i32)))),
-        "shobj_description" => reads(texts(move |a, row| Ok(lookup.catalog.shared_description(oid(a, 0, row), text(a, 1, row))))),
+        "col_description" => reads(texts(move |a, row| {
+            Ok(lookup
+                .catalog
+                .column_description(oid(a, 0, row), int(a, 1, row) as i32))
+        })),
+        "shobj_description" => reads(texts(move |a, row| {
+            Ok(lookup
+                .catalog
+                .shared_description(oid(a, 0, row), text(a, 1, row)))
+        })),
         "oidvectortypes" => reads(Arc::new(move |a, count| {
             let lists = a[0].as_list::<i32>();
             let values: StringArray = (0..count)
@@ -385,19 +587,39 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
                 .collect();
             Ok(Arc::new(values))
         })),
-        _ if name.starts_with("has_") && name.ends_with("_privilege") => privilege(name, lookup).and_then(reads),
+        _ if name.starts_with("has_") && name.ends_with("_privilege") => {
+            privilege(name, lookup).and_then(reads)
+        }
         "pg_has_role" => reads(booleans(|_, _| Ok(Some(true)))),
-        "row_security_active" | "pg_relation_is_publishable" | "pg_is_other_temp_schema" => reads(booleans(|_, _| Ok(Some(false)))),
+        "row_security_active" | "pg_relation_is_publishable" | "pg_is_other_temp_schema" => {
+            reads(booleans(|_, _| Ok(Some(false))))
+        }
         "pg_column_is_updatable" => reads(booleans(|_, _| Ok(Some(true)))),
         // INSERT, UPDATE and DELETE.
-        "pg_relation_is_updatable" => reads(Arc::new(|_, count| Ok(Arc::new(Int32Array::from(vec![28; count]))))),
+        "pg_relation_is_updatable" => reads(Arc::new(|_, count| {
+            Ok(Arc::new(Int32Array::from(vec![28; count])))
+        })),
         "pg_stat_get_numscans" => reads(bigints(|_, _| Ok(Some(0)))),
-        "pg_encoding_to_char" => reads(texts(|a, row| Ok(Some(if int(a, 0, row) == 6 { "UTF8" } else { "" }.to_owned())))),
+        "pg_encoding_to_char" => reads(texts(|a, row| {
+            Ok(Some(
+                if int(a, 0, row) == 6 { "UTF8" } else { "" }.to_owned(),
+            ))
+        })),
         "pg_char_to_encoding" => reads(Arc::new(|a, count| {
             let values: Int32Array = (0..count)
                 .map(|row| {
-                    let name: String = text(a, 0, row).chars().filter(char::is_ascii_alphanumeric).collect();
-                    Some(if name.eq_ignore_ascii_case("utf8") || name.eq_ignore_ascii_case("unicode") { 6 } else { -1 })
+                    let name: String = text(a, 0, row)
+                        .chars()
+                        .filter(char::is_ascii_alphanumeric)
+                        .collect();
+                    Some(
+                        if name.eq_ignore_ascii_case("utf8") || name.eq_ignore_ascii_case("unicode")
+                        {
+                            6
+                        } else {
+                            -1
+                        },
+                    )
                 })
                 .collect();
             Ok(Arc::new(values))
@@ -405,11 +627,19 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
         "pg_size_pretty" => reads(texts(|a, row| {
             let bytes = match a[0].data_type() {
                 DataType::Int64 => i128::from(int(a, 0, row)),
-                _ => omnigraph_udfs::pg::arithmetic::wide(&a[0])?.value(row).to_i128().unwrap_or(i128::MAX),
+                _ => omnigraph_udfs::pg::arithmetic::wide(&a[0])?
+                    .value(row)
+                    .to_i128()
+                    .unwrap_or(i128::MAX),
             };
             Ok(Some(pretty_size(bytes)))
         })),
-        "pg_backend_pid" => reads(Arc::new(move |_, count| Ok(Arc::new(Int32Array::from(vec![session.backend_pid(); count]))))),
+        "pg_backend_pid" => reads(Arc::new(move |_, count| {
+            Ok(Arc::new(Int32Array::from(vec![
+                session.backend_pid();
+                count
+            ])))
+        })),
         "current_setting" => acts(Arc::new(move |a, count| {
             let mut out = StringBuilder::new();
             for row in 0..count {
@@ -418,11 +648,18 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
                     continue;
                 }
                 let name = text(a, 0, row);
-                let missing_ok = a.get(1).is_some_and(|missing| !missing.is_null(row) && missing.as_boolean().value(row));
+                let missing_ok = a.get(1).is_some_and(|missing| {
+                    !missing.is_null(row) && missing.as_boolean().value(row)
+                });
                 match session.setting(name) {
                     Some(value) => out.append_value(value),
                     None if missing_ok => out.append_null(),
-                    None => return Err(Error::value("42704", format!("unrecognized configuration parameter \"{name}\""))),
+                    None => {
+                        return Err(Error::value(
+                            "42704",
+                            format!("unrecognized configuration parameter \"{name}\""),
+                        ));
+                    }
                 }
             }
             Ok(Arc::new(out.finish()))
@@ -435,18 +672,37 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
                 }
                 let value = (!a[1].is_null(row)).then(|| text(a, 1, row));
                 let local = !a[2].is_null(row) && a[2].as_boolean().value(row);
-                out.append_value(session.set_config(text(a, 0, row), value, local).map_err(carried)?);
+                out.append_value(
+                    session
+                        .set_config(text(a, 0, row), value, local)
+                        .map_err(carried)?,
+                );
             }
             Ok(Arc::new(out.finish()))
         })),
-        "pg_cancel_backend" => acts(booleans(move |a, row| session.cancel_backend(int(a, 0, row) as i32).map(Some).map_err(carried))),
-        "pg_terminate_backend" => acts(booleans(move |a, row| session.terminate_backend(int(a, 0, row) as i32).map(Some).map_err(carried))),
+        "pg_cancel_backend" => acts(booleans(move |a, row| {
+            session
+                .cancel_backend(int(a, 0, row) as i32)
+                .map(Some)
+                .map_err(carried)
+        })),
+        "pg_terminate_backend" => acts(booleans(move |a, row| {
+            session
+                .terminate_backend(int(a, 0, row) as i32)
+                .map(Some)
+                .map_err(carried)
+        })),
         "pg_notify" => acts(texts(move |a, row| {
-            session.notify(text(a, 0, row), text(a, 1, row)).map_err(carried)?;
+            session
+                .notify(text(a, 0, row), text(a, 1, row))
+                .map_err(carried)?;
             Ok(Some(String::new()))
         })),
         "pg_sleep" => acts(texts(move |a, row| {
-            let seconds = a[0].as_primitive::<arrow::datatypes::Float64Type>().value(row).clamp(0.0, MAX_SLEEP_SECONDS);
+            let seconds = a[0]
+                .as_primitive::<arrow::datatypes::Float64Type>()
+                .value(row)
+                .clamp(0.0, MAX_SLEEP_SECONDS);
             let until = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds);
             let sleep = || {
                 loop {
@@ -459,7 +715,9 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
                 }
             };
             // The worker thread steps aside, so that others go on.
-            if tokio::runtime::Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread) {
+            if tokio::runtime::Handle::try_current().is_ok_and(|handle| {
+                handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
+            }) {
                 tokio::task::block_in_place(sleep)
             } else {
                 sleep()
@@ -473,7 +731,13 @@ fn body_of(name: &'static str, lookup: Lookup, session: Arc<dyn SessionCalls>) -
 /// Advisory locks: one int8 key, or two int4 that make one.
 fn advisory(name: &'static str, session: Arc<dyn SessionCalls>) -> Option<Body> {
     let (shared, of_transaction) = (name.ends_with("_shared"), name.contains("_xact_"));
-    let key = |a: &[ArrayRef], row: usize| if a.len() > 1 { int(a, 0, row) << 32 | (int(a, 1, row) & 0xffff_ffff) } else { int(a, 0, row) };
+    let key = |a: &[ArrayRef], row: usize| {
+        if a.len() > 1 {
+            int(a, 0, row) << 32 | (int(a, 1, row) & 0xffff_ffff)
+        } else {
+            int(a, 0, row)
+        }
+    };
     if name == "pg_advisory_unlock_all" {
         return Some(texts(move |_, _| {
             session.advisory_unlock_all().map_err(carried)?;
@@ -481,23 +745,41 @@ fn advisory(name: &'static str, session: Arc<dyn SessionCalls>) -> Option<Body> 
         }));
     }
     if name.starts_with("pg_advisory_unlock") {
-        return Some(booleans(move |a, row| session.advisory_unlock(key(a, row), shared).map(Some).map_err(carried)));
+        return Some(booleans(move |a, row| {
+            session
+                .advisory_unlock(key(a, row), shared)
+                .map(Some)
+                .map_err(carried)
+        }));
     }
     if name.starts_with("pg_try_advisory") {
-        return Some(booleans(move |a, row| session.try_advisory_lock(key(a, row), shared, of_transaction).map(Some).map_err(carried)));
+        return Some(booleans(move |a, row| {
+            session
+                .try_advisory_lock(key(a, row), shared, of_transaction)
+                .map(Some)
+                .map_err(carried)
+        }));
     }
     Some(texts(move |a, row| {
-        if session.try_advisory_lock(key(a, row), shared, of_transaction).map_err(carried)? {
+        if session
+            .try_advisory_lock(key(a, row), shared, of_transaction)
+            .map_err(carried)?
+        {
             return Ok(Some(String::new()));
         }
-        Err(Error::value("55P03", "could not obtain the advisory lock: another session holds it"))
+        Err(Error::value(
+            "55P03",
+            "could not obtain the advisory lock: another session holds it",
+        ))
     }))
 }
 
 /// What exists may be used: policy is asked where data is read and written.
 fn privilege(name: &'static str, lookup: Lookup) -> Option<Body> {
     let (on, ty, last) = match name {
-        "has_table_privilege" | "has_any_column_privilege" | "has_sequence_privilege" => (PrivilegeOn::Class, PgType::REGCLASS, 1),
+        "has_table_privilege" | "has_any_column_privilege" | "has_sequence_privilege" => {
+            (PrivilegeOn::Class, PgType::REGCLASS, 1)
+        }
         "has_column_privilege" => (PrivilegeOn::Class, PgType::REGCLASS, 2),
         "has_schema_privilege" => (PrivilegeOn::Schema, PgType::REGNAMESPACE, 1),
         "has_database_privilege" => (PrivilegeOn::Database, PgType::TEXT, 1),
@@ -511,16 +793,34 @@ fn privilege(name: &'static str, lookup: Lookup) -> Option<Body> {
         // The object stands before the privilege, a user may stand before that.
         let object = a.len().saturating_sub(last + 1);
         if a[object].data_type() == &DataType::UInt32 {
-            return Ok(lookup.catalog.exists(on, oid(a, object, row)).then_some(true));
+            return Ok(lookup
+                .catalog
+                .exists(on, oid(a, object, row))
+                .then_some(true));
         }
         let name = text(a, object, row);
-        let names = CatalogNames { catalog: Arc::clone(&lookup.catalog), path: lookup.path.clone() };
+        let names = CatalogNames {
+            catalog: Arc::clone(&lookup.catalog),
+            path: lookup.path.clone(),
+        };
         match on {
-            PrivilegeOn::Database if lookup.catalog.database(name).is_none() => Err(Error::value("3D000", format!("database \"{name}\" does not exist"))),
-            PrivilegeOn::Database | PrivilegeOn::Language | PrivilegeOn::Tablespace => Ok(Some(true)),
+            PrivilegeOn::Database if lookup.catalog.database(name).is_none() => Err(Error::value(
+                "3D000",
+                format!("database \"{name}\" does not exist"),
+            )),
+            PrivilegeOn::Database | PrivilegeOn::Language | PrivilegeOn::Tablespace => {
+                Ok(Some(true))
+            }
             PrivilegeOn::Schema => {
                 let found = lookup.catalog.namespace(lookup.path.schema(name)).is_some();
-                if found { Ok(Some(true)) } else { Err(Error::value("3F000", format!("schema \"{name}\" does not exist"))) }
+                if found {
+                    Ok(Some(true))
+                } else {
+                    Err(Error::value(
+                        "3F000",
+                        format!("schema \"{name}\" does not exist"),
+                    ))
+                }
             }
             _ => names.oid(ty, name).map(|_| Some(true)).map_err(carried),
         }
@@ -542,7 +842,11 @@ fn pretty_size(bytes: i128) -> String {
 /// `current_schemas(with_implicit)`.
 pub(super) fn schemas(path: &SearchPath, implicit: Expr) -> Expr {
     let all: Vec<String> = path.schemas.to_vec();
-    let shown: Vec<String> = all.iter().filter(|schema| !matches!(schema.as_str(), "pg_catalog" | "omnigraph")).cloned().collect();
+    let shown: Vec<String> = all
+        .iter()
+        .filter(|schema| !matches!(schema.as_str(), "pg_catalog" | "omnigraph"))
+        .cloned()
+        .collect();
     let identity = format!("{all:?}");
     let field = Arc::new(Field::new("item", DataType::Utf8, true));
     PgFunction::new(
@@ -552,7 +856,11 @@ pub(super) fn schemas(path: &SearchPath, implicit: Expr) -> Expr {
         Arc::new(move |arrays, count| {
             let mut out = ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(&field));
             for row in 0..count {
-                let schemas = if arrays[0].as_boolean().value(row) { &all } else { &shown };
+                let schemas = if arrays[0].as_boolean().value(row) {
+                    &all
+                } else {
+                    &shown
+                };
                 for schema in schemas {
                     out.values().append_value(schema);
                 }
@@ -571,7 +879,12 @@ pub(super) fn clock() -> Expr {
         "clock_timestamp",
         PgType::TIMESTAMPTZ.arrow(),
         Volatility::Volatile,
-        Arc::new(|_, count| Ok(Arc::new(TimestampMicrosecondArray::from(vec![super::now_micros(); count]).with_timezone("UTC")))),
+        Arc::new(|_, count| {
+            Ok(Arc::new(
+                TimestampMicrosecondArray::from(vec![super::now_micros(); count])
+                    .with_timezone("UTC"),
+            ))
+        }),
     )
     .over(Vec::new())
 }
@@ -585,9 +898,17 @@ pub(super) fn random_uuid() -> Expr {
         Arc::new(|_, count| {
             let values: StringArray = (0..count)
                 .map(|_| {
-                    let bits = (rand::random::<u128>() & !(0xf << 76 | 0x3 << 62)) | 0x4 << 76 | 0x2 << 62;
+                    let bits =
+                        (rand::random::<u128>() & !(0xf << 76 | 0x3 << 62)) | 0x4 << 76 | 0x2 << 62;
                     let hex = format!("{bits:032x}");
-                    Some(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+                    Some(format!(
+                        "{}-{}-{}-{}-{}",
+                        &hex[..8],
+                        &hex[8..12],
+                        &hex[12..16],
+                        &hex[16..20],
+                        &hex[20..]
+                    ))
                 })
                 .collect();
             Ok(Arc::new(values))

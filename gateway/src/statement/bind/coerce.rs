@@ -41,7 +41,9 @@ pub(super) fn can_coerce(from: u32, to: u32, context: Context) -> bool {
     }
     let (source, target) = (PgType::new(from), PgType::new(to));
     // The vectors that catalogs use are arrays in all but name.
-    if from == PgType::INT2VECTOR.oid && to == PgType::INT2_ARRAY.oid || from == PgType::OIDVECTOR.oid && to == PgType::OID_ARRAY.oid {
+    if from == PgType::INT2VECTOR.oid && to == PgType::INT2_ARRAY.oid
+        || from == PgType::OIDVECTOR.oid && to == PgType::OID_ARRAY.oid
+    {
         return true;
     }
     if let (Some(source), Some(target)) = (source.element(), target.element())
@@ -69,13 +71,23 @@ impl Binder<'_> {
         if !can_coerce(value.ty.oid, to.oid, context) {
             let error = PgError::new(
                 sqlstate::CANNOT_COERCE,
-                format!("cannot cast type {} to {}", type_name(value.ty), type_name(to)),
+                format!(
+                    "cannot cast type {} to {}",
+                    type_name(value.ty),
+                    type_name(to)
+                ),
             );
             return Err(positioned(error, at));
         }
         let origin = value.origin.filter(|_| value.ty.oid == to.oid);
         let (expr, ty) = self.convert(value.expr, value.ty, to, context == Context::Explicit)?;
-        Ok(Typed { expr, ty, kind: Kind::Plain, at, origin })
+        Ok(Typed {
+            expr,
+            ty,
+            kind: Kind::Plain,
+            at,
+            origin,
+        })
     }
 
     /// As [`Self::coerce`], for a value that has to be of a type: 42804 with PostgreSQL's words
@@ -84,7 +96,11 @@ impl Binder<'_> {
         if !value.is_unknown() && !implicit(value.ty.oid, to.oid) {
             let error = PgError::new(
                 sqlstate::DATATYPE_MISMATCH,
-                format!("argument of {what} must be type {}, not type {}", type_name(to), type_name(value.ty)),
+                format!(
+                    "argument of {what} must be type {}, not type {}",
+                    type_name(to),
+                    type_name(value.ty)
+                ),
             );
             return Err(positioned(error, value.at));
         }
@@ -93,10 +109,20 @@ impl Binder<'_> {
 
     /// What is still unknown becomes text.
     pub(super) fn settle(&mut self, value: Typed) -> PgResult<Typed> {
-        if value.is_unknown() { self.coerce(value, PgType::TEXT, Context::Implicit) } else { Ok(value) }
+        if value.is_unknown() {
+            self.coerce(value, PgType::TEXT, Context::Implicit)
+        } else {
+            Ok(value)
+        }
     }
 
-    fn literal_as(&mut self, text: Option<String>, to: PgType, context: Context, at: Option<u32>) -> PgResult<Typed> {
+    fn literal_as(
+        &mut self,
+        text: Option<String>,
+        to: PgType,
+        context: Context,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let Some(text) = text else {
             if to.oid == PgType::RECORD.oid {
                 return Ok(Typed::value(ScalarValue::Utf8(None), to).at(at));
@@ -106,20 +132,34 @@ impl Binder<'_> {
         let mut ty = to;
         if to.oid == PgType::NUMERIC.oid && to.typmod == -1 {
             // The literal says its own scale.
-            let number = crate::text::numeric::Numeric::parse(&text).map_err(|error| positioned(error, at))?;
-            ty = super::types::numeric_of(number.precision().max(usize::from(number.scale) + 1).min(76) as u8, number.scale as i8);
+            let number = crate::text::numeric::Numeric::parse(&text)
+                .map_err(|error| positioned(error, at))?;
+            ty = super::types::numeric_of(
+                number
+                    .precision()
+                    .max(usize::from(number.scale) + 1)
+                    .min(76) as u8,
+                number.scale as i8,
+            );
         }
         if to.oid == PgType::VECTOR.oid && to.typmod == -1 {
             let values = read::parse_vector(&text).map_err(|error| positioned(error, at))?;
             ty = to.with_typmod(values.len() as i32);
         }
         // An explicit cast cuts where an assignment complains.
-        let bare = if context == Context::Explicit && matches!(to.oid, 1042 | 1043) { PgType::new(to.oid) } else { ty };
+        let bare = if context == Context::Explicit && matches!(to.oid, 1042 | 1043) {
+            PgType::new(to.oid)
+        } else {
+            ty
+        };
         if self.reads_now(to, &text) {
             let expr = self.cast_from_text(Expr::Literal(ScalarValue::Utf8(Some(text)), None), ty);
             return Ok(Typed::new(expr, ty).at(at));
         }
-        let value = self.text.parse(bare, &text).map_err(|error| positioned(error, at))?;
+        let value = self
+            .text
+            .parse(bare, &text)
+            .map_err(|error| positioned(error, at))?;
         let mut typed = Typed::value(value, bare).at(at);
         if bare != ty {
             let (expr, ty) = self.convert(typed.expr, bare, ty, true)?;
@@ -131,10 +171,18 @@ impl Binder<'_> {
     /// `'now'::timestamptz` and its kind depend on when the statement runs.
     fn reads_now(&self, ty: PgType, text: &str) -> bool {
         matches!(ty.oid, 1082 | 1083 | 1114 | 1184)
-            && ["now", "today", "tomorrow", "yesterday"].iter().any(|word| text.trim().to_ascii_lowercase().starts_with(word))
+            && ["now", "today", "tomorrow", "yesterday"]
+                .iter()
+                .any(|word| text.trim().to_ascii_lowercase().starts_with(word))
     }
 
-    fn param_as(&mut self, number: usize, to: PgType, context: Context, at: Option<u32>) -> PgResult<Typed> {
+    fn param_as(
+        &mut self,
+        number: usize,
+        to: PgType,
+        context: Context,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         match self.params.get(number).copied().flatten() {
             None => {
                 // The client sends plain values: a modifier is applied here, and a numeric
@@ -142,7 +190,11 @@ impl Binder<'_> {
                 let ty = PgType::new(to.oid);
                 self.params[number] = Some(ty);
                 let typed = self.param(number, ty).at(at);
-                if to.typmod == -1 { Ok(typed) } else { self.coerce(typed, to, context) }
+                if to.typmod == -1 {
+                    Ok(typed)
+                } else {
+                    self.coerce(typed, to, context)
+                }
             }
             Some(known) if known.oid == to.oid => {
                 let typed = self.param(number, known).at(at);
@@ -162,29 +214,52 @@ impl Binder<'_> {
     pub(super) fn param(&self, number: usize, ty: PgType) -> Typed {
         let field = arrow::datatypes::Field::new("", ty.arrow(), true);
         Typed::new(
-            Expr::Placeholder(Placeholder::new_with_field(format!("${}", number + 1), Some(Arc::new(field)))),
+            Expr::Placeholder(Placeholder::new_with_field(
+                format!("${}", number + 1),
+                Some(Arc::new(field)),
+            )),
             ty,
         )
     }
 
     /// The conversion itself, which is known to exist. The type that comes back may say more
     /// than the one asked for: the scale of a numeric.
-    pub(super) fn convert(&mut self, expr: Expr, from: PgType, to: PgType, explicit: bool) -> PgResult<(Expr, PgType)> {
+    pub(super) fn convert(
+        &mut self,
+        expr: Expr,
+        from: PgType,
+        to: PgType,
+        explicit: bool,
+    ) -> PgResult<(Expr, PgType)> {
         if from == to {
             return Ok((expr, to));
         }
         let to = if to.oid == PgType::NUMERIC.oid && to.typmod == -1 {
-            if from.oid == PgType::NUMERIC.oid { from } else { numeric_for(from.oid) }
+            if from.oid == PgType::NUMERIC.oid {
+                from
+            } else {
+                numeric_for(from.oid)
+            }
         } else {
             to
         };
         let (source, target) = (from.arrow(), to.arrow());
-        let integer = |ty: &DataType| matches!(ty, DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt32);
-        let decimal = |ty: &DataType| matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..));
+        let integer = |ty: &DataType| {
+            matches!(
+                ty,
+                DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt32
+            )
+        };
+        let decimal =
+            |ty: &DataType| matches!(ty, DataType::Decimal128(..) | DataType::Decimal256(..));
         let float = |ty: &DataType| matches!(ty, DataType::Float32 | DataType::Float64);
         let reg = |ty: PgType| ty.arrow() == DataType::UInt32 && !matches!(ty.oid, 26 | 28 | 29);
         let converted = if from.oid == to.oid && from.oid == PgType::NUMERIC.oid {
-            if source == target { expr } else { arithmetic::decimal_cast(&target, expr) }
+            if source == target {
+                expr
+            } else {
+                arithmetic::decimal_cast(&target, expr)
+            }
         } else if matches!(to.oid, 1042 | 1043 | 19 | 18) && source == DataType::Utf8 {
             text_io::limit_text(expr, to, explicit, from.oid == PgType::BPCHAR.oid)
         } else if is_string(to.oid) {
@@ -213,14 +288,26 @@ impl Binder<'_> {
         } else if integer(&source) && integer(&target) {
             let widening = matches!(
                 (&source, &target),
-                (DataType::Int16, DataType::Int32 | DataType::Int64) | (DataType::Int32, DataType::Int64) | (DataType::UInt32, DataType::Int64)
+                (DataType::Int16, DataType::Int32 | DataType::Int64)
+                    | (DataType::Int32, DataType::Int64)
+                    | (DataType::UInt32, DataType::Int64)
             );
-            if widening { native(expr, target) } else { fold(expr, &target, |expr| arithmetic::to_integer(&source, &target, expr)) }
+            if widening {
+                native(expr, target)
+            } else {
+                fold(expr, &target, |expr| {
+                    arithmetic::to_integer(&source, &target, expr)
+                })
+            }
         } else if integer(&source) && (float(&target) || decimal(&target)) {
             if decimal(&target) {
                 let own = numeric_for(from.oid);
                 let plain = native(expr, own.arrow());
-                if own.arrow() == target { plain } else { arithmetic::decimal_cast(&target, plain) }
+                if own.arrow() == target {
+                    plain
+                } else {
+                    arithmetic::decimal_cast(&target, plain)
+                }
             } else {
                 native(expr, target)
             }
@@ -232,15 +319,28 @@ impl Binder<'_> {
             text_io::float_to_numeric(expr, to)
         } else if decimal(&source) && float(&target) {
             text_io::numeric_to_float(expr, &target)
-        } else if source == DataType::Boolean && target == DataType::Int32 || source == DataType::Int32 && target == DataType::Boolean {
+        } else if source == DataType::Boolean && target == DataType::Int32
+            || source == DataType::Int32 && target == DataType::Boolean
+        {
             native(expr, target)
-        } else if (float(&source) && float(&target)) || (source == DataType::Date32 && target == DataType::Timestamp(TimeUnit::Microsecond, None)) {
-            if float(&source) { native(expr, target) } else { self.time_cast(expr, from, to) }
-        } else if matches!(from.oid, 1082 | 1083 | 1114 | 1184 | 1186) && matches!(to.oid, 1082 | 1083 | 1114 | 1184 | 1186) {
+        } else if (float(&source) && float(&target))
+            || (source == DataType::Date32
+                && target == DataType::Timestamp(TimeUnit::Microsecond, None))
+        {
+            if float(&source) {
+                native(expr, target)
+            } else {
+                self.time_cast(expr, from, to)
+            }
+        } else if matches!(from.oid, 1082 | 1083 | 1114 | 1184 | 1186)
+            && matches!(to.oid, 1082 | 1083 | 1114 | 1184 | 1186)
+        {
             self.time_cast(expr, from, to)
         } else if let (Some(inner), Some(outer)) = (from.element(), to.element()) {
             let element = |array: Expr, binder: &mut Self| -> PgResult<Expr> {
-                let placeholder = Expr::Column(datafusion::common::Column::new_unqualified(text_io::ELEMENT));
+                let placeholder = Expr::Column(datafusion::common::Column::new_unqualified(
+                    text_io::ELEMENT,
+                ));
                 let (body, _) = binder.convert(placeholder, inner, outer, explicit)?;
                 Ok(text_io::map_elements(array, inner, outer, body))
             };
@@ -263,11 +363,21 @@ impl Binder<'_> {
     /// Two values as the type that both can be, for comparison.
     pub(super) fn align_numeric(&mut self, left: Typed, right: Typed) -> PgResult<(Typed, Typed)> {
         let common = wider_numeric(left.ty, right.ty);
-        if numeric_modifier(common.typmod).is_none() && (left.ty.typmod != -1 || right.ty.typmod != -1) {
+        if numeric_modifier(common.typmod).is_none()
+            && (left.ty.typmod != -1 || right.ty.typmod != -1)
+        {
             // One side has 16 digits after the point: both get them.
             let plain = PgType::NUMERIC.arrow();
             let cast = |value: Typed| {
-                if value.ty.arrow() == plain { value } else { Typed { expr: arithmetic::decimal_cast(&plain, value.expr.clone()), ty: PgType::NUMERIC, ..value } }
+                if value.ty.arrow() == plain {
+                    value
+                } else {
+                    Typed {
+                        expr: arithmetic::decimal_cast(&plain, value.expr.clone()),
+                        ty: PgType::NUMERIC,
+                        ..value
+                    }
+                }
             };
             return Ok((cast(left), cast(right)));
         }
@@ -281,7 +391,9 @@ impl Binder<'_> {
 
 /// A cast that cannot fail and that DataFusion can reason about.
 fn native(expr: Expr, to: DataType) -> Expr {
-    fold(expr, &to, |expr| Expr::Cast(Cast::new(Box::new(expr), to.clone())))
+    fold(expr, &to, |expr| {
+        Expr::Cast(Cast::new(Box::new(expr), to.clone()))
+    })
 }
 
 /// Constants are cast here and now, so that filters stay `column = constant`.

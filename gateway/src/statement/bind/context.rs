@@ -24,13 +24,21 @@ use super::apply_exec::{ApplyExec, Inner};
 use super::function_scan::{FunctionScan, FunctionScanExec};
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
-const LEFT_OUT: &[&str] = &["decorrelate_predicate_subquery", "scalar_subquery_to_join", "decorrelate_lateral_join", "rewrite_set_comparison"];
+const LEFT_OUT: &[&str] = &[
+    "decorrelate_predicate_subquery",
+    "scalar_subquery_to_join",
+    "decorrelate_lateral_join",
+    "rewrite_set_comparison",
+];
 
 /// A session for bound plans, over the settings given.
 pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut config = config.set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     // Filters that change while a plan runs do not go with plans that are run again.
-    config.options_mut().optimizer.enable_dynamic_filter_pushdown = false;
+    config
+        .options_mut()
+        .optimizer
+        .enable_dynamic_filter_pushdown = false;
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
         .rules
         .into_iter()
@@ -54,7 +62,11 @@ struct Planner;
 
 #[async_trait]
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, state: &SessionState) -> DfResult<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let plan = seal(plan.clone())?;
         DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Nodes)])
             .create_physical_plan(&plan, state)
@@ -67,9 +79,13 @@ impl QueryPlanner for Planner {
 /// then, so that a cancelled statement stops and other connections are served.
 fn yielding(plan: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        let joins = node.is::<NestedLoopJoinExec>() || node.is::<CrossJoinExec>() || node.is::<HashJoinExec>();
+        let joins = node.is::<NestedLoopJoinExec>()
+            || node.is::<CrossJoinExec>()
+            || node.is::<HashJoinExec>();
         Ok(match joins {
-            true => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
+            true => {
+                Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)
+            }
             false => Transformed::no(node),
         })
     })
@@ -79,13 +95,25 @@ fn yielding(plan: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
 /// Hides the right plans of what is left of `Apply` from the planner.
 fn seal(plan: LogicalPlan) -> DfResult<LogicalPlan> {
     plan.transform_down(|plan| {
-        let LogicalPlan::Extension(extension) = &plan else { return Ok(Transformed::no(plan)) };
-        let Some(apply) = extension.node.as_any().downcast_ref::<Apply>().filter(|apply| !apply.sealed) else {
+        let LogicalPlan::Extension(extension) = &plan else {
             return Ok(Transformed::no(plan));
         };
-        let sealed = Apply { sealed: true, ..apply.clone() };
+        let Some(apply) = extension
+            .node
+            .as_any()
+            .downcast_ref::<Apply>()
+            .filter(|apply| !apply.sealed)
+        else {
+            return Ok(Transformed::no(plan));
+        };
+        let sealed = Apply {
+            sealed: true,
+            ..apply.clone()
+        };
         Ok(Transformed::new(
-            LogicalPlan::Extension(Extension { node: Arc::new(sealed) }),
+            LogicalPlan::Extension(Extension {
+                node: Arc::new(sealed),
+            }),
             true,
             TreeNodeRecursion::Continue,
         ))
@@ -113,11 +141,19 @@ impl ExtensionPlanner for Nodes {
                 .map(|arg| create_physical_expr(arg, &nothing, state.execution_props()))
                 .collect::<DfResult<_>>()?;
             let schema = Arc::clone(scan.schema.inner());
-            return Ok(Some(Arc::new(FunctionScanExec::new(Arc::clone(&scan.function), args, schema))));
+            return Ok(Some(Arc::new(FunctionScanExec::new(
+                Arc::clone(&scan.function),
+                args,
+                schema,
+            ))));
         }
-        let Some(apply) = node.as_any().downcast_ref::<Apply>() else { return Ok(None) };
+        let Some(apply) = node.as_any().downcast_ref::<Apply>() else {
+            return Ok(None);
+        };
         let ([left], [physical]) = (logical_inputs, physical_inputs) else {
-            return Err(datafusion::error::DataFusionError::Internal("an Apply that was not sealed".to_owned()));
+            return Err(datafusion::error::DataFusionError::Internal(
+                "an Apply that was not sealed".to_owned(),
+            ));
         };
         let physical_exprs = |exprs: Vec<datafusion::logical_expr::Expr>| {
             exprs
@@ -127,7 +163,9 @@ impl ExtensionPlanner for Nodes {
         };
         // The right plan answers for one row at a time: one partition is enough.
         let config = state.config().clone().with_target_partitions(1);
-        let inner_state = SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build();
+        let inner_state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_config(config)
+            .build();
         let inner = Inner {
             plan: apply.right.clone(),
             ids: apply.outer.iter().map(|(id, _)| id.clone()).collect(),
@@ -137,6 +175,10 @@ impl ExtensionPlanner for Nodes {
             state: inner_state,
         };
         let schema = Arc::clone(apply.schema.inner());
-        Ok(Some(Arc::new(ApplyExec::new(Arc::clone(physical), Arc::new(inner), schema))))
+        Ok(Some(Arc::new(ApplyExec::new(
+            Arc::clone(physical),
+            Arc::new(inner),
+            schema,
+        ))))
     }
 }

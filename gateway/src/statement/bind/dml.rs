@@ -14,8 +14,8 @@ use super::subquery::apply_all;
 use super::typed::Typed;
 use super::types::type_name;
 use super::{
-    Binder, BoundDelete, BoundInsert, BoundUpdate, ConflictTarget, InsertDefault, OnConflict, OnConflictAction, OutputColumn, Relation,
-    RelationKind, Returning, planned, unsupported,
+    Binder, BoundDelete, BoundInsert, BoundUpdate, ConflictTarget, InsertDefault, OnConflict,
+    OnConflictAction, OutputColumn, Relation, RelationKind, Returning, planned, unsupported,
 };
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -24,18 +24,35 @@ use crate::statement::parse::fold;
 impl Binder<'_> {
     pub(super) fn insert(&mut self, insert: &ast::Insert) -> PgResult<BoundInsert> {
         let ast::TableObject::TableName(name) = &insert.table else {
-            return Err(unsupported("INSERT into something that is not a table", None));
+            return Err(unsupported(
+                "INSERT into something that is not a table",
+                None,
+            ));
         };
         let at = self.at(name);
         let target = self.target(name)?;
-        let alias = insert.table_alias.as_ref().map_or_else(|| target.name.clone(), |alias| fold(&alias.alias));
+        let alias = insert
+            .table_alias
+            .as_ref()
+            .map_or_else(|| target.name.clone(), |alias| fold(&alias.alias));
         let mut columns: Vec<usize> = Vec::new();
         for column in &insert.columns {
             let at = self.at(column);
-            let name = column.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
+            let name = column
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(fold)
+                .unwrap_or_default();
             let found = self.target_column(&target, &name, at)?;
             if columns.contains(&found) {
-                return Err(positioned(PgError::new(sqlstate::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once")), at));
+                return Err(positioned(
+                    PgError::new(
+                        sqlstate::DUPLICATE_COLUMN,
+                        format!("column \"{name}\" specified more than once"),
+                    ),
+                    at,
+                ));
             }
             columns.push(found);
         }
@@ -48,22 +65,41 @@ impl Binder<'_> {
         let (source, columns) = match &insert.source {
             None => {
                 // DEFAULT VALUES.
-                (planned(LogicalPlanBuilder::empty(true).build())?, Vec::new())
+                (
+                    planned(LogicalPlanBuilder::empty(true).build())?,
+                    Vec::new(),
+                )
             }
             Some(query) => {
                 let rows = match query.body.as_ref() {
-                    ast::SetExpr::Values(values) if query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() => Some(values),
+                    ast::SetExpr::Values(values)
+                        if query.with.is_none()
+                            && query.order_by.is_none()
+                            && query.limit_clause.is_none() =>
+                    {
+                        Some(values)
+                    }
                     _ => None,
                 };
                 match rows {
-                    Some(values) => self.insert_values(&target, columns, named, values, &level, &mut defaults, at)?,
+                    Some(values) => self.insert_values(
+                        &target,
+                        columns,
+                        named,
+                        values,
+                        &level,
+                        &mut defaults,
+                        at,
+                    )?,
                     None => self.insert_query(&target, columns, named, query, &level, at)?,
                 }
             }
         };
         let on_conflict = match &insert.on {
             None => None,
-            Some(ast::OnInsert::OnConflict(conflict)) => Some(self.on_conflict(&target, &alias, conflict)?),
+            Some(ast::OnInsert::OnConflict(conflict)) => {
+                Some(self.on_conflict(&target, &alias, conflict)?)
+            }
             Some(_) => return Err(unsupported("ON DUPLICATE KEY UPDATE", at)),
         };
         let returning = match &insert.returning {
@@ -86,12 +122,20 @@ impl Binder<'_> {
     /// A table that may be written: 42809 for catalogs.
     fn target(&mut self, name: &ast::ObjectName) -> PgResult<Relation> {
         let at = self.at(name);
-        let mut parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect();
+        let mut parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(fold)
+            .collect();
         let table = parts.pop().unwrap_or_default();
         let schema = parts.pop();
         let relation = self.relation(schema.as_deref(), &table, at)?;
         if relation.kind == RelationKind::Catalog {
-            let error = PgError::new(sqlstate::INSUFFICIENT_PRIVILEGE, format!("permission denied: \"{table}\" is a system catalog"));
+            let error = PgError::new(
+                sqlstate::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{table}\" is a system catalog"),
+            );
             return Err(positioned(error, at));
         }
         Ok(relation)
@@ -106,15 +150,22 @@ impl Binder<'_> {
     }
 
     fn target_column(&self, target: &Relation, name: &str, at: Option<u32>) -> PgResult<usize> {
-        target.columns.iter().position(|column| column.name == name).ok_or_else(|| {
-            positioned(
-                PgError::new(
-                    sqlstate::UNDEFINED_COLUMN,
-                    format!("column \"{name}\" of relation \"{}\" does not exist", target.name),
-                ),
-                at,
-            )
-        })
+        target
+            .columns
+            .iter()
+            .position(|column| column.name == name)
+            .ok_or_else(|| {
+                positioned(
+                    PgError::new(
+                        sqlstate::UNDEFINED_COLUMN,
+                        format!(
+                            "column \"{name}\" of relation \"{}\" does not exist",
+                            target.name
+                        ),
+                    ),
+                    at,
+                )
+            })
     }
 
     /// A value as a column's type, by an assignment cast: 42804 if there is none.
@@ -136,7 +187,10 @@ impl Binder<'_> {
         self.coerce(value, to, Context::Assignment)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one INSERT … VALUES")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one INSERT … VALUES"
+    )]
     fn insert_values(
         &mut self,
         target: &Relation,
@@ -156,14 +210,23 @@ impl Binder<'_> {
         for (number, row) in values.rows.iter().enumerate() {
             if row.content.len() != width {
                 let at = row.content.first().and_then(|value| self.at(value));
-                return Err(positioned(PgError::new(sqlstate::SYNTAX_ERROR, "VALUES lists must all be the same length"), at));
+                return Err(positioned(
+                    PgError::new(
+                        sqlstate::SYNTAX_ERROR,
+                        "VALUES lists must all be the same length",
+                    ),
+                    at,
+                ));
             }
             let mut exprs = Vec::with_capacity(width);
             for (place, value) in row.content.iter().enumerate() {
                 let column = columns[place];
                 if is_default(value) {
                     default_rows[place].push(number);
-                    exprs.push(Expr::Literal(crate::text::read::null(target.columns[column].ty)?, None));
+                    exprs.push(Expr::Literal(
+                        crate::text::read::null(target.columns[column].ty)?,
+                        None,
+                    ));
                     continue;
                 }
                 let value = self.expr(&mut ctx, value)?;
@@ -178,24 +241,38 @@ impl Binder<'_> {
                 .filter(|(_, rows)| !rows.is_empty())
                 .map(|(column, rows)| InsertDefault { column, rows }),
         );
-        let types: Vec<PgType> = columns.iter().map(|column| target.columns[*column].ty).collect();
+        let types: Vec<PgType> = columns
+            .iter()
+            .map(|column| target.columns[*column].ty)
+            .collect();
         if ctx.applies.is_empty() {
             let (plan, _) = self.values_plan(rows, &types)?;
             return Ok((plan, columns));
         }
         // Subqueries among the values: they are computed once, beside one row each.
-        let base = apply_all(planned(LogicalPlanBuilder::empty(true).build())?, ctx.applies)?;
+        let base = apply_all(
+            planned(LogicalPlanBuilder::empty(true).build())?,
+            ctx.applies,
+        )?;
         let names: Vec<String> = types.iter().map(|_| self.name("v")).collect();
         let mut inputs = Vec::new();
         for row in rows {
-            let exprs: Vec<Expr> = row.into_iter().zip(&names).map(|(expr, name)| expr.alias(name)).collect();
+            let exprs: Vec<Expr> = row
+                .into_iter()
+                .zip(&names)
+                .map(|(expr, name)| expr.alias(name))
+                .collect();
             inputs.push(std::sync::Arc::new(planned(
-                LogicalPlanBuilder::from(base.clone()).project(exprs).and_then(LogicalPlanBuilder::build),
+                LogicalPlanBuilder::from(base.clone())
+                    .project(exprs)
+                    .and_then(LogicalPlanBuilder::build),
             )?));
         }
         let plan = match <[_; 1]>::try_from(inputs) {
             Ok([one]) => std::sync::Arc::unwrap_or_clone(one),
-            Err(inputs) => datafusion::logical_expr::LogicalPlan::Union(planned(datafusion::logical_expr::Union::try_new_with_loose_types(inputs))?),
+            Err(inputs) => datafusion::logical_expr::LogicalPlan::Union(planned(
+                datafusion::logical_expr::Union::try_new_with_loose_types(inputs),
+            )?),
         };
         Ok((plan, columns))
     }
@@ -216,25 +293,42 @@ impl Binder<'_> {
             let value = self.assign(target, *column, item.value)?;
             exprs.push(value.expr.alias(self.name("v")));
         }
-        let plan = planned(LogicalPlanBuilder::from(body.plan).project(exprs).and_then(LogicalPlanBuilder::build))?;
+        let plan = planned(
+            LogicalPlanBuilder::from(body.plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
         Ok((plan, columns))
     }
 
-    fn on_conflict(&mut self, target: &Relation, alias: &str, conflict: &ast::OnConflict) -> PgResult<OnConflict> {
+    fn on_conflict(
+        &mut self,
+        target: &Relation,
+        alias: &str,
+        conflict: &ast::OnConflict,
+    ) -> PgResult<OnConflict> {
         let conflict_target = match &conflict.conflict_target {
             None => None,
             Some(ast::ConflictTarget::Columns(names)) => {
                 let mut columns = Vec::new();
                 for name in names {
-                    columns.push(self.target_column(target, &fold(name), self.positions.of_span(name.span))?);
+                    columns.push(self.target_column(
+                        target,
+                        &fold(name),
+                        self.positions.of_span(name.span),
+                    )?);
                 }
                 columns.sort_unstable();
                 columns.dedup();
                 Some(ConflictTarget::Columns(columns))
             }
-            Some(ast::ConflictTarget::OnConstraint(name)) => {
-                Some(ConflictTarget::Constraint(name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default()))
-            }
+            Some(ast::ConflictTarget::OnConstraint(name)) => Some(ConflictTarget::Constraint(
+                name.0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .map(fold)
+                    .unwrap_or_default(),
+            )),
         };
         let action = match &conflict.action {
             ast::OnConflictAction::DoNothing => OnConflictAction::DoNothing,
@@ -250,7 +344,12 @@ impl Binder<'_> {
                 let excluded = written_row(target, "excluded", "x");
                 // An unqualified name is the row that is there.
                 let visible = existing.columns.clone();
-                let scope = Scope::new(vec![existing, excluded], visible, Rc::new(Level::default()), None);
+                let scope = Scope::new(
+                    vec![existing, excluded],
+                    visible,
+                    Rc::new(Level::default()),
+                    None,
+                );
                 let mut assignments = Vec::new();
                 for assignment in &update.assignments {
                     for (column, value) in self.assignment_pairs(target, assignment)? {
@@ -260,7 +359,10 @@ impl Binder<'_> {
                         let mut ctx = Ctx::new(std::rc::Rc::clone(&scope), "UPDATE");
                         let value = self.expr(&mut ctx, value)?;
                         if !ctx.applies.is_empty() {
-                            return Err(unsupported("a subquery in ON CONFLICT DO UPDATE", value.at));
+                            return Err(unsupported(
+                                "a subquery in ON CONFLICT DO UPDATE",
+                                value.at,
+                            ));
                         }
                         assignments.push((column, self.assign(target, column, value)?.expr));
                     }
@@ -276,43 +378,78 @@ impl Binder<'_> {
                         Some(condition)
                     }
                 };
-                OnConflictAction::DoUpdate { assignments, condition }
+                OnConflictAction::DoUpdate {
+                    assignments,
+                    condition,
+                }
             }
         };
-        Ok(OnConflict { target: conflict_target, action })
+        Ok(OnConflict {
+            target: conflict_target,
+            action,
+        })
     }
 
     /// The columns an assignment sets and to what; `None` is DEFAULT.
-    fn assignment_pairs<'a>(&self, target: &Relation, assignment: &'a ast::Assignment) -> PgResult<Vec<(usize, Option<&'a ast::Expr>)>> {
+    fn assignment_pairs<'a>(
+        &self,
+        target: &Relation,
+        assignment: &'a ast::Assignment,
+    ) -> PgResult<Vec<(usize, Option<&'a ast::Expr>)>> {
         let column = |name: &ast::ObjectName| -> PgResult<usize> {
             let at = self.at(name);
-            let name = name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
+            let name = name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(fold)
+                .unwrap_or_default();
             self.target_column(target, &name, at)
         };
         let value = |expr: &'a ast::Expr| if is_default(expr) { None } else { Some(expr) };
         match &assignment.target {
-            ast::AssignmentTarget::ColumnName(name) => Ok(vec![(column(name)?, value(&assignment.value))]),
+            ast::AssignmentTarget::ColumnName(name) => {
+                Ok(vec![(column(name)?, value(&assignment.value))])
+            }
             ast::AssignmentTarget::Tuple(names) => {
                 let values: Vec<&ast::Expr> = match &assignment.value {
                     ast::Expr::Tuple(values) => values.iter().collect(),
                     ast::Expr::Nested(inner) => vec![inner.as_ref()],
-                    ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => match &function.args {
-                        ast::FunctionArguments::List(list) => list
-                            .args
-                            .iter()
-                            .filter_map(|arg| match arg {
-                                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr),
-                                _ => None,
-                            })
-                            .collect(),
-                        _ => Vec::new(),
-                    },
-                    other => return Err(unsupported("an assignment of a subquery to several columns", self.at(other))),
+                    ast::Expr::Function(function)
+                        if function.name.to_string().eq_ignore_ascii_case("row") =>
+                    {
+                        match &function.args {
+                            ast::FunctionArguments::List(list) => list
+                                .args
+                                .iter()
+                                .filter_map(|arg| match arg {
+                                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
+                                        Some(expr)
+                                    }
+                                    _ => None,
+                                })
+                                .collect(),
+                            _ => Vec::new(),
+                        }
+                    }
+                    other => {
+                        return Err(unsupported(
+                            "an assignment of a subquery to several columns",
+                            self.at(other),
+                        ));
+                    }
                 };
                 if values.len() != names.len() {
-                    return Err(PgError::new(sqlstate::SYNTAX_ERROR, "number of columns does not match number of values"));
+                    return Err(PgError::new(
+                        sqlstate::SYNTAX_ERROR,
+                        "number of columns does not match number of values",
+                    ));
                 }
-                names.iter().zip(values).map(|(name, expr)| Ok((column(name)?, value(expr)))).collect()
+                names
+                    .iter()
+                    .zip(values)
+                    .map(|(name, expr)| Ok((column(name)?, value(expr))))
+                    .collect()
             }
         }
     }
@@ -322,11 +459,23 @@ impl Binder<'_> {
         let level = Rc::new(Level::default());
         let from = match &update.from {
             None => &[][..],
-            Some(ast::UpdateTableFromKind::BeforeSet(from) | ast::UpdateTableFromKind::AfterSet(from)) => from.as_slice(),
+            Some(
+                ast::UpdateTableFromKind::BeforeSet(from)
+                | ast::UpdateTableFromKind::AfterSet(from),
+            ) => from.as_slice(),
         };
-        let columns = item.rels.first().map(|rel| rel.columns.clone()).unwrap_or_default();
+        let columns = item
+            .rels
+            .first()
+            .map(|rel| rel.columns.clone())
+            .unwrap_or_default();
         let joined = self.beside(item, from, &level)?;
-        let scope = Scope::new(joined.rels.clone(), joined.visible.clone(), Rc::clone(&level), None);
+        let scope = Scope::new(
+            joined.rels.clone(),
+            joined.visible.clone(),
+            Rc::clone(&level),
+            None,
+        );
         let mut ctx = Ctx::new(Rc::clone(&scope), "UPDATE");
         let mut assigned: Vec<usize> = Vec::new();
         let mut values = Vec::new();
@@ -336,7 +485,10 @@ impl Binder<'_> {
                 if assigned.contains(&column) {
                     return Err(PgError::new(
                         sqlstate::SYNTAX_ERROR,
-                        format!("multiple assignments to same column \"{}\"", target.columns[column].name),
+                        format!(
+                            "multiple assignments to same column \"{}\"",
+                            target.columns[column].name
+                        ),
                     ));
                 }
                 values.push(match value {
@@ -356,7 +508,12 @@ impl Binder<'_> {
         plan = apply_all(plan, ctx.applies)?;
         let others = other_columns(&joined, &alias);
         let mut exprs = old_row(&columns);
-        exprs.extend(values.into_iter().enumerate().map(|(at, value)| value.alias(format!("n{at}"))));
+        exprs.extend(
+            values
+                .into_iter()
+                .enumerate()
+                .map(|(at, value)| value.alias(format!("n{at}"))),
+        );
         let returning = match &update.returning {
             None => None,
             Some(items) => {
@@ -365,7 +522,11 @@ impl Binder<'_> {
                 Some(own_first)
             }
         };
-        let source = planned(LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build))?;
+        let source = planned(
+            LogicalPlanBuilder::from(plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
         Ok(BoundUpdate {
             assigned,
             source,
@@ -379,13 +540,18 @@ impl Binder<'_> {
     }
 
     pub(super) fn delete(&mut self, delete: &ast::Delete) -> PgResult<BoundDelete> {
-        let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &delete.from;
+        let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) =
+            &delete.from;
         let [table] = tables.as_slice() else {
             return Err(unsupported("DELETE from several tables", None));
         };
         let (target, alias, item) = self.written_table(table)?;
         let level = Rc::new(Level::default());
-        let columns = item.rels.first().map(|rel| rel.columns.clone()).unwrap_or_default();
+        let columns = item
+            .rels
+            .first()
+            .map(|rel| rel.columns.clone())
+            .unwrap_or_default();
         let joined = self.beside(item, delete.using.as_deref().unwrap_or_default(), &level)?;
         let scope = Scope::new(joined.rels.clone(), joined.visible.clone(), level, None);
         let plan = self.restricted(joined.plan.clone(), &scope, delete.selection.as_ref())?;
@@ -398,7 +564,11 @@ impl Binder<'_> {
                 Some(self.returning(&target, &alias, items, others.0, others.2)?)
             }
         };
-        let source = planned(LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build))?;
+        let source = planned(
+            LogicalPlanBuilder::from(plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
         Ok(BoundDelete {
             source,
             returning,
@@ -409,16 +579,27 @@ impl Binder<'_> {
         })
     }
 
-    fn written_table(&mut self, table: &ast::TableWithJoins) -> PgResult<(Relation, String, FromItem)> {
+    fn written_table(
+        &mut self,
+        table: &ast::TableWithJoins,
+    ) -> PgResult<(Relation, String, FromItem)> {
         let ast::TableFactor::Table { name, alias, .. } = &table.relation else {
-            return Err(unsupported("writing to something that is not a table", None));
+            return Err(unsupported(
+                "writing to something that is not a table",
+                None,
+            ));
         };
         if !table.joins.is_empty() {
-            return Err(unsupported("a join as the target of a write", self.at(name)));
+            return Err(unsupported(
+                "a join as the target of a write",
+                self.at(name),
+            ));
         }
         let target = self.target(name)?;
         let mut item = self.scan(&target)?;
-        let alias = alias.as_ref().map_or_else(|| target.name.clone(), |alias| fold(&alias.name));
+        let alias = alias
+            .as_ref()
+            .map_or_else(|| target.name.clone(), |alias| fold(&alias.name));
         if let Some(rel) = item.rels.first_mut()
             && rel.alias != alias
         {
@@ -429,13 +610,26 @@ impl Binder<'_> {
     }
 
     /// The target beside what FROM or USING names.
-    fn beside(&mut self, target: FromItem, from: &[ast::TableWithJoins], level: &Rc<Level>) -> PgResult<FromItem> {
+    fn beside(
+        &mut self,
+        target: FromItem,
+        from: &[ast::TableWithJoins],
+        level: &Rc<Level>,
+    ) -> PgResult<FromItem> {
         if from.is_empty() {
             return Ok(target);
         }
         let others = self.from(from, level, None)?;
-        let plan = planned(LogicalPlanBuilder::from(target.plan).cross_join(others.plan).and_then(LogicalPlanBuilder::build))?;
-        let mut joined = FromItem { plan, rels: target.rels, visible: target.visible };
+        let plan = planned(
+            LogicalPlanBuilder::from(target.plan)
+                .cross_join(others.plan)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
+        let mut joined = FromItem {
+            plan,
+            rels: target.rels,
+            visible: target.visible,
+        };
         joined.rels.extend(others.rels);
         joined.visible.extend(others.visible);
         Ok(joined)
@@ -447,11 +641,17 @@ impl Binder<'_> {
         scope: &Rc<Scope>,
         condition: Option<&ast::Expr>,
     ) -> PgResult<datafusion::logical_expr::LogicalPlan> {
-        let Some(condition) = condition else { return Ok(plan) };
+        let Some(condition) = condition else {
+            return Ok(plan);
+        };
         let mut ctx = Ctx::new(Rc::clone(scope), "WHERE");
         let condition = self.condition(&mut ctx, condition, "WHERE")?;
         let plan = apply_all(plan, ctx.applies)?;
-        planned(LogicalPlanBuilder::from(plan).filter(condition).and_then(LogicalPlanBuilder::build))
+        planned(
+            LogicalPlanBuilder::from(plan)
+                .filter(condition)
+                .and_then(LogicalPlanBuilder::build),
+        )
     }
 
     fn returning(
@@ -473,24 +673,49 @@ impl Binder<'_> {
         if !ctx.applies.is_empty() {
             return Err(unsupported("a subquery in RETURNING", None));
         }
-        let mut returning = Returning { exprs: Vec::new(), columns: Vec::new() };
+        let mut returning = Returning {
+            exprs: Vec::new(),
+            columns: Vec::new(),
+        };
         for item in targets {
             let value = self.settle(item.value)?;
             let (table_oid, attnum) = value.origin.unwrap_or((0, 0));
             returning.exprs.push(value.expr);
-            returning.columns.push(OutputColumn { name: item.name, ty: value.ty, table_oid, attnum });
+            returning.columns.push(OutputColumn {
+                name: item.name,
+                ty: value.ty,
+                table_oid,
+                attnum,
+            });
         }
         Ok(returning)
     }
 }
 
-fn check_width(columns: &mut Vec<usize>, named: bool, width: usize, at: Option<u32>) -> PgResult<()> {
+fn check_width(
+    columns: &mut Vec<usize>,
+    named: bool,
+    width: usize,
+    at: Option<u32>,
+) -> PgResult<()> {
     if width > columns.len() {
-        return Err(positioned(PgError::new(sqlstate::SYNTAX_ERROR, "INSERT has more expressions than target columns"), at));
+        return Err(positioned(
+            PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "INSERT has more expressions than target columns",
+            ),
+            at,
+        ));
     }
     if width < columns.len() {
         if named {
-            return Err(positioned(PgError::new(sqlstate::SYNTAX_ERROR, "INSERT has more target columns than expressions"), at));
+            return Err(positioned(
+                PgError::new(
+                    sqlstate::SYNTAX_ERROR,
+                    "INSERT has more target columns than expressions",
+                ),
+                at,
+            ));
         }
         columns.truncate(width);
     }
@@ -520,7 +745,11 @@ fn written_row(target: &Relation, alias: &str, prefix: &str) -> Rel {
 }
 
 fn old_row(columns: &[ScopeColumn]) -> Vec<Expr> {
-    columns.iter().enumerate().map(|(at, column)| column.expr.clone().alias(format!("t{at}"))).collect()
+    columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| column.expr.clone().alias(format!("t{at}")))
+        .collect()
 }
 
 /// What FROM or USING brought, for RETURNING: tables, columns to carry, visible columns.
@@ -533,7 +762,12 @@ fn other_columns(joined: &FromItem, alias: &str) -> (Vec<Rel>, Vec<Expr>, Vec<Sc
         .flat_map(|rel| rel.columns.iter().map(|column| &column.expr))
         .collect();
     let rels: Vec<Rel> = joined.rels.iter().skip(1).cloned().collect();
-    let visible: Vec<ScopeColumn> = joined.visible.iter().filter(|column| !own.contains(&&column.expr)).cloned().collect();
+    let visible: Vec<ScopeColumn> = joined
+        .visible
+        .iter()
+        .filter(|column| !own.contains(&&column.expr))
+        .cloned()
+        .collect();
     let mut carried: Vec<Expr> = Vec::new();
     for column in rels.iter().flat_map(|rel| &rel.columns).chain(&visible) {
         if !carried.contains(&column.expr) {

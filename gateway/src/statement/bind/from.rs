@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
-use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, Extension, JoinType, LogicalPlan, LogicalPlanBuilder, Operator};
+use datafusion::logical_expr::{
+    Expr, Extension, JoinType, LogicalPlan, LogicalPlanBuilder, Operator,
+};
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::TableFunction;
 use omnigraph_udfs::function::Effect;
@@ -40,28 +42,56 @@ pub(super) struct FromItem {
 enum Factor {
     Item(FromItem),
     /// Lists over the left side's columns, unrolled beside them.
-    Lists { sets: SetCall, rel: Rel },
+    Lists {
+        sets: SetCall,
+        rel: Rel,
+    },
     /// A plan that takes values from the left side.
-    Dependent { item: FromItem, outer: Vec<Outer> },
+    Dependent {
+        item: FromItem,
+        outer: Vec<Outer>,
+    },
 }
 
 impl Binder<'_> {
-    pub(super) fn from(&mut self, from: &[ast::TableWithJoins], level: &Rc<Level>, parent: Option<Rc<Scope>>) -> PgResult<FromItem> {
+    pub(super) fn from(
+        &mut self,
+        from: &[ast::TableWithJoins],
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<FromItem> {
         let mut sofar: Option<FromItem> = None;
         for tree in from {
             sofar = Some(self.from_tree(sofar, tree, level, &parent)?);
         }
         match sofar {
             Some(item) => Ok(item),
-            None => Ok(FromItem { plan: planned(LogicalPlanBuilder::empty(true).build())?, rels: Vec::new(), visible: Vec::new() }),
+            None => Ok(FromItem {
+                plan: planned(LogicalPlanBuilder::empty(true).build())?,
+                rels: Vec::new(),
+                visible: Vec::new(),
+            }),
         }
     }
 
     /// One item of the list with its joins, after those before it.
-    fn from_tree(&mut self, before: Option<FromItem>, tree: &ast::TableWithJoins, level: &Rc<Level>, parent: &Option<Rc<Scope>>) -> PgResult<FromItem> {
-        let lateral = std::iter::once(&tree.relation).chain(tree.joins.iter().map(|join| &join.relation)).any(may_be_lateral);
+    fn from_tree(
+        &mut self,
+        before: Option<FromItem>,
+        tree: &ast::TableWithJoins,
+        level: &Rc<Level>,
+        parent: &Option<Rc<Scope>>,
+    ) -> PgResult<FromItem> {
+        let lateral = std::iter::once(&tree.relation)
+            .chain(tree.joins.iter().map(|join| &join.relation))
+            .any(may_be_lateral);
         let outward = tree.joins.iter().any(|join| {
-            matches!(join.join_operator, ast::JoinOperator::Right(_) | ast::JoinOperator::RightOuter(_) | ast::JoinOperator::FullOuter(_))
+            matches!(
+                join.join_operator,
+                ast::JoinOperator::Right(_)
+                    | ast::JoinOperator::RightOuter(_)
+                    | ast::JoinOperator::FullOuter(_)
+            )
         });
         let (base, start) = match before {
             Some(before) if lateral && !outward => {
@@ -95,16 +125,32 @@ impl Binder<'_> {
 
     fn check_aliases(&self, left: &[Rel], right: &[Rel]) -> PgResult<()> {
         for rel in right {
-            let same = |other: &&Rel| other.alias == rel.alias && !rel.alias.is_empty() && (other.schema == rel.schema || other.schema.is_none() || rel.schema.is_none());
+            let same = |other: &&Rel| {
+                other.alias == rel.alias
+                    && !rel.alias.is_empty()
+                    && (other.schema == rel.schema
+                        || other.schema.is_none()
+                        || rel.schema.is_none())
+            };
             if left.iter().any(|other| same(&other)) {
-                return Err(PgError::new(sqlstate::DUPLICATE_ALIAS, format!("table name \"{}\" specified more than once", rel.alias)));
+                return Err(PgError::new(
+                    sqlstate::DUPLICATE_ALIAS,
+                    format!("table name \"{}\" specified more than once", rel.alias),
+                ));
             }
         }
         Ok(())
     }
 
     /// `start`: where in the left side this tree's own tables and columns begin.
-    fn join(&mut self, left: FromItem, start: (usize, usize), join: &ast::Join, level: &Rc<Level>, parent: &Option<Rc<Scope>>) -> PgResult<FromItem> {
+    fn join(
+        &mut self,
+        left: FromItem,
+        start: (usize, usize),
+        join: &ast::Join,
+        level: &Rc<Level>,
+        parent: &Option<Rc<Scope>>,
+    ) -> PgResult<FromItem> {
         use ast::JoinOperator as J;
         let (kind, constraint) = match &join.join_operator {
             J::Join(constraint) | J::Inner(constraint) => (JoinType::Inner, constraint),
@@ -112,7 +158,16 @@ impl Binder<'_> {
             J::Right(constraint) | J::RightOuter(constraint) => (JoinType::Right, constraint),
             J::FullOuter(constraint) => (JoinType::Full, constraint),
             J::CrossJoin(_) => (JoinType::Inner, &ast::JoinConstraint::None),
-            other => return Err(unsupported(&format!("{other:?}").split('(').next().unwrap_or("this join").to_owned(), None)),
+            other => {
+                return Err(unsupported(
+                    &format!("{other:?}")
+                        .split('(')
+                        .next()
+                        .unwrap_or("this join")
+                        .to_owned(),
+                    None,
+                ));
+            }
         };
         let factor = self.factor(&join.relation, Some(&left), level, parent)?;
         let right = match factor {
@@ -124,8 +179,13 @@ impl Binder<'_> {
                     _ => return Err(unsupported("USING with LATERAL", None)),
                 };
                 if matches!(kind, JoinType::Right | JoinType::Full) {
-                    let error = PgError::new(sqlstate::INVALID_COLUMN_REFERENCE, "invalid reference to FROM-clause entry for table")
-                        .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.");
+                    let error = PgError::new(
+                        sqlstate::INVALID_COLUMN_REFERENCE,
+                        "invalid reference to FROM-clause entry for table",
+                    )
+                    .detail(
+                        "The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+                    );
                     return Err(error);
                 }
                 let (rels, visible) = dependent_scope(&left, &dependent);
@@ -135,7 +195,10 @@ impl Binder<'_> {
                         let mut ctx = Ctx::new(scope, "JOIN/ON");
                         let condition = self.condition(&mut ctx, condition, "JOIN/ON")?;
                         if !ctx.applies.is_empty() {
-                            return Err(unsupported("a subquery in the condition of a LATERAL join", None));
+                            return Err(unsupported(
+                                "a subquery in the condition of a LATERAL join",
+                                None,
+                            ));
                         }
                         Some(condition)
                     }
@@ -164,16 +227,33 @@ impl Binder<'_> {
                 } else if kind == JoinType::Inner {
                     let plan = join_on(left.plan, right.plan, JoinType::Inner, Vec::new())?;
                     let plan = apply_all(plan, ctx.applies)?;
-                    planned(LogicalPlanBuilder::from(plan).filter(condition).and_then(LogicalPlanBuilder::build))?
+                    planned(
+                        LogicalPlanBuilder::from(plan)
+                            .filter(condition)
+                            .and_then(LogicalPlanBuilder::build),
+                    )?
                 } else {
-                    return Err(unsupported("a subquery in the condition of an outer join", None));
+                    return Err(unsupported(
+                        "a subquery in the condition of an outer join",
+                        None,
+                    ));
                 };
-                Ok(FromItem { plan, rels, visible: all })
+                Ok(FromItem {
+                    plan,
+                    rels,
+                    visible: all,
+                })
             }
             ast::JoinConstraint::Using(names) => {
                 let names: Vec<String> = names
                     .iter()
-                    .map(|name| name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default())
+                    .map(|name| {
+                        name.0
+                            .last()
+                            .and_then(|part| part.as_ident())
+                            .map(fold)
+                            .unwrap_or_default()
+                    })
                     .collect();
                 self.join_using(left, start, right, kind, &names)
             }
@@ -187,7 +267,11 @@ impl Binder<'_> {
             }
             ast::JoinConstraint::None => {
                 let plan = join_on(left.plan, right.plan, kind, Vec::new())?;
-                let mut item = FromItem { plan, rels: left.rels, visible: left.visible };
+                let mut item = FromItem {
+                    plan,
+                    rels: left.rels,
+                    visible: left.visible,
+                };
                 item.rels.extend(right.rels);
                 item.visible.extend(right.visible);
                 Ok(item)
@@ -196,7 +280,14 @@ impl Binder<'_> {
     }
 
     /// The named columns are equal and appear once, first.
-    fn join_using(&mut self, left: FromItem, start: (usize, usize), right: FromItem, kind: JoinType, names: &[String]) -> PgResult<FromItem> {
+    fn join_using(
+        &mut self,
+        left: FromItem,
+        start: (usize, usize),
+        right: FromItem,
+        kind: JoinType,
+        names: &[String],
+    ) -> PgResult<FromItem> {
         let mut conditions = Vec::new();
         let mut merged: Vec<(String, Typed, Typed)> = Vec::new();
         for name in names {
@@ -206,15 +297,22 @@ impl Binder<'_> {
                     (Some(column), None) => Ok(column.typed()),
                     (Some(_), Some(_)) => Err(PgError::new(
                         sqlstate::AMBIGUOUS_COLUMN,
-                        format!("common column name \"{name}\" appears more than once in {side} table"),
+                        format!(
+                            "common column name \"{name}\" appears more than once in {side} table"
+                        ),
                     )),
                     _ => Err(PgError::new(
                         sqlstate::UNDEFINED_COLUMN,
-                        format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+                        format!(
+                            "column \"{name}\" specified in USING clause does not exist in {side} table"
+                        ),
                     )),
                 }
             };
-            let (a, b) = (find(&left.visible[start.1..], "left")?, find(&right.visible, "right")?);
+            let (a, b) = (
+                find(&left.visible[start.1..], "left")?,
+                find(&right.visible, "right")?,
+            );
             conditions.push(self.operator("=", a.clone(), b.clone(), None)?.expr);
             merged.push((name.clone(), a, b));
         }
@@ -230,17 +328,35 @@ impl Binder<'_> {
                     let b = self.coerce(b, ty, Context::Implicit)?;
                     let either = Expr::Case(datafusion::logical_expr::Case {
                         expr: None,
-                        when_then_expr: vec![(Box::new(Expr::IsNotNull(Box::new(a.expr.clone()))), Box::new(a.expr))],
+                        when_then_expr: vec![(
+                            Box::new(Expr::IsNotNull(Box::new(a.expr.clone()))),
+                            Box::new(a.expr),
+                        )],
                         else_expr: Some(Box::new(b.expr)),
                     });
-                    let mut exprs: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+                    let mut exprs: Vec<Expr> = plan
+                        .schema()
+                        .columns()
+                        .into_iter()
+                        .map(Expr::Column)
+                        .collect();
                     exprs.push(either.alias(&column));
-                    plan = planned(LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build))?;
+                    plan = planned(
+                        LogicalPlanBuilder::from(plan)
+                            .project(exprs)
+                            .and_then(LogicalPlanBuilder::build),
+                    )?;
                     Typed::new(internal(&column), ty)
                 }
                 _ => a,
             };
-            first.push(ScopeColumn { name, expr: value.expr, ty: value.ty, origin: value.origin, fields: Vec::new() });
+            first.push(ScopeColumn {
+                name,
+                expr: value.expr,
+                ty: value.ty,
+                origin: value.origin,
+                fields: Vec::new(),
+            });
         }
         let mut visible = left.visible[..start.1].to_vec();
         visible.extend(first);
@@ -249,20 +365,38 @@ impl Binder<'_> {
         visible.extend(right.visible.iter().filter(rest).cloned());
         let mut rels = left.rels;
         rels.extend(right.rels);
-        Ok(FromItem { plan, rels, visible })
+        Ok(FromItem {
+            plan,
+            rels,
+            visible,
+        })
     }
 
     /// Joins what depends on the left side.
-    fn join_lateral(&mut self, left: FromItem, factor: Factor, kind: JoinType, condition: Option<Expr>) -> PgResult<FromItem> {
+    fn join_lateral(
+        &mut self,
+        left: FromItem,
+        factor: Factor,
+        kind: JoinType,
+        condition: Option<Expr>,
+    ) -> PgResult<FromItem> {
         let outer_join = kind == JoinType::Left;
         match factor {
             Factor::Item(item) => cross(left, item),
             Factor::Lists { sets, rel } if !outer_join => {
                 let mut plan = self.unroll(left.plan, vec![sets])?;
                 if let Some(condition) = condition {
-                    plan = planned(LogicalPlanBuilder::from(plan).filter(condition).and_then(LogicalPlanBuilder::build))?;
+                    plan = planned(
+                        LogicalPlanBuilder::from(plan)
+                            .filter(condition)
+                            .and_then(LogicalPlanBuilder::build),
+                    )?;
                 }
-                let mut item = FromItem { plan, rels: left.rels, visible: left.visible };
+                let mut item = FromItem {
+                    plan,
+                    rels: left.rels,
+                    visible: left.visible,
+                };
                 item.visible.extend(rel.columns.iter().cloned());
                 item.rels.push(rel);
                 Ok(item)
@@ -271,22 +405,47 @@ impl Binder<'_> {
                 // As a plan of its own, with the left side's columns as values from outside.
                 let mut outer = Vec::new();
                 let columns = column_names(&left.plan);
-                let mut inward = SetCall { columns: Vec::new() };
+                let mut inward = SetCall {
+                    columns: Vec::new(),
+                };
                 for (name, list) in sets.columns {
-                    inward.columns.push((name, self.outward(list, &columns, &left.plan, &mut outer)?));
+                    inward
+                        .columns
+                        .push((name, self.outward(list, &columns, &left.plan, &mut outer)?));
                 }
                 let item = self.lists_alone(inward, rel)?;
                 self.join_lateral(left, Factor::Dependent { item, outer }, kind, condition)
             }
-            Factor::Dependent { mut item, mut outer } => {
+            Factor::Dependent {
+                mut item,
+                mut outer,
+            } => {
                 if let Some(condition) = condition {
                     let columns = column_names(&left.plan);
                     let condition = self.outward(condition, &columns, &left.plan, &mut outer)?;
-                    item.plan = planned(LogicalPlanBuilder::from(item.plan).filter(condition).and_then(LogicalPlanBuilder::build))?;
+                    item.plan = planned(
+                        LogicalPlanBuilder::from(item.plan)
+                            .filter(condition)
+                            .and_then(LogicalPlanBuilder::build),
+                    )?;
                 }
-                let outer = outer.into_iter().map(|outer| (outer.id, outer.expr)).collect();
-                let plan = Apply::plan(left.plan, item.plan, outer, Vec::new(), ApplyKind::Lateral { outer: outer_join }, "")?;
-                let mut joined = FromItem { plan, rels: left.rels, visible: left.visible };
+                let outer = outer
+                    .into_iter()
+                    .map(|outer| (outer.id, outer.expr))
+                    .collect();
+                let plan = Apply::plan(
+                    left.plan,
+                    item.plan,
+                    outer,
+                    Vec::new(),
+                    ApplyKind::Lateral { outer: outer_join },
+                    "",
+                )?;
+                let mut joined = FromItem {
+                    plan,
+                    rels: left.rels,
+                    visible: left.visible,
+                };
                 joined.rels.extend(item.rels);
                 joined.visible.extend(item.visible);
                 Ok(joined)
@@ -295,28 +454,40 @@ impl Binder<'_> {
     }
 
     /// The expression with the left side's columns as values from outside.
-    fn outward(&mut self, expr: Expr, columns: &HashSet<String>, left: &LogicalPlan, outer: &mut Vec<Outer>) -> PgResult<Expr> {
+    fn outward(
+        &mut self,
+        expr: Expr,
+        columns: &HashSet<String>,
+        left: &LogicalPlan,
+        outer: &mut Vec<Outer>,
+    ) -> PgResult<Expr> {
         let fresh = &mut self.fresh;
         let schema = Arc::clone(left.schema());
-        planned(
-            expr.transform(|node| {
-                let Expr::Column(column) = &node else { return Ok(Transformed::no(node)) };
-                if !columns.contains(&column.name) {
-                    return Ok(Transformed::no(node));
+        planned(expr.transform(|node| {
+            let Expr::Column(column) = &node else {
+                return Ok(Transformed::no(node));
+            };
+            if !columns.contains(&column.name) {
+                return Ok(Transformed::no(node));
+            }
+            let field = schema.field_with_unqualified_name(&column.name)?;
+            let id = match outer.iter().find(|known| known.expr == node) {
+                Some(known) => known.id.clone(),
+                None => {
+                    *fresh += 1;
+                    let id = format!("$o{fresh}");
+                    outer.push(Outer {
+                        id: id.clone(),
+                        expr: node.clone(),
+                    });
+                    id
                 }
-                let field = schema.field_with_unqualified_name(&column.name)?;
-                let id = match outer.iter().find(|known| known.expr == node) {
-                    Some(known) => known.id.clone(),
-                    None => {
-                        *fresh += 1;
-                        let id = format!("$o{fresh}");
-                        outer.push(Outer { id: id.clone(), expr: node.clone() });
-                        id
-                    }
-                };
-                Ok(Transformed::yes(super::placeholder_of(&id, field.data_type().clone())))
-            }),
-        )
+            };
+            Ok(Transformed::yes(super::placeholder_of(
+                &id,
+                field.data_type().clone(),
+            )))
+        }))
         .map(|transformed| transformed.data)
     }
 
@@ -324,13 +495,31 @@ impl Binder<'_> {
         let plan = planned(LogicalPlanBuilder::empty(true).build())?;
         let plan = self.unroll(plan, vec![sets])?;
         let visible = rel.columns.clone();
-        Ok(FromItem { plan, rels: vec![rel], visible })
+        Ok(FromItem {
+            plan,
+            rels: vec![rel],
+            visible,
+        })
     }
 
-    fn factor(&mut self, factor: &ast::TableFactor, left: Option<&FromItem>, level: &Rc<Level>, parent: &Option<Rc<Scope>>) -> PgResult<Factor> {
+    fn factor(
+        &mut self,
+        factor: &ast::TableFactor,
+        left: Option<&FromItem>,
+        level: &Rc<Level>,
+        parent: &Option<Rc<Scope>>,
+    ) -> PgResult<Factor> {
         use ast::TableFactor as F;
         match factor {
-            F::Table { name, alias, args: None, version, sample, with_ordinality, .. } => {
+            F::Table {
+                name,
+                alias,
+                args: None,
+                version,
+                sample,
+                with_ordinality,
+                ..
+            } => {
                 if version.is_some() {
                     return Err(unsupported("FOR SYSTEM_TIME", None));
                 }
@@ -340,13 +529,42 @@ impl Binder<'_> {
                 let _ = with_ordinality;
                 self.table(name, alias.as_ref()).map(Factor::Item)
             }
-            F::Table { name, alias, args: Some(args), with_ordinality, .. } => {
-                self.from_function(name, &args.args, alias.as_ref(), *with_ordinality, left, level, parent)
-            }
-            F::Function { name, args, alias, with_ordinality, .. } => {
-                self.from_function(name, args, alias.as_ref(), *with_ordinality, left, level, parent)
-            }
-            F::UNNEST { alias, array_exprs, with_ordinality, .. } => {
+            F::Table {
+                name,
+                alias,
+                args: Some(args),
+                with_ordinality,
+                ..
+            } => self.from_function(
+                name,
+                &args.args,
+                alias.as_ref(),
+                *with_ordinality,
+                left,
+                level,
+                parent,
+            ),
+            F::Function {
+                name,
+                args,
+                alias,
+                with_ordinality,
+                ..
+            } => self.from_function(
+                name,
+                args,
+                alias.as_ref(),
+                *with_ordinality,
+                left,
+                level,
+                parent,
+            ),
+            F::UNNEST {
+                alias,
+                array_exprs,
+                with_ordinality,
+                ..
+            } => {
                 let scope = lateral_scope(left, level, parent);
                 let mut ctx = Ctx::new(scope, "FROM");
                 let mut columns = Vec::new();
@@ -355,20 +573,44 @@ impl Binder<'_> {
                     let at = value.at;
                     columns.extend(self.set_function("unnest", vec![value], at)?);
                 }
-                self.lists(columns, "unnest", alias.as_ref(), *with_ordinality, ctx, left)
+                self.lists(
+                    columns,
+                    "unnest",
+                    alias.as_ref(),
+                    *with_ordinality,
+                    ctx,
+                    left,
+                )
             }
-            F::Derived { lateral, subquery, alias, .. } => self.derived(*lateral, subquery, alias.as_ref(), left, level, parent),
-            F::NestedJoin { table_with_joins, alias } => {
+            F::Derived {
+                lateral,
+                subquery,
+                alias,
+                ..
+            } => self.derived(*lateral, subquery, alias.as_ref(), left, level, parent),
+            F::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
                 let mut item = self.from_tree(None, table_with_joins, level, parent)?;
                 if let Some(alias) = alias {
-                    let mut rel = Rel { alias: fold(&alias.name), schema: None, oid: 0, columns: item.visible.clone(), key: Vec::new() };
+                    let mut rel = Rel {
+                        alias: fold(&alias.name),
+                        schema: None,
+                        oid: 0,
+                        columns: item.visible.clone(),
+                        key: Vec::new(),
+                    };
                     alias_columns(&mut rel, alias)?;
                     item.visible = rel.columns.clone();
                     item.rels = vec![rel];
                 }
                 Ok(Factor::Item(item))
             }
-            other => Err(unsupported(&format!("{} in FROM", first_word(&other.to_string())), None)),
+            other => Err(unsupported(
+                &format!("{} in FROM", first_word(&other.to_string())),
+                None,
+            )),
         }
     }
 
@@ -389,32 +631,73 @@ impl Binder<'_> {
         let item = self.aliased(rel, &name, alias)?;
         let outer = inner_level.outer.take();
         // What comes from further out is a value from outside here already.
-        let (own, through): (Vec<Outer>, Vec<Outer>) = outer.into_iter().partition(|outer| has_columns(&outer.expr));
-        let plan = super::replace_placeholders(&item.plan, &|id| through.iter().find(|outer| outer.id == id).map(|outer| outer.expr.clone()))?;
+        let (own, through): (Vec<Outer>, Vec<Outer>) = outer
+            .into_iter()
+            .partition(|outer| has_columns(&outer.expr));
+        let plan = super::replace_placeholders(&item.plan, &|id| {
+            through
+                .iter()
+                .find(|outer| outer.id == id)
+                .map(|outer| outer.expr.clone())
+        })?;
         let item = FromItem { plan, ..item };
-        if own.is_empty() { Ok(Factor::Item(item)) } else { Ok(Factor::Dependent { item, outer: own }) }
+        if own.is_empty() {
+            Ok(Factor::Item(item))
+        } else {
+            Ok(Factor::Dependent { item, outer: own })
+        }
     }
 
-    fn aliased(&mut self, mut rel: QueryRel, name: &str, alias: Option<&ast::TableAlias>) -> PgResult<FromItem> {
+    fn aliased(
+        &mut self,
+        mut rel: QueryRel,
+        name: &str,
+        alias: Option<&ast::TableAlias>,
+    ) -> PgResult<FromItem> {
         if let Some(alias) = alias {
-            let names: Vec<String> = alias.columns.iter().map(|column| fold(&column.name)).collect();
-            rename(&mut rel, &names, name, self.positions.of_span(alias.name.span))?;
+            let names: Vec<String> = alias
+                .columns
+                .iter()
+                .map(|column| fold(&column.name))
+                .collect();
+            rename(
+                &mut rel,
+                &names,
+                name,
+                self.positions.of_span(alias.name.span),
+            )?;
         }
         let known = rel_of(name, &rel);
         let visible = known.columns.clone();
-        Ok(FromItem { plan: rel.plan, rels: vec![known], visible })
+        Ok(FromItem {
+            plan: rel.plan,
+            rels: vec![known],
+            visible,
+        })
     }
 
-    fn table(&mut self, name: &ast::ObjectName, alias: Option<&ast::TableAlias>) -> PgResult<FromItem> {
+    fn table(
+        &mut self,
+        name: &ast::ObjectName,
+        alias: Option<&ast::TableAlias>,
+    ) -> PgResult<FromItem> {
         let at = self.at(name);
-        let mut parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect();
+        let mut parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(fold)
+            .collect();
         let table = parts.pop().unwrap_or_default();
         let schema = parts.pop();
         if let Some(database) = parts.pop()
             && database != self.env.database()
         {
             return Err(positioned(
-                PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("cross-database references are not implemented: \"{name}\"")),
+                PgError::new(
+                    sqlstate::FEATURE_NOT_SUPPORTED,
+                    format!("cross-database references are not implemented: \"{name}\""),
+                ),
                 at,
             ));
         }
@@ -439,11 +722,24 @@ impl Binder<'_> {
     }
 
     /// A relation by name: 42P01 if there is none, 3F000 for an unknown schema.
-    pub(super) fn relation(&mut self, schema: Option<&str>, table: &str, at: Option<u32>) -> PgResult<Relation> {
-        let found = self.env.relation(schema, table).map_err(|error| positioned(error, at))?;
+    pub(super) fn relation(
+        &mut self,
+        schema: Option<&str>,
+        table: &str,
+        at: Option<u32>,
+    ) -> PgResult<Relation> {
+        let found = self
+            .env
+            .relation(schema, table)
+            .map_err(|error| positioned(error, at))?;
         match found {
             Some(relation) => {
-                let used = TableUse { oid: relation.oid, schema: relation.schema.clone(), name: relation.name.clone(), kind: relation.kind };
+                let used = TableUse {
+                    oid: relation.oid,
+                    schema: relation.schema.clone(),
+                    name: relation.name.clone(),
+                    kind: relation.kind,
+                };
                 if !self.reads.contains(&used) {
                     self.reads.push(used);
                 }
@@ -454,7 +750,13 @@ impl Binder<'_> {
                     Some(schema) => format!("{schema}.{table}"),
                     None => table.to_owned(),
                 };
-                Err(positioned(PgError::new(sqlstate::UNDEFINED_TABLE, format!("relation \"{written}\" does not exist")), at))
+                Err(positioned(
+                    PgError::new(
+                        sqlstate::UNDEFINED_TABLE,
+                        format!("relation \"{written}\" does not exist"),
+                    ),
+                    at,
+                ))
             }
         }
     }
@@ -469,10 +771,18 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         for (at, column) in relation.columns.iter().enumerate() {
             let field = schema.fields().get(at).ok_or_else(|| {
-                PgError::new(sqlstate::INTERNAL_ERROR, format!("relation \"{}\" has fewer columns than it says", relation.name))
+                PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    format!(
+                        "relation \"{}\" has fewer columns than it says",
+                        relation.name
+                    ),
+                )
             })?;
             let name = self.name("c");
-            exprs.push(Expr::Column(Column::new(Some(reference.clone()), field.name())).alias(&name));
+            exprs.push(
+                Expr::Column(Column::new(Some(reference.clone()), field.name())).alias(&name),
+            );
             columns.push(ScopeColumn {
                 name: column.name.clone(),
                 expr: internal(&name),
@@ -485,7 +795,11 @@ impl Binder<'_> {
             RelationKind::Catalog => "oid",
             RelationKind::Node(_) | RelationKind::Edge(_) => "id",
         };
-        let key = columns.iter().position(|column| column.name == key_name).into_iter().collect();
+        let key = columns
+            .iter()
+            .position(|column| column.name == key_name)
+            .into_iter()
+            .collect();
         let plan = planned(scan.project(exprs).and_then(LogicalPlanBuilder::build))?;
         let visible = columns.clone();
         let rel = Rel {
@@ -495,7 +809,11 @@ impl Binder<'_> {
             columns,
             key,
         };
-        Ok(FromItem { plan, rels: vec![rel], visible })
+        Ok(FromItem {
+            plan,
+            rels: vec![rel],
+            visible,
+        })
     }
 
     /// A query that is read several times has columns of its own each time.
@@ -512,14 +830,25 @@ impl Binder<'_> {
                 hidden.push(internal(inner).alias(&fresh));
                 fields.push((field.clone(), fresh, *ty));
             }
-            columns.push(super::select::QueryColumn { column: name, fields, ..column });
+            columns.push(super::select::QueryColumn {
+                column: name,
+                fields,
+                ..column
+            });
         }
         exprs.extend(hidden);
-        let plan = planned(LogicalPlanBuilder::from(rel.plan).project(exprs).and_then(LogicalPlanBuilder::build))?;
+        let plan = planned(
+            LogicalPlanBuilder::from(rel.plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
         Ok(QueryRel { plan, columns })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one function in FROM")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one function in FROM"
+    )]
     fn from_function(
         &mut self,
         name: &ast::ObjectName,
@@ -537,17 +866,32 @@ impl Binder<'_> {
         if let Some(function) = self.env.table_function(schema.as_deref(), &function_name) {
             return self.table_function(function, args, alias, ordinality, ctx, left, at);
         }
-        if !matches!(schema.as_deref(), None | Some("pg_catalog" | "information_schema")) {
-            return Err(undefined(&format!("{}.{function_name}", schema.unwrap_or_default()), &[], at));
+        if !matches!(
+            schema.as_deref(),
+            None | Some("pg_catalog" | "information_schema")
+        ) {
+            return Err(undefined(
+                &format!("{}.{function_name}", schema.unwrap_or_default()),
+                &[],
+                at,
+            ));
         }
         let mut values = Vec::new();
         for arg in args {
             match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => values.push(self.expr(&mut ctx, expr)?),
-                _ => return Err(unsupported(&format!("this argument of {function_name}()"), at)),
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
+                    values.push(self.expr(&mut ctx, expr)?)
+                }
+                _ => {
+                    return Err(unsupported(
+                        &format!("this argument of {function_name}()"),
+                        at,
+                    ));
+                }
             }
         }
-        let is_set = super::catalog::functions_named(&function_name).any(|row| row.set) || function_name == "_pg_expandarray";
+        let is_set = super::catalog::functions_named(&function_name).any(|row| row.set)
+            || function_name == "_pg_expandarray";
         let columns = if is_set && function_name == "unnest" {
             let mut all = Vec::new();
             for value in values {
@@ -560,9 +904,14 @@ impl Binder<'_> {
             // A plain function is a table of one row.
             let bare = function_name.as_str();
             let value = match bare {
-                "current_schema" | "current_user" | "session_user" | "current_date" | "current_timestamp" if values.is_empty() => {
+                "current_schema" | "current_user" | "session_user" | "current_date"
+                | "current_timestamp"
+                    if values.is_empty() =>
+                {
                     let call = ast::Expr::Function(ast::Function {
-                        name: ast::ObjectName(vec![ast::ObjectNamePart::Identifier(ast::Ident::new(bare))]),
+                        name: ast::ObjectName(vec![ast::ObjectNamePart::Identifier(
+                            ast::Ident::new(bare),
+                        )]),
                         uses_odbc_syntax: false,
                         parameters: ast::FunctionArguments::None,
                         args: ast::FunctionArguments::None,
@@ -579,7 +928,10 @@ impl Binder<'_> {
             let element = value.ty;
             let list = omnigraph_udfs::pg::array::construct(&element.arrow(), vec![value.expr]);
             // A set of one: the type is the element's own.
-            let one = Typed { kind: super::typed::Kind::Row(Vec::new()), ..Typed::new(list, element) };
+            let one = Typed {
+                kind: super::typed::Kind::Row(Vec::new()),
+                ..Typed::new(list, element)
+            };
             vec![(function_name.clone(), one)]
         };
         self.lists(columns, &function_name, alias, ordinality, ctx, left)
@@ -607,9 +959,17 @@ impl Binder<'_> {
         self.lists_alone(sets, rel).map(Factor::Item)
     }
 
-    fn list_columns(&mut self, columns: Vec<(String, Typed)>, function: &str, alias: Option<&ast::TableAlias>, ordinality: bool) -> PgResult<(SetCall, Rel)> {
+    fn list_columns(
+        &mut self,
+        columns: Vec<(String, Typed)>,
+        function: &str,
+        alias: Option<&ast::TableAlias>,
+        ordinality: bool,
+    ) -> PgResult<(SetCall, Rel)> {
         let single = columns.len() == 1;
-        let mut sets = SetCall { columns: Vec::new() };
+        let mut sets = SetCall {
+            columns: Vec::new(),
+        };
         let mut rel = Rel {
             alias: alias.map_or_else(|| function.to_owned(), |alias| fold(&alias.name)),
             schema: None,
@@ -621,13 +981,29 @@ impl Binder<'_> {
         for (name, list) in columns {
             let column = self.name("s");
             // A lone column is called after the alias.
-            let name = if single && alias.is_some() { rel.alias.clone() } else { name };
-            rel.columns.push(ScopeColumn { name, expr: internal(&column), ty: element_type(&list)?, origin: None, fields: Vec::new() });
+            let name = if single && alias.is_some() {
+                rel.alias.clone()
+            } else {
+                name
+            };
+            rel.columns.push(ScopeColumn {
+                name,
+                expr: internal(&column),
+                ty: element_type(&list)?,
+                origin: None,
+                fields: Vec::new(),
+            });
             sets.columns.push((column, list.expr));
         }
         if ordinality {
             let column = self.name("s");
-            rel.columns.push(ScopeColumn { name: "ordinality".to_owned(), expr: internal(&column), ty: PgType::INT8, origin: None, fields: Vec::new() });
+            rel.columns.push(ScopeColumn {
+                name: "ordinality".to_owned(),
+                expr: internal(&column),
+                ty: PgType::INT8,
+                origin: None,
+                fields: Vec::new(),
+            });
             sets.columns.push((column, super::select::numbered(lists)));
         }
         if let Some(alias) = alias {
@@ -645,23 +1021,39 @@ impl Binder<'_> {
         ctx: Ctx,
         left: Option<&FromItem>,
     ) -> PgResult<Factor> {
-        let depends = ctx.applies.iter().any(|apply| apply.outer.iter().any(|outer| has_columns(&outer.expr)))
+        let depends = ctx
+            .applies
+            .iter()
+            .any(|apply| apply.outer.iter().any(|outer| has_columns(&outer.expr)))
             || columns.iter().any(|(_, list)| {
-                list.expr.column_refs().iter().any(|column| !ctx.applies.iter().any(|apply| apply.output == column.name))
+                list.expr
+                    .column_refs()
+                    .iter()
+                    .any(|column| !ctx.applies.iter().any(|apply| apply.output == column.name))
             });
         if depends && left.is_some() {
-            return Err(unsupported("a correlated subquery as the argument of a function in FROM", None));
+            return Err(unsupported(
+                "a correlated subquery as the argument of a function in FROM",
+                None,
+            ));
         }
         let (sets, rel) = self.list_columns(columns, function, alias, ordinality)?;
         let plan = planned(LogicalPlanBuilder::empty(true).build())?;
         let plan = apply_all(plan, ctx.applies)?;
         let plan = self.unroll(plan, vec![sets])?;
         let visible = rel.columns.clone();
-        Ok(Factor::Item(FromItem { plan, rels: vec![rel], visible }))
+        Ok(Factor::Item(FromItem {
+            plan,
+            rels: vec![rel],
+            visible,
+        }))
     }
 
     /// traverse, commits and their kind.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one function in FROM")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one function in FROM"
+    )]
     fn table_function(
         &mut self,
         function: Arc<dyn TableFunction>,
@@ -673,18 +1065,30 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> PgResult<Factor> {
         if ordinality {
-            return Err(unsupported(&format!("WITH ORDINALITY on {}()", function.name()), at));
+            return Err(unsupported(
+                &format!("WITH ORDINALITY on {}()", function.name()),
+                at,
+            ));
         }
         if function.effect() == Effect::Changes {
             if left.is_some() || self.depth > 1 {
-                return Err(unsupported(&format!("{}() inside of a larger query", function.name()), at)
-                    .hint(format!("Use SELECT * FROM {}(…) by itself.", function.name())));
+                return Err(unsupported(
+                    &format!("{}() inside of a larger query", function.name()),
+                    at,
+                )
+                .hint(format!(
+                    "Use SELECT * FROM {}(…) by itself.",
+                    function.name()
+                )));
             }
             self.changes = true;
             self.volatile = true;
         }
         let values = self.table_arguments(&function, args, &mut ctx, at)?;
-        let constants: Vec<Option<ScalarValue>> = values.iter().map(|value| value.constant().cloned()).collect();
+        let constants: Vec<Option<ScalarValue>> = values
+            .iter()
+            .map(|value| value.constant().cloned())
+            .collect();
         let schema = self.env.graph_schema();
         let columns = function
             .columns(&constants, schema.as_deref())
@@ -697,13 +1101,21 @@ impl Binder<'_> {
             key: Vec::new(),
         };
         if let Some(constants) = constants.into_iter().collect::<Option<Vec<ScalarValue>>>() {
-            return self.constant_function(&function, constants, &columns, rel, alias).map(Factor::Item);
+            return self
+                .constant_function(&function, constants, &columns, rel, alias)
+                .map(Factor::Item);
         }
         let mut fields = Vec::new();
         for column in columns {
             let name = self.name("f");
             fields.push(Field::new(&name, column.ty.arrow(), true));
-            rel.columns.push(ScopeColumn { name: column.name, expr: internal(&name), ty: column.ty, origin: None, fields: Vec::new() });
+            rel.columns.push(ScopeColumn {
+                name: column.name,
+                expr: internal(&name),
+                ty: column.ty,
+                origin: None,
+                fields: Vec::new(),
+            });
         }
         if let Some(alias) = alias {
             alias_columns(&mut rel, alias)?;
@@ -713,22 +1125,47 @@ impl Binder<'_> {
         let schema = Arc::new(Schema::new(fields));
         let visible = rel.columns.clone();
         let scan = |exprs: Vec<Expr>| -> PgResult<LogicalPlan> {
-            let node = planned(FunctionScan::new(Arc::clone(&function), exprs, Arc::clone(&schema)))?;
-            Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+            let node = planned(FunctionScan::new(
+                Arc::clone(&function),
+                exprs,
+                Arc::clone(&schema),
+            ))?;
+            Ok(LogicalPlan::Extension(Extension {
+                node: Arc::new(node),
+            }))
         };
         if applies.is_empty() && !exprs.iter().any(has_columns) {
             let plan = scan(exprs)?;
-            return Ok(Factor::Item(FromItem { plan, rels: vec![rel], visible }));
+            return Ok(Factor::Item(FromItem {
+                plan,
+                rels: vec![rel],
+                visible,
+            }));
         }
         // Arguments that are columns or subqueries are values from outside of the call.
         let (base, subqueries) = match left {
-            Some(left) if exprs.iter().any(|expr| expr.column_refs().iter().any(|column| column_names(&left.plan).contains(&column.name))) => {
+            Some(left)
+                if exprs.iter().any(|expr| {
+                    expr.column_refs()
+                        .iter()
+                        .any(|column| column_names(&left.plan).contains(&column.name))
+                }) =>
+            {
                 if !applies.is_empty() {
-                    return Err(unsupported(&format!("a subquery beside a column as argument of {}()", function.name()), at));
+                    return Err(unsupported(
+                        &format!(
+                            "a subquery beside a column as argument of {}()",
+                            function.name()
+                        ),
+                        at,
+                    ));
                 }
                 (left.plan.clone(), false)
             }
-            _ => (apply_all(planned(LogicalPlanBuilder::empty(true).build())?, applies)?, true),
+            _ => (
+                apply_all(planned(LogicalPlanBuilder::empty(true).build())?, applies)?,
+                true,
+            ),
         };
         let names = column_names(&base);
         let mut outer = Vec::new();
@@ -736,10 +1173,24 @@ impl Binder<'_> {
         for expr in exprs {
             inward.push(self.outward(expr, &names, &base, &mut outer)?);
         }
-        let item = FromItem { plan: scan(inward)?, rels: vec![rel], visible };
+        let item = FromItem {
+            plan: scan(inward)?,
+            rels: vec![rel],
+            visible,
+        };
         if subqueries {
-            let outer = outer.into_iter().map(|outer| (outer.id, outer.expr)).collect();
-            let plan = Apply::plan(base, item.plan, outer, Vec::new(), ApplyKind::Lateral { outer: false }, "")?;
+            let outer = outer
+                .into_iter()
+                .map(|outer| (outer.id, outer.expr))
+                .collect();
+            let plan = Apply::plan(
+                base,
+                item.plan,
+                outer,
+                Vec::new(),
+                ApplyKind::Lateral { outer: false },
+                "",
+            )?;
             return Ok(Factor::Item(FromItem { plan, ..item }));
         }
         Ok(Factor::Dependent { item, outer })
@@ -754,38 +1205,73 @@ impl Binder<'_> {
         mut rel: Rel,
         alias: Option<&ast::TableAlias>,
     ) -> PgResult<FromItem> {
-        let source = provider_as_source(Arc::new(omnigraph_udfs::FunctionSource::new(Arc::clone(function), constants, columns)));
+        let source = provider_as_source(Arc::new(omnigraph_udfs::FunctionSource::new(
+            Arc::clone(function),
+            constants,
+            columns,
+        )));
         let reference = TableReference::bare(self.name("t"));
         let scan = planned(LogicalPlanBuilder::scan(reference.clone(), source, None))?;
         let mut exprs = Vec::new();
         for column in columns {
             let name = self.name("f");
-            exprs.push(Expr::Column(Column::new(Some(reference.clone()), &column.name)).alias(&name));
-            rel.columns.push(ScopeColumn { name: column.name.clone(), expr: internal(&name), ty: column.ty, origin: None, fields: Vec::new() });
+            exprs.push(
+                Expr::Column(Column::new(Some(reference.clone()), &column.name)).alias(&name),
+            );
+            rel.columns.push(ScopeColumn {
+                name: column.name.clone(),
+                expr: internal(&name),
+                ty: column.ty,
+                origin: None,
+                fields: Vec::new(),
+            });
         }
         if let Some(alias) = alias {
             alias_columns(&mut rel, alias)?;
         }
         let plan = planned(scan.project(exprs).and_then(LogicalPlanBuilder::build))?;
         let visible = rel.columns.clone();
-        Ok(FromItem { plan, rels: vec![rel], visible })
+        Ok(FromItem {
+            plan,
+            rels: vec![rel],
+            visible,
+        })
     }
 
     /// Positional and named arguments in the order in which the function declares them.
-    pub(super) fn table_arguments(&mut self, function: &Arc<dyn TableFunction>, args: &[ast::FunctionArg], ctx: &mut Ctx, at: Option<u32>) -> PgResult<Vec<Typed>> {
+    pub(super) fn table_arguments(
+        &mut self,
+        function: &Arc<dyn TableFunction>,
+        args: &[ast::FunctionArg],
+        ctx: &mut Ctx,
+        at: Option<u32>,
+    ) -> PgResult<Vec<Typed>> {
         let declared = function.arguments();
         let mismatch = |given: &[Typed]| {
             let shown: Vec<String> = declared
                 .iter()
                 .map(|argument| {
-                    let ty = argument.types.first().map(|ty| super::types::type_name(*ty)).unwrap_or_default();
+                    let ty = argument
+                        .types
+                        .first()
+                        .map(|ty| super::types::type_name(*ty))
+                        .unwrap_or_default();
                     match argument.default_sql() {
                         Some(default) => format!("{} {ty} DEFAULT {default}", argument.name),
                         None => format!("{} {ty}", argument.name),
                     }
                 })
                 .collect();
-            undefined_with(function.name(), given, format!("Its signature is {}({}).", function.name(), shown.join(", ")), at)
+            undefined_with(
+                function.name(),
+                given,
+                format!(
+                    "Its signature is {}({}).",
+                    function.name(),
+                    shown.join(", ")
+                ),
+                at,
+            )
         };
         let mut slots: Vec<Option<Typed>> = vec![None; declared.len()];
         let mut next = 0;
@@ -795,13 +1281,33 @@ impl Binder<'_> {
                     next += 1;
                     (next - 1, expr)
                 }
-                ast::FunctionArg::Named { name, arg: ast::FunctionArgExpr::Expr(expr), .. } => {
+                ast::FunctionArg::Named {
+                    name,
+                    arg: ast::FunctionArgExpr::Expr(expr),
+                    ..
+                } => {
                     let name = fold(name);
-                    (declared.iter().position(|argument| argument.name == name).ok_or_else(|| mismatch(&[]))?, expr)
+                    (
+                        declared
+                            .iter()
+                            .position(|argument| argument.name == name)
+                            .ok_or_else(|| mismatch(&[]))?,
+                        expr,
+                    )
                 }
-                ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg: ast::FunctionArgExpr::Expr(expr), .. } => {
+                ast::FunctionArg::ExprNamed {
+                    name: ast::Expr::Identifier(name),
+                    arg: ast::FunctionArgExpr::Expr(expr),
+                    ..
+                } => {
                     let name = fold(name);
-                    (declared.iter().position(|argument| argument.name == name).ok_or_else(|| mismatch(&[]))?, expr)
+                    (
+                        declared
+                            .iter()
+                            .position(|argument| argument.name == name)
+                            .ok_or_else(|| mismatch(&[]))?,
+                        expr,
+                    )
                 }
                 _ => return Err(mismatch(&[])),
             };
@@ -823,7 +1329,12 @@ impl Binder<'_> {
                 Some(value) if argument.types.iter().any(|ty| ty.oid == value.ty.oid) => value,
                 Some(value) => {
                     // The first type that the value can be without being asked.
-                    let ty = argument.types.iter().copied().find(|ty| super::coerce::implicit(value.ty.oid, ty.oid)).ok_or_else(|| mismatch(&given))?;
+                    let ty = argument
+                        .types
+                        .iter()
+                        .copied()
+                        .find(|ty| super::coerce::implicit(value.ty.oid, ty.oid))
+                        .ok_or_else(|| mismatch(&given))?;
                     self.coerce(value, ty, Context::Implicit)?
                 }
             });
@@ -839,8 +1350,14 @@ fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> 
 }
 
 /// A scope over what stands left, for LATERAL.
-fn lateral_scope(left: Option<&FromItem>, level: &Rc<Level>, parent: &Option<Rc<Scope>>) -> Rc<Scope> {
-    let (rels, visible) = left.map(|left| (left.rels.clone(), left.visible.clone())).unwrap_or_default();
+fn lateral_scope(
+    left: Option<&FromItem>,
+    level: &Rc<Level>,
+    parent: &Option<Rc<Scope>>,
+) -> Rc<Scope> {
+    let (rels, visible) = left
+        .map(|left| (left.rels.clone(), left.visible.clone()))
+        .unwrap_or_default();
     Scope::new(rels, visible, Rc::clone(level), parent.clone())
 }
 
@@ -871,29 +1388,51 @@ fn may_be_lateral(factor: &ast::TableFactor) -> bool {
 
 fn cross(left: FromItem, right: FromItem) -> PgResult<FromItem> {
     let plan = join_on(left.plan, right.plan, JoinType::Inner, Vec::new())?;
-    let mut item = FromItem { plan, rels: left.rels, visible: left.visible };
+    let mut item = FromItem {
+        plan,
+        rels: left.rels,
+        visible: left.visible,
+    };
     item.rels.extend(right.rels);
     item.visible.extend(right.visible);
     Ok(item)
 }
 
-fn join_on(left: LogicalPlan, right: LogicalPlan, kind: JoinType, conditions: Vec<Expr>) -> PgResult<LogicalPlan> {
+fn join_on(
+    left: LogicalPlan,
+    right: LogicalPlan,
+    kind: JoinType,
+    conditions: Vec<Expr>,
+) -> PgResult<LogicalPlan> {
     let builder = LogicalPlanBuilder::from(left);
     if conditions.is_empty() && kind == JoinType::Inner {
-        return planned(builder.cross_join(right).and_then(LogicalPlanBuilder::build));
+        return planned(
+            builder
+                .cross_join(right)
+                .and_then(LogicalPlanBuilder::build),
+        );
     }
     let condition = conditions
         .into_iter()
         .reduce(|a, b| binary(a, Operator::And, b))
         .unwrap_or(Expr::Literal(ScalarValue::Boolean(Some(true)), None));
-    planned(builder.join_on(right, kind, vec![condition]).and_then(LogicalPlanBuilder::build))
+    planned(
+        builder
+            .join_on(right, kind, vec![condition])
+            .and_then(LogicalPlanBuilder::build),
+    )
 }
 
 fn alias_columns(rel: &mut Rel, alias: &ast::TableAlias) -> PgResult<()> {
     if alias.columns.len() > rel.columns.len() {
         return Err(PgError::new(
             sqlstate::INVALID_COLUMN_REFERENCE,
-            format!("table \"{}\" has {} columns available but {} columns specified", rel.alias, rel.columns.len(), alias.columns.len()),
+            format!(
+                "table \"{}\" has {} columns available but {} columns specified",
+                rel.alias,
+                rel.columns.len(),
+                alias.columns.len()
+            ),
         ));
     }
     for (column, name) in rel.columns.iter_mut().zip(&alias.columns) {
@@ -907,10 +1446,16 @@ fn has_columns(expr: &Expr) -> bool {
 }
 
 fn column_names(plan: &LogicalPlan) -> HashSet<String> {
-    plan.schema().fields().iter().map(|field| field.name().clone()).collect()
+    plan.schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
 }
 
 fn first_word(text: &str) -> String {
-    text.split_whitespace().next().unwrap_or_default().to_owned()
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
-

@@ -13,7 +13,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
 use omnigraph_udfs::{Call, FunctionScope, TableFunction};
 
 #[derive(Debug, Clone)]
@@ -24,15 +26,25 @@ pub(super) struct FunctionScan {
 }
 
 impl FunctionScan {
-    pub(super) fn new(function: Arc<dyn TableFunction>, args: Vec<Expr>, schema: SchemaRef) -> DfResult<Self> {
+    pub(super) fn new(
+        function: Arc<dyn TableFunction>,
+        args: Vec<Expr>,
+        schema: SchemaRef,
+    ) -> DfResult<Self> {
         let schema = Arc::new(DFSchema::try_from(schema)?);
-        Ok(FunctionScan { function, args, schema })
+        Ok(FunctionScan {
+            function,
+            args,
+            schema,
+        })
     }
 }
 
 impl PartialEq for FunctionScan {
     fn eq(&self, other: &Self) -> bool {
-        self.function.name() == other.function.name() && self.args == other.args && self.schema == other.schema
+        self.function.name() == other.function.name()
+            && self.args == other.args
+            && self.schema == other.schema
     }
 }
 
@@ -73,7 +85,10 @@ impl UserDefinedLogicalNodeCore for FunctionScan {
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, _inputs: Vec<LogicalPlan>) -> DfResult<Self> {
-        Ok(FunctionScan { args: exprs, ..self.clone() })
+        Ok(FunctionScan {
+            args: exprs,
+            ..self.clone()
+        })
     }
 }
 
@@ -85,20 +100,31 @@ pub(super) struct FunctionScanExec {
 }
 
 impl FunctionScanExec {
-    pub(super) fn new(function: Arc<dyn TableFunction>, args: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) -> Self {
+    pub(super) fn new(
+        function: Arc<dyn TableFunction>,
+        args: Vec<Arc<dyn PhysicalExpr>>,
+        schema: SchemaRef,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        FunctionScanExec { function, args, schema, properties: Arc::new(properties) }
+        FunctionScanExec {
+            function,
+            args,
+            schema,
+            properties: Arc::new(properties),
+        }
     }
 }
 
 impl fmt::Debug for FunctionScanExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FunctionScanExec").field("function", &self.function.name()).finish_non_exhaustive()
+        f.debug_struct("FunctionScanExec")
+            .field("function", &self.function.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,14 +147,27 @@ impl ExecutionPlan for FunctionScanExec {
         Vec::new()
     }
 
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
-    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
-        let session = context.session_config().get_extension::<FunctionScope>().ok_or_else(|| {
-            DataFusionError::Internal(format!("{}() runs without a session", self.function.name()))
-        })?;
+    fn execute(
+        &self,
+        _partition: usize,
+        context: Arc<TaskContext>,
+    ) -> DfResult<SendableRecordBatchStream> {
+        let session = context
+            .session_config()
+            .get_extension::<FunctionScope>()
+            .ok_or_else(|| {
+                DataFusionError::Internal(format!(
+                    "{}() runs without a session",
+                    self.function.name()
+                ))
+            })?;
         // Arguments are over no row: one is enough.
         let nothing = RecordBatch::try_new_with_options(
             Arc::new(Schema::empty()),
@@ -138,9 +177,18 @@ impl ExecutionPlan for FunctionScanExec {
         let arguments = self
             .args
             .iter()
-            .map(|arg| arg.evaluate(&nothing)?.into_array(1).and_then(|array| ScalarValue::try_from_array(&array, 0)))
+            .map(|arg| {
+                arg.evaluate(&nothing)?
+                    .into_array(1)
+                    .and_then(|array| ScalarValue::try_from_array(&array, 0))
+            })
             .collect::<DfResult<Vec<_>>>()?;
-        let call = Call { context: Arc::clone(&session.0), arguments, bounds: Vec::new(), limit: None };
+        let call = Call {
+            context: Arc::clone(&session.0),
+            arguments,
+            bounds: Vec::new(),
+            limit: None,
+        };
         let stream = self.function.call(call)?;
         // The function names its columns, the plan has names of its own.
         let schema = Arc::clone(&self.schema);
@@ -149,9 +197,15 @@ impl ExecutionPlan for FunctionScanExec {
             move |batch| {
                 let batch = batch?;
                 let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)?)
+                Ok(RecordBatch::try_new_with_options(
+                    Arc::clone(&schema),
+                    batch.columns().to_vec(),
+                    &options,
+                )?)
             }
         });
-        Ok(Box::pin(datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, renamed)))
+        Ok(Box::pin(
+            datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, renamed),
+        ))
     }
 }

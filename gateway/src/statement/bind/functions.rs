@@ -24,13 +24,72 @@ use crate::statement::parse::fold;
 
 /// Functions of which this module builds every overload.
 const HERE: &[&str] = &[
-    "abs", "age", "array_to_json", "array_to_string", "clock_timestamp", "concat", "concat_ws", "current_database", "current_schema",
-    "current_schemas", "current_user", "date_bin", "date_part", "date_trunc", "div", "extract", "format", "generate_series", "gen_random_uuid",
-    "isfinite", "json_build_array", "json_build_object", "json_object_keys", "jsonb_build_array", "jsonb_build_object", "justify_days",
-    "justify_hours", "justify_interval", "make_date", "make_interval", "make_time", "make_timestamp", "make_timestamptz", "mod", "now",
-    "num_nonnulls", "num_nulls", "pg_typeof", "pi", "power", "pow", "quote_literal", "quote_nullable", "random", "round", "row_to_json",
-    "session_user", "statement_timestamp", "substring", "timezone", "to_char", "to_date", "to_json", "to_jsonb", "to_timestamp",
-    "transaction_timestamp", "trunc", "version", "width_bucket", "ceil", "ceiling", "floor", "sign", "json_each", "jsonb_each", "json_each_text",
+    "abs",
+    "age",
+    "array_to_json",
+    "array_to_string",
+    "clock_timestamp",
+    "concat",
+    "concat_ws",
+    "current_database",
+    "current_schema",
+    "current_schemas",
+    "current_user",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "div",
+    "extract",
+    "format",
+    "generate_series",
+    "gen_random_uuid",
+    "isfinite",
+    "json_build_array",
+    "json_build_object",
+    "json_object_keys",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "justify_days",
+    "justify_hours",
+    "justify_interval",
+    "make_date",
+    "make_interval",
+    "make_time",
+    "make_timestamp",
+    "make_timestamptz",
+    "mod",
+    "now",
+    "num_nonnulls",
+    "num_nulls",
+    "pg_typeof",
+    "pi",
+    "power",
+    "pow",
+    "quote_literal",
+    "quote_nullable",
+    "random",
+    "round",
+    "row_to_json",
+    "session_user",
+    "statement_timestamp",
+    "substring",
+    "timezone",
+    "to_char",
+    "to_date",
+    "to_json",
+    "to_jsonb",
+    "to_timestamp",
+    "transaction_timestamp",
+    "trunc",
+    "version",
+    "width_bucket",
+    "ceil",
+    "ceiling",
+    "floor",
+    "sign",
+    "json_each",
+    "jsonb_each",
+    "json_each_text",
     "jsonb_each_text",
 ];
 
@@ -66,7 +125,10 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
         _ if row.args.iter().any(|arg| matches!(arg, 1033 | 3220 | 27)) => false,
         // bytea has lengths, encodings and digests; what works on its characters does not.
         _ if row.args.first() == Some(&PgType::BYTEA.oid) => {
-            matches!(row.name, "length" | "octet_length" | "encode" | "sha224" | "sha256" | "sha384" | "sha512")
+            matches!(
+                row.name,
+                "length" | "octet_length" | "encode" | "sha224" | "sha256" | "sha384" | "sha512"
+            )
         }
         _ => match row.name {
             "date_bin" => false,
@@ -75,8 +137,16 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
             "to_timestamp" => true,
             "factorial" | "array_fill" => false,
             "generate_series" => !row.args.contains(&PgType::NUMERIC.oid),
-            "regexp_replace" | "regexp_count" | "regexp_like" | "regexp_substr" | "regexp_match" | "regexp_matches"
-            | "regexp_split_to_array" | "regexp_split_to_table" => regex::function(row.name, &DataType::Null, vec![Expr::default(); arity]).is_some(),
+            "regexp_replace"
+            | "regexp_count"
+            | "regexp_like"
+            | "regexp_substr"
+            | "regexp_match"
+            | "regexp_matches"
+            | "regexp_split_to_array"
+            | "regexp_split_to_table" => {
+                regex::function(row.name, &DataType::Null, vec![Expr::default(); arity]).is_some()
+            }
             "bit_length" => row.args == [25],
             _ if HERE.contains(&row.name) => true,
             name => {
@@ -93,7 +163,12 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
 
 impl Binder<'_> {
     /// A call in the syntax tree: special forms, aggregates, windows, sets, plain functions.
-    pub(super) fn function(&mut self, ctx: &mut Ctx, function: &ast::Function, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn function(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &ast::Function,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let (schema, name) = self.function_name(&function.name, at)?;
         if schema.is_none() || schema.as_deref() == Some("pg_catalog") {
             if let Some(found) = self.special_form(ctx, function, &name, at)? {
@@ -104,18 +179,30 @@ impl Binder<'_> {
             let error = unsupported(&format!("{name}() outside of FROM"), at);
             return Err(error.hint(format!("Use SELECT * FROM {name}(…).")));
         }
-        if !matches!(schema.as_deref(), None | Some("pg_catalog" | "information_schema")) {
-            return Err(undefined(&format!("{}.{name}", schema.unwrap_or_default()), &[], at));
+        if !matches!(
+            schema.as_deref(),
+            None | Some("pg_catalog" | "information_schema")
+        ) {
+            return Err(undefined(
+                &format!("{}.{name}", schema.unwrap_or_default()),
+                &[],
+                at,
+            ));
         }
         let rows: Vec<&FunctionRow> = functions_named(&name).collect();
         let windowed = function.over.is_some();
-        if rows.iter().any(|row| row.kind == 'a') || rows.iter().any(|row| row.kind == 'w') || name == "string_agg" {
+        if rows.iter().any(|row| row.kind == 'a')
+            || rows.iter().any(|row| row.kind == 'w')
+            || name == "string_agg"
+        {
             return self.aggregate_or_window(ctx, function, &name, at);
         }
         if windowed {
             let error = PgError::new(
                 sqlstate::WRONG_OBJECT_TYPE,
-                format!("OVER specified, but {name} is not a window function nor an aggregate function"),
+                format!(
+                    "OVER specified, but {name} is not a window function nor an aggregate function"
+                ),
             );
             return Err(positioned(error, at));
         }
@@ -126,21 +213,47 @@ impl Binder<'_> {
         self.named_function(&name, args, at)
     }
 
-    pub(super) fn function_name(&self, name: &ast::ObjectName, at: Option<u32>) -> PgResult<(Option<String>, String)> {
-        let mut parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect();
-        let name = parts.pop().ok_or_else(|| unsupported("this function name", at))?;
+    pub(super) fn function_name(
+        &self,
+        name: &ast::ObjectName,
+        at: Option<u32>,
+    ) -> PgResult<(Option<String>, String)> {
+        let mut parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(fold)
+            .collect();
+        let name = parts
+            .pop()
+            .ok_or_else(|| unsupported("this function name", at))?;
         Ok((parts.pop(), name))
     }
 
     /// Positional arguments; named ones are put in their places where the names are known.
-    pub(super) fn plain_arguments(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<Vec<Typed>> {
-        let ast::FunctionArguments::List(list) = &function.args else { return Ok(Vec::new()) };
+    pub(super) fn plain_arguments(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &ast::Function,
+        name: &str,
+        at: Option<u32>,
+    ) -> PgResult<Vec<Typed>> {
+        let ast::FunctionArguments::List(list) = &function.args else {
+            return Ok(Vec::new());
+        };
         let mut args = Vec::new();
         for arg in &list.args {
             match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => args.push(self.expr(ctx, expr)?),
-                ast::FunctionArg::Named { name: arg_name, arg: ast::FunctionArgExpr::Expr(expr), .. } if name == "make_interval" => {
-                    const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
+                    args.push(self.expr(ctx, expr)?)
+                }
+                ast::FunctionArg::Named {
+                    name: arg_name,
+                    arg: ast::FunctionArgExpr::Expr(expr),
+                    ..
+                } if name == "make_interval" => {
+                    const NAMES: [&str; 7] =
+                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
                     let place = NAMES.iter().position(|known| *known == fold(arg_name));
                     let place = place.ok_or_else(|| undefined(name, &[], at))?;
                     while args.len() <= place {
@@ -148,8 +261,13 @@ impl Binder<'_> {
                     }
                     args[place] = self.expr(ctx, expr)?;
                 }
-                ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(arg_name), arg: ast::FunctionArgExpr::Expr(expr), .. } if name == "make_interval" => {
-                    const NAMES: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+                ast::FunctionArg::ExprNamed {
+                    name: ast::Expr::Identifier(arg_name),
+                    arg: ast::FunctionArgExpr::Expr(expr),
+                    ..
+                } if name == "make_interval" => {
+                    const NAMES: [&str; 7] =
+                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
                     let place = NAMES.iter().position(|known| *known == fold(arg_name));
                     let place = place.ok_or_else(|| undefined(name, &[], at))?;
                     while args.len() <= place {
@@ -158,11 +276,19 @@ impl Binder<'_> {
                     args[place] = self.expr(ctx, expr)?;
                 }
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::QualifiedWildcard(table)) => {
-                    let table = table.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default();
+                    let table = table
+                        .0
+                        .last()
+                        .and_then(|part| part.as_ident())
+                        .map(fold)
+                        .unwrap_or_default();
                     let scope = std::rc::Rc::clone(&ctx.scope);
                     let fields = scope.row(&table, &mut self.fresh).ok_or_else(|| {
                         positioned(
-                            PgError::new(sqlstate::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\"")),
+                            PgError::new(
+                                sqlstate::UNDEFINED_TABLE,
+                                format!("missing FROM-clause entry for table \"{table}\""),
+                            ),
                             at,
                         )
                     })?;
@@ -175,7 +301,13 @@ impl Binder<'_> {
     }
 
     /// What looks like a function and is not one.
-    fn special_form(&mut self, ctx: &mut Ctx, function: &ast::Function, name: &str, at: Option<u32>) -> PgResult<Option<Typed>> {
+    fn special_form(
+        &mut self,
+        ctx: &mut Ctx,
+        function: &ast::Function,
+        name: &str,
+        at: Option<u32>,
+    ) -> PgResult<Option<Typed>> {
         if let ast::FunctionArguments::Subquery(query) = &function.args {
             return match name {
                 "array" => self.array_subquery(ctx, query, at).map(Some),
@@ -188,11 +320,17 @@ impl Binder<'_> {
         let bare = matches!(function.args, ast::FunctionArguments::None);
         let now = |binder: &mut Self, ty: PgType| -> PgResult<Typed> {
             let now = Typed::new(binder.transaction_time(), PgType::TIMESTAMPTZ);
-            if ty.oid == PgType::TIMESTAMPTZ.oid { Ok(now) } else { binder.coerce(now, ty, Context::Explicit) }
+            if ty.oid == PgType::TIMESTAMPTZ.oid {
+                Ok(now)
+            } else {
+                binder.coerce(now, ty, Context::Explicit)
+            }
         };
         let text = |text: String, ty: PgType| Typed::value(ScalarValue::Utf8(Some(text)), ty);
         Ok(Some(match name {
-            "current_user" | "user" | "current_role" | "session_user" if bare => text(self.env.user(), PgType::NAME),
+            "current_user" | "user" | "current_role" | "session_user" if bare => {
+                text(self.env.user(), PgType::NAME)
+            }
             "current_catalog" if bare => text(self.env.database(), PgType::NAME),
             "current_schema" if bare => text(self.path.branch.clone(), PgType::NAME),
             "current_date" if bare => now(self, PgType::DATE)?,
@@ -201,7 +339,13 @@ impl Binder<'_> {
             "localtime" => now(self, PgType::TIME)?,
             "row" => {
                 let args = self.plain_arguments(ctx, function, name, at)?;
-                self.row(args.into_iter().enumerate().map(|(i, arg)| (format!("f{}", i + 1), arg)).collect(), at)?
+                self.row(
+                    args.into_iter()
+                        .enumerate()
+                        .map(|(i, arg)| (format!("f{}", i + 1), arg))
+                        .collect(),
+                    at,
+                )?
             }
             "coalesce" => {
                 let args = self.plain_arguments(ctx, function, name, at)?;
@@ -209,7 +353,8 @@ impl Binder<'_> {
             }
             "nullif" => {
                 let args = self.plain_arguments(ctx, function, name, at)?;
-                let [left, right] = <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
+                let [left, right] =
+                    <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
                 let left = self.settle(left)?;
                 let equal = self.operator("=", left.clone(), right, at)?;
                 let null = Expr::Literal(crate::text::read::null(left.ty)?, None);
@@ -239,21 +384,41 @@ impl Binder<'_> {
         for arg in args {
             let arg = self.coerce(arg, ty, Context::Implicit)?.expr;
             if let Some(before) = last.replace(arg) {
-                whens.push((Box::new(Expr::IsNotNull(Box::new(before.clone()))), Box::new(before)));
+                whens.push((
+                    Box::new(Expr::IsNotNull(Box::new(before.clone()))),
+                    Box::new(before),
+                ));
             }
         }
         let Some(last) = last else {
-            return Err(PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at or near \")\""));
+            return Err(PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "syntax error at or near \")\"",
+            ));
         };
         if whens.is_empty() {
             return Ok(Typed::new(last, ty));
         }
-        Ok(Typed::new(Expr::Case(Case { expr: None, when_then_expr: whens, else_expr: Some(Box::new(last)) }), ty))
+        Ok(Typed::new(
+            Expr::Case(Case {
+                expr: None,
+                when_then_expr: whens,
+                else_expr: Some(Box::new(last)),
+            }),
+            ty,
+        ))
     }
 
     /// GREATEST and LEAST ignore NULLs.
     fn extreme(&mut self, name: &str, args: Vec<Typed>, at: Option<u32>) -> PgResult<Typed> {
-        let ty = common_type(&args, if name == "greatest" { "GREATEST" } else { "LEAST" })?;
+        let ty = common_type(
+            &args,
+            if name == "greatest" {
+                "GREATEST"
+            } else {
+                "LEAST"
+            },
+        )?;
         let operator = if name == "greatest" { ">=" } else { "<=" };
         let mut best: Option<Typed> = None;
         for arg in args {
@@ -261,8 +426,14 @@ impl Binder<'_> {
             best = Some(match best {
                 None => arg,
                 Some(so_far) => {
-                    let keeps = self.operator(operator, so_far.clone(), arg.clone(), at)?.expr;
-                    let keeps = binary(Expr::IsNull(Box::new(arg.expr.clone())), Operator::Or, keeps);
+                    let keeps = self
+                        .operator(operator, so_far.clone(), arg.clone(), at)?
+                        .expr;
+                    let keeps = binary(
+                        Expr::IsNull(Box::new(arg.expr.clone())),
+                        Operator::Or,
+                        keeps,
+                    );
                     let expr = Expr::Case(Case {
                         expr: None,
                         when_then_expr: vec![(Box::new(keeps), Box::new(so_far.expr))],
@@ -276,12 +447,21 @@ impl Binder<'_> {
     }
 
     /// A function that is neither aggregate nor window nor set-returning, with its arguments bound.
-    pub(super) fn named_function(&mut self, name: &str, args: Vec<Typed>, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn named_function(
+        &mut self,
+        name: &str,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         if let [one] = args.as_slice()
             && let Some((_, ty)) = TYPE_FUNCTIONS.iter().find(|(known, _)| *known == name)
-            && (one.is_unknown() || super::coerce::can_coerce(one.ty.oid, ty.oid, Context::Explicit))
+            && (one.is_unknown()
+                || super::coerce::can_coerce(one.ty.oid, ty.oid, Context::Explicit))
         {
-            let value = args.into_iter().next().ok_or_else(|| undefined(name, &[], at))?;
+            let value = args
+                .into_iter()
+                .next()
+                .ok_or_else(|| undefined(name, &[], at))?;
             return self.coerce(value, *ty, Context::Explicit);
         }
         if let Some(found) = self.row_function(name, &args, at)? {
@@ -301,14 +481,23 @@ impl Binder<'_> {
             let extra = args.split_off(row.args.len() - 1);
             args.push(self.array_of(extra, PgType::new(row.variadic), Context::Implicit, at)?);
         }
-        if row.volatility == 'v' && !matches!(name, "random" | "clock_timestamp" | "gen_random_uuid") {
+        if row.volatility == 'v'
+            && !matches!(name, "random" | "clock_timestamp" | "gen_random_uuid")
+        {
             self.volatile = true;
         }
-        self.implement(row, args, result, at).map(|typed| typed.at(at))
+        self.implement(row, args, result, at)
+            .map(|typed| typed.at(at))
     }
 
     /// Picks the overload; variadics and defaults are spread to the number of arguments.
-    pub(super) fn choose_function(&self, name: &str, args: &[Typed], kind: char, at: Option<u32>) -> PgResult<(&'static FunctionRow, Vec<u32>)> {
+    pub(super) fn choose_function(
+        &self,
+        name: &str,
+        args: &[Typed],
+        kind: char,
+        at: Option<u32>,
+    ) -> PgResult<(&'static FunctionRow, Vec<u32>)> {
         let mut candidates: Vec<(&'static FunctionRow, Vec<u32>)> = Vec::new();
         for row in functions_named(name).filter(|row| row.kind == kind) {
             let least = row.args.len() - usize::from(row.defaults);
@@ -331,7 +520,10 @@ impl Binder<'_> {
                 }
             }
         }
-        let declared: Vec<Vec<u32>> = candidates.iter().map(|(_, declared)| declared.clone()).collect();
+        let declared: Vec<Vec<u32>> = candidates
+            .iter()
+            .map(|(_, declared)| declared.clone())
+            .collect();
         let actual: Vec<u32> = args.iter().map(|arg| arg.ty.oid).collect();
         match choose(&declared, &actual) {
             Choice::One(found) => Ok(candidates.swap_remove(found)),
@@ -347,7 +539,13 @@ impl Binder<'_> {
         }
     }
 
-    fn implement(&mut self, row: &'static FunctionRow, args: Vec<Typed>, result: PgType, at: Option<u32>) -> PgResult<Typed> {
+    fn implement(
+        &mut self,
+        row: &'static FunctionRow,
+        args: Vec<Typed>,
+        result: PgType,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let name = row.name;
         let zone = self.text.format.zone.clone();
         let exprs = || -> Vec<Expr> { args.iter().map(|arg| arg.expr.clone()).collect() };
@@ -356,21 +554,31 @@ impl Binder<'_> {
         let expr = match name {
             "abs" => {
                 let value = first.ok_or_else(|| undefined(name, &args, at))?;
-                return Ok(Typed::new(math::abs(&value.ty.arrow(), value.expr), value.ty));
+                return Ok(Typed::new(
+                    math::abs(&value.ty.arrow(), value.expr),
+                    value.ty,
+                ));
             }
             "mod" | "div" => {
-                let [left, right] = <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
+                let [left, right] =
+                    <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
                 if name == "mod" {
                     return self.operator("%", left, right, at);
                 }
                 let quotient = self.operator("/", left, right, at)?;
-                return Ok(Typed::new(math::decimal("trunc", &numeric_of(38, 0).arrow(), 0, quotient.expr), numeric_of(38, 0)));
+                return Ok(Typed::new(
+                    math::decimal("trunc", &numeric_of(38, 0).arrow(), 0, quotient.expr),
+                    numeric_of(38, 0),
+                ));
             }
             "power" | "pow" => {
-                let [left, right] = <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
+                let [left, right] =
+                    <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
                 return self.operator("^", left, right, at);
             }
-            "round" | "trunc" | "ceil" | "ceiling" | "floor" | "sign" if result.oid == PgType::NUMERIC.oid => {
+            "round" | "trunc" | "ceil" | "ceiling" | "floor" | "sign"
+                if result.oid == PgType::NUMERIC.oid =>
+            {
                 return self.round_numeric(name, args, at);
             }
             "sqrt" | "exp" | "ln" | "log" | "log10" if result.oid == PgType::NUMERIC.oid => {
@@ -381,7 +589,9 @@ impl Binder<'_> {
             }
             "random" => math::random(),
             "pi" => Expr::Literal(ScalarValue::Float64(Some(std::f64::consts::PI)), None),
-            "gcd" | "lcm" => math::integers(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?,
+            "gcd" | "lcm" => {
+                math::integers(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?
+            }
             "width_bucket" => math::width_bucket(exprs()),
             "now" | "transaction_timestamp" => self.transaction_time(),
             "statement_timestamp" => self.statement_time(),
@@ -397,13 +607,19 @@ impl Binder<'_> {
                     let ty = values[0].ty;
                     values.insert(0, self.coerce(today, ty, Context::Explicit)?);
                 }
-                datetime::age(values[0].expr.clone(), values[1].expr.clone(), values[0].ty, &zone)
+                datetime::age(
+                    values[0].expr.clone(),
+                    values[1].expr.clone(),
+                    values[0].ty,
+                    &zone,
+                )
             }
             "timezone" => {
                 if args[1].ty.oid == PgType::TIME.oid {
                     return Err(unsupported("AT TIME ZONE over time", at));
                 }
-                let (expr, ty) = datetime::at_zone(args[0].expr.clone(), args[1].expr.clone(), args[1].ty);
+                let (expr, ty) =
+                    datetime::at_zone(args[0].expr.clone(), args[1].expr.clone(), args[1].ty);
                 return Ok(Typed::new(expr, ty));
             }
             "make_date" | "make_time" | "make_timestamp" | "make_timestamptz" | "make_interval" => {
@@ -413,23 +629,43 @@ impl Binder<'_> {
                         values.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
                     }
                     if values.len() < 7 {
-                        values.push(Typed::value(ScalarValue::Float64(Some(0.0)), PgType::FLOAT8));
+                        values.push(Typed::value(
+                            ScalarValue::Float64(Some(0.0)),
+                            PgType::FLOAT8,
+                        ));
                     }
                 }
-                datetime::make(name, values.into_iter().map(|value| value.expr).collect(), &zone).ok_or_else(|| undefined(name, &args, at))?
+                datetime::make(
+                    name,
+                    values.into_iter().map(|value| value.expr).collect(),
+                    &zone,
+                )
+                .ok_or_else(|| undefined(name, &args, at))?
             }
-            "justify_days" | "justify_hours" | "justify_interval" => datetime::justify(name, args[0].expr.clone()),
+            "justify_days" | "justify_hours" | "justify_interval" => {
+                datetime::justify(name, args[0].expr.clone())
+            }
             "isfinite" => datetime::is_finite(args[0].expr.clone()),
             "to_timestamp" if args.len() == 1 => datetime::from_epoch(args[0].expr.clone()),
-            "to_char" | "to_date" | "to_timestamp" => super::to_char::build(name, &args, result, &zone).ok_or_else(|| undefined(name, &args, at))?,
+            "to_char" | "to_date" | "to_timestamp" => {
+                super::to_char::build(name, &args, result, &zone)
+                    .ok_or_else(|| undefined(name, &args, at))?
+            }
             "version" => Expr::Literal(ScalarValue::Utf8(Some(self.version())), None),
             "current_database" => Expr::Literal(ScalarValue::Utf8(Some(self.env.database())), None),
-            "current_schema" => Expr::Literal(ScalarValue::Utf8(Some(self.path.branch.clone())), None),
-            "current_user" | "session_user" => Expr::Literal(ScalarValue::Utf8(Some(self.env.user())), None),
+            "current_schema" => {
+                Expr::Literal(ScalarValue::Utf8(Some(self.path.branch.clone())), None)
+            }
+            "current_user" | "session_user" => {
+                Expr::Literal(ScalarValue::Utf8(Some(self.env.user())), None)
+            }
             "current_schemas" => catalog_functions::schemas(&self.path, args[0].expr.clone()),
             "pg_typeof" => {
                 let oid = args[0].ty.oid;
-                return Ok(Typed::value(ScalarValue::UInt32(Some(oid)), PgType::REGTYPE));
+                return Ok(Typed::value(
+                    ScalarValue::UInt32(Some(oid)),
+                    PgType::REGTYPE,
+                ));
             }
             "quote_literal" | "quote_nullable" => {
                 let value = args[0].clone();
@@ -438,7 +674,8 @@ impl Binder<'_> {
                 if name == "quote_literal" {
                     quoted
                 } else {
-                    let null = Typed::value(ScalarValue::Utf8(Some("NULL".to_owned())), PgType::TEXT);
+                    let null =
+                        Typed::value(ScalarValue::Utf8(Some("NULL".to_owned())), PgType::TEXT);
                     return self.coalesce(vec![Typed::new(quoted, PgType::TEXT), null]);
                 }
             }
@@ -451,12 +688,26 @@ impl Binder<'_> {
             "to_json" | "to_jsonb" | "row_to_json" | "array_to_json" => {
                 return self.to_json(args[0].clone(), name == "to_jsonb", at);
             }
-            "substring" if args.len() == 2 && args[1].ty.oid == PgType::TEXT.oid => regex::substring_pattern(exprs()),
-            _ if string::is_implemented(name, args.len()) && !matches!(name, "length") || name == "length" => string::call(name, returns, exprs()),
-            _ if math::is_float_function(name, args.len()) && result.oid == PgType::FLOAT8.oid => math::float(name, exprs()),
-            _ if name.starts_with("regexp_") => regex::function(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?,
-            _ if array::is_implemented(name, args.len()) => array::function(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?,
-            _ if json::is_implemented(name) => json::function(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?,
+            "substring" if args.len() == 2 && args[1].ty.oid == PgType::TEXT.oid => {
+                regex::substring_pattern(exprs())
+            }
+            _ if string::is_implemented(name, args.len()) && !matches!(name, "length")
+                || name == "length" =>
+            {
+                string::call(name, returns, exprs())
+            }
+            _ if math::is_float_function(name, args.len()) && result.oid == PgType::FLOAT8.oid => {
+                math::float(name, exprs())
+            }
+            _ if name.starts_with("regexp_") => regex::function(name, &returns, exprs())
+                .ok_or_else(|| undefined(name, &args, at))?,
+            _ if array::is_implemented(name, args.len()) => {
+                array::function(name, &returns, exprs())
+                    .ok_or_else(|| undefined(name, &args, at))?
+            }
+            _ if json::is_implemented(name) => {
+                json::function(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?
+            }
             _ => return self.catalog_function(name, args, result, at),
         };
         Ok(Typed::new(expr, result))
@@ -475,24 +726,38 @@ impl Binder<'_> {
             _ => 6,
         };
         let shown = numeric_of(38, scale);
-        Typed::new(math::decimal("round", &shown.arrow(), i32::from(scale), expr), shown)
+        Typed::new(
+            math::decimal("round", &shown.arrow(), i32::from(scale), expr),
+            shown,
+        )
     }
 
     fn round_numeric(&mut self, name: &str, args: Vec<Typed>, at: Option<u32>) -> PgResult<Typed> {
-        let value = args.first().cloned().ok_or_else(|| undefined(name, &args, at))?;
+        let value = args
+            .first()
+            .cloned()
+            .ok_or_else(|| undefined(name, &args, at))?;
         let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or((38, 16));
         let digits = match args.get(1) {
             None => 0,
             Some(digits) => match digits.constant() {
                 Some(ScalarValue::Int32(Some(digits))) => *digits,
                 // The scale of the result is in its type, so it has to be known.
-                _ => return Err(unsupported(&format!("{name}() to a number of digits that is not constant"), at)),
+                _ => {
+                    return Err(unsupported(
+                        &format!("{name}() to a number of digits that is not constant"),
+                        at,
+                    ));
+                }
             },
         };
         let shown = digits.clamp(0, 37) as i8;
         let whole = i32::from(precision) - i32::from(scale) + 1;
         let ty = numeric_of((whole + i32::from(shown)).clamp(1, 76) as u8, shown);
-        Ok(Typed::new(math::decimal(name, &ty.arrow(), digits, value.expr), ty))
+        Ok(Typed::new(
+            math::decimal(name, &ty.arrow(), digits, value.expr),
+            ty,
+        ))
     }
 
     /// `concat`, `format`, `json_build_object` and their kind: every argument by its own type.
@@ -503,7 +768,11 @@ impl Binder<'_> {
                 for arg in args {
                     let arg = self.settle(arg)?;
                     // These print values as the wire does: t and f, not true and false.
-                    texts.push(if super::types::is_string(arg.ty.oid) { self.as_text(arg)? } else { self.cast_to_text(arg.expr, arg.ty) });
+                    texts.push(if super::types::is_string(arg.ty.oid) {
+                        self.as_text(arg)?
+                    } else {
+                        self.cast_to_text(arg.expr, arg.ty)
+                    });
                 }
                 Ok(Typed::new(
                     match name {
@@ -517,7 +786,11 @@ impl Binder<'_> {
                 let mut total = Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4);
                 for arg in args {
                     let arg = Box::new(self.settle(arg)?.expr);
-                    let test = if name == "num_nulls" { Expr::IsNull(arg) } else { Expr::IsNotNull(arg) };
+                    let test = if name == "num_nulls" {
+                        Expr::IsNull(arg)
+                    } else {
+                        Expr::IsNotNull(arg)
+                    };
                     let one = self.coerce(Typed::bool(test), PgType::INT4, Context::Explicit)?;
                     total = self.operator("+", total, one, at)?;
                 }
@@ -526,7 +799,10 @@ impl Binder<'_> {
             _ => {
                 let binary = name.starts_with("jsonb");
                 let build = if name.ends_with("object") {
-                    json::Build::Object { binary, compact: false }
+                    json::Build::Object {
+                        binary,
+                        compact: false,
+                    }
                 } else {
                     json::Build::Array { binary }
                 };
@@ -538,13 +814,20 @@ impl Binder<'_> {
                     forms.push(if key { json::Form::Quoted } else { form });
                     texts.push(text);
                 }
-                Ok(Typed::new(json::build(build, forms, texts), if binary { PgType::JSONB } else { PgType::JSON }))
+                Ok(Typed::new(
+                    json::build(build, forms, texts),
+                    if binary { PgType::JSONB } else { PgType::JSON },
+                ))
             }
         }
     }
 
     /// A value as JSON text, and whether that text still has to be quoted.
-    pub(super) fn json_form(&mut self, value: Typed, at: Option<u32>) -> PgResult<(json::Form, Expr)> {
+    pub(super) fn json_form(
+        &mut self,
+        value: Typed,
+        at: Option<u32>,
+    ) -> PgResult<(json::Form, Expr)> {
         let value = self.settle(value)?;
         if let Kind::Row(_) = &value.kind {
             return Ok((json::Form::Plain, self.to_json(value, false, at)?.expr));
@@ -554,17 +837,28 @@ impl Binder<'_> {
         }
         let form = match value.ty.oid {
             114 | 3802 | 16 => json::Form::Plain,
-            _ if category(value.ty.oid) == 'N' && !matches!(value.ty.oid, 24 | 2202..=2206 | 4089 | 4096) => json::Form::Plain,
+            _ if category(value.ty.oid) == 'N'
+                && !matches!(value.ty.oid, 24 | 2202..=2206 | 4089 | 4096) =>
+            {
+                json::Form::Plain
+            }
             _ => json::Form::Quoted,
         };
         let text = match value.ty.oid {
-            1114 | 1184 | 1082 => super::to_char::iso_text(value.expr, value.ty, &self.text.format.zone),
+            1114 | 1184 | 1082 => {
+                super::to_char::iso_text(value.expr, value.ty, &self.text.format.zone)
+            }
             _ => self.as_text(value)?,
         };
         Ok((form, text))
     }
 
-    pub(super) fn to_json(&mut self, value: Typed, binary: bool, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn to_json(
+        &mut self,
+        value: Typed,
+        binary: bool,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let ty = if binary { PgType::JSONB } else { PgType::JSON };
         if let Kind::Row(fields) = value.kind {
             let mut forms = Vec::new();
@@ -576,30 +870,62 @@ impl Binder<'_> {
                 forms.push(form);
                 texts.push(text);
             }
-            return Ok(Typed::new(json::build(json::Build::Object { binary, compact: true }, forms, texts), ty));
+            return Ok(Typed::new(
+                json::build(
+                    json::Build::Object {
+                        binary,
+                        compact: true,
+                    },
+                    forms,
+                    texts,
+                ),
+                ty,
+            ));
         }
         let value = self.settle(value)?;
-        if let Some(element) = value.ty.element().filter(|_| !matches!(value.ty.oid, 22 | 30)) {
+        if let Some(element) = value
+            .ty
+            .element()
+            .filter(|_| !matches!(value.ty.oid, 22 | 30))
+        {
             let probe = Typed::new(internal(super::text_io::ELEMENT), element);
             let (form, body) = self.json_form(probe, at)?;
             let texts = super::text_io::map_elements(value.expr, element, PgType::TEXT, body);
             return Ok(Typed::new(json::from_array(texts, form, binary), ty));
         }
         let (form, text) = self.json_form(value, at)?;
-        Ok(Typed::new(json::build(json::Build::Scalar { binary }, vec![form], vec![text]), ty))
+        Ok(Typed::new(
+            json::build(json::Build::Scalar { binary }, vec![form], vec![text]),
+            ty,
+        ))
     }
 
     /// Functions over rows, which are no values here.
-    fn row_function(&mut self, name: &str, args: &[Typed], at: Option<u32>) -> PgResult<Option<Typed>> {
-        let Some(Kind::Row(_)) = args.first().map(|arg| &arg.kind) else { return Ok(None) };
+    fn row_function(
+        &mut self,
+        name: &str,
+        args: &[Typed],
+        at: Option<u32>,
+    ) -> PgResult<Option<Typed>> {
+        let Some(Kind::Row(_)) = args.first().map(|arg| &arg.kind) else {
+            return Ok(None);
+        };
         Ok(match name {
-            "row_to_json" | "to_json" | "to_jsonb" => Some(self.to_json(args[0].clone(), name == "to_jsonb", at)?),
+            "row_to_json" | "to_json" | "to_jsonb" => {
+                Some(self.to_json(args[0].clone(), name == "to_jsonb", at)?)
+            }
             _ => None,
         })
     }
 
     /// A set-returning function in a SELECT list: its lists are unrolled below.
-    fn set_in_expression(&mut self, ctx: &mut Ctx, name: &str, args: Vec<Typed>, at: Option<u32>) -> PgResult<Typed> {
+    fn set_in_expression(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         if !ctx.allow_sets {
             let error = PgError::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
@@ -608,7 +934,9 @@ impl Binder<'_> {
             return Err(positioned(error, at));
         }
         let columns = self.set_function(name, args, at)?;
-        let mut call = SetCall { columns: Vec::new() };
+        let mut call = SetCall {
+            columns: Vec::new(),
+        };
         let mut fields = Vec::new();
         for (column, list) in columns {
             let unrolled = self.name("s");
@@ -618,72 +946,139 @@ impl Binder<'_> {
         }
         ctx.sets.push(call);
         if fields.len() == 1 {
-            return fields.pop().map(|(_, typed)| typed.at(at)).ok_or_else(|| undefined(name, &[], at));
+            return fields
+                .pop()
+                .map(|(_, typed)| typed.at(at))
+                .ok_or_else(|| undefined(name, &[], at));
         }
         self.row(fields, at)
     }
 
     /// A set-returning function as lists, one for each column.
-    pub(super) fn set_function(&mut self, name: &str, args: Vec<Typed>, at: Option<u32>) -> PgResult<Vec<(String, Typed)>> {
+    pub(super) fn set_function(
+        &mut self,
+        name: &str,
+        args: Vec<Typed>,
+        at: Option<u32>,
+    ) -> PgResult<Vec<(String, Typed)>> {
         let zone = self.text.format.zone.clone();
         let one = |typed: Typed| Ok(vec![(name.to_owned(), typed)]);
         match name {
             "unnest" => {
-                let [array] = <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+                let [array] =
+                    <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
                 if array.ty.element().is_none() {
                     return Err(undefined(name, &[array], at));
                 }
                 one(array)
             }
             "_pg_expandarray" => {
-                let [array] = <[Typed; 1]>::try_from(args).map_err(|args| undefined("information_schema._pg_expandarray", &args, at))?;
+                let [array] = <[Typed; 1]>::try_from(args)
+                    .map_err(|args| undefined("information_schema._pg_expandarray", &args, at))?;
                 if array.ty.element().is_none() {
-                    return Err(undefined("information_schema._pg_expandarray", &[array], at));
+                    return Err(undefined(
+                        "information_schema._pg_expandarray",
+                        &[array],
+                        at,
+                    ));
                 }
-                let numbers = array::operator("generate_subscripts", &PgType::INT4_ARRAY.arrow(), vec![array.expr.clone(), Expr::Literal(ScalarValue::Int32(Some(1)), None)]);
-                Ok(vec![("x".to_owned(), array), ("n".to_owned(), Typed::new(numbers, PgType::INT4_ARRAY))])
+                let numbers = array::operator(
+                    "generate_subscripts",
+                    &PgType::INT4_ARRAY.arrow(),
+                    vec![
+                        array.expr.clone(),
+                        Expr::Literal(ScalarValue::Int32(Some(1)), None),
+                    ],
+                );
+                Ok(vec![
+                    ("x".to_owned(), array),
+                    ("n".to_owned(), Typed::new(numbers, PgType::INT4_ARRAY)),
+                ])
             }
             "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text" => {
                 let (row, declared) = self.choose_function(name, &args, 'f', at)?;
-                let Some((args, _)) = self.arguments(&declared, row.result, args)? else { return Err(undefined(name, &[], at)) };
+                let Some((args, _)) = self.arguments(&declared, row.result, args)? else {
+                    return Err(undefined(name, &[], at));
+                };
                 let list = PgType::TEXT_ARRAY.arrow();
                 let exprs: Vec<Expr> = args.into_iter().map(|arg| arg.expr).collect();
                 let text = name.ends_with("text");
-                let value = if text { "json_each_text_value" } else { "json_each_value" };
+                let value = if text {
+                    "json_each_text_value"
+                } else {
+                    "json_each_value"
+                };
                 let ty = match (text, name.starts_with("jsonb")) {
                     (true, _) => PgType::TEXT_ARRAY,
                     (false, true) => PgType::JSONB_ARRAY,
                     (false, false) => PgType::JSON_ARRAY,
                 };
                 Ok(vec![
-                    ("key".to_owned(), Typed::new(json::operator("json_object_keys", &list, exprs.clone()), PgType::TEXT_ARRAY)),
-                    ("value".to_owned(), Typed::new(json::operator(value, &list, exprs), ty)),
+                    (
+                        "key".to_owned(),
+                        Typed::new(
+                            json::operator("json_object_keys", &list, exprs.clone()),
+                            PgType::TEXT_ARRAY,
+                        ),
+                    ),
+                    (
+                        "value".to_owned(),
+                        Typed::new(json::operator(value, &list, exprs), ty),
+                    ),
                 ])
             }
-            "pg_get_keywords" | "pg_options_to_table" | "aclexplode" | "pg_show_all_settings" | "pg_listening_channels" | "pg_partition_ancestors" | "pg_tablespace_databases" => {
-                self.catalog_set(name, args, at)
-            }
+            "pg_get_keywords"
+            | "pg_options_to_table"
+            | "aclexplode"
+            | "pg_show_all_settings"
+            | "pg_listening_channels"
+            | "pg_partition_ancestors"
+            | "pg_tablespace_databases" => self.catalog_set(name, args, at),
             _ => {
                 let (row, declared) = self.choose_function(name, &args, 'f', at)?;
                 let kept = args.clone();
                 let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
                     return Err(indeterminate(name, &kept, at));
                 };
-                let element = if name == "regexp_matches" { PgType::TEXT } else { result };
-                let ty = element.array().ok_or_else(|| unsupported(&format!("a set of {}", type_name(result)), at))?;
+                let element = if name == "regexp_matches" {
+                    PgType::TEXT
+                } else {
+                    result
+                };
+                let ty = element
+                    .array()
+                    .ok_or_else(|| unsupported(&format!("a set of {}", type_name(result)), at))?;
                 let exprs: Vec<Expr> = args.iter().map(|arg| arg.expr.clone()).collect();
                 let expr = match name {
-                    "generate_series" if matches!(result.oid, 1114 | 1184) => datetime::series(exprs, result, &zone),
+                    "generate_series" if matches!(result.oid, 1114 | 1184) => {
+                        datetime::series(exprs, result, &zone)
+                    }
                     "generate_series" => array::operator(name, &ty.arrow(), exprs),
                     // The catalogs' vectors count from 0.
-                    "generate_subscripts" if matches!(kept[0].ty.oid, 22 | 30) => array::vector_subscripts(vec![exprs[0].clone()]),
-                    "generate_subscripts" | "string_to_table" => array::operator(name, &ty.arrow(), exprs),
-                    "regexp_split_to_table" => regex::function(name, &ty.arrow(), exprs).ok_or_else(|| undefined(name, &args, at))?,
+                    "generate_subscripts" if matches!(kept[0].ty.oid, 22 | 30) => {
+                        array::vector_subscripts(vec![exprs[0].clone()])
+                    }
+                    "generate_subscripts" | "string_to_table" => {
+                        array::operator(name, &ty.arrow(), exprs)
+                    }
+                    "regexp_split_to_table" => regex::function(name, &ty.arrow(), exprs)
+                        .ok_or_else(|| undefined(name, &args, at))?,
                     "regexp_matches" => {
-                        let inner = Arc::new(arrow::datatypes::Field::new("item", PgType::TEXT_ARRAY.arrow(), true));
-                        let expr = regex::function(name, &DataType::List(inner), exprs).ok_or_else(|| undefined(name, &args, at))?;
+                        let inner = Arc::new(arrow::datatypes::Field::new(
+                            "item",
+                            PgType::TEXT_ARRAY.arrow(),
+                            true,
+                        ));
+                        let expr = regex::function(name, &DataType::List(inner), exprs)
+                            .ok_or_else(|| undefined(name, &args, at))?;
                         // A set of text[]: the only set of arrays there is.
-                        return Ok(vec![(name.to_owned(), Typed { kind: Kind::Row(Vec::new()), ..Typed::new(expr, PgType::TEXT_ARRAY) })]);
+                        return Ok(vec![(
+                            name.to_owned(),
+                            Typed {
+                                kind: Kind::Row(Vec::new()),
+                                ..Typed::new(expr, PgType::TEXT_ARRAY)
+                            },
+                        )]);
                     }
                     _ if json::is_implemented(name) => json::operator(name, &ty.arrow(), exprs),
                     _ => return Err(unsupported(&format!("{name}()"), at)),
@@ -694,8 +1089,15 @@ impl Binder<'_> {
     }
 
     fn version(&self) -> String {
-        let server = self.env.session().setting("server_version").unwrap_or_else(|| "16.0".to_owned());
-        format!("PostgreSQL {server} (Omnigraph {})", env!("CARGO_PKG_VERSION"))
+        let server = self
+            .env
+            .session()
+            .setting("server_version")
+            .unwrap_or_else(|| "16.0".to_owned());
+        format!(
+            "PostgreSQL {server} (Omnigraph {})",
+            env!("CARGO_PKG_VERSION")
+        )
     }
 
     /// The start of the transaction, filled in when the statement runs.
@@ -717,7 +1119,12 @@ pub(super) fn element_type(list: &Typed) -> PgResult<PgType> {
     list.ty
         .element()
         .map(|element| PgType::new(element.oid))
-        .ok_or_else(|| PgError::new(sqlstate::INTERNAL_ERROR, "a set-returning function without a list"))
+        .ok_or_else(|| {
+            PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                "a set-returning function without a list",
+            )
+        })
 }
 
 /// A row's text from its fields' texts: `(1,"a b",)`.
@@ -740,7 +1147,9 @@ pub(super) fn row_text(fields: Vec<Expr>) -> Expr {
                         continue;
                     }
                     let value = column.value(row);
-                    let quoted = value.is_empty() || value.contains(['(', ')', ',', '"', '\\']) || value.contains(char::is_whitespace);
+                    let quoted = value.is_empty()
+                        || value.contains(['(', ')', ',', '"', '\\'])
+                        || value.contains(char::is_whitespace);
                     if quoted {
                         text.push('"');
                         text.push_str(&value.replace('\\', "\\\\").replace('"', "\"\""));
@@ -776,7 +1185,10 @@ pub(super) fn undefined(name: &str, args: &[Typed], at: Option<u32>) -> PgError 
 
 fn indeterminate(name: &str, args: &[Typed], at: Option<u32>) -> PgError {
     if args.iter().any(Typed::is_unknown) {
-        let error = PgError::new(sqlstate::DATATYPE_MISMATCH, "could not determine polymorphic type because input has type unknown");
+        let error = PgError::new(
+            sqlstate::DATATYPE_MISMATCH,
+            "could not determine polymorphic type because input has type unknown",
+        );
         return positioned(error, at);
     }
     undefined(name, args, at)

@@ -296,20 +296,41 @@ pub struct Execution<'a> {
 
 /// Binds a query or a DML statement. `declared` are the parameter types the client sent, 0
 /// where it said nothing; they win over what the context says.
-pub fn bind(statement: &ParsedStatement, environment: &dyn Environment, declared: &[u32]) -> PgResult<Bound> {
-    let mut binder = Binder::new(environment, Arc::clone(&statement.positions), &statement.text);
-    binder.params = declared.iter().map(|oid| (*oid != 0 && *oid != PgType::UNKNOWN.oid).then(|| PgType::new(*oid))).collect();
+pub fn bind(
+    statement: &ParsedStatement,
+    environment: &dyn Environment,
+    declared: &[u32],
+) -> PgResult<Bound> {
+    let mut binder = Binder::new(
+        environment,
+        Arc::clone(&statement.positions),
+        &statement.text,
+    );
+    binder.params = declared
+        .iter()
+        .map(|oid| (*oid != 0 && *oid != PgType::UNKNOWN.oid).then(|| PgType::new(*oid)))
+        .collect();
     match &statement.statement {
         Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
-        Statement::Insert(insert) => binder.insert(insert).map(|insert| Bound::Insert(Box::new(insert))),
-        Statement::Update(update) => binder.update(update).map(|update| Bound::Update(Box::new(update))),
-        Statement::Delete(delete) => binder.delete(delete).map(|delete| Bound::Delete(Box::new(delete))),
+        Statement::Insert(insert) => binder
+            .insert(insert)
+            .map(|insert| Bound::Insert(Box::new(insert))),
+        Statement::Update(update) => binder
+            .update(update)
+            .map(|update| Bound::Update(Box::new(update))),
+        Statement::Delete(delete) => binder
+            .delete(delete)
+            .map(|delete| Bound::Delete(Box::new(delete))),
         _ => Err(unsupported("this statement as a query", None)),
     }
 }
 
 /// The values of EXECUTE's arguments, cast to the parameters' types.
-pub async fn constants(arguments: &[ast::Expr], types: &[PgType], environment: &dyn Environment) -> PgResult<Vec<ScalarValue>> {
+pub async fn constants(
+    arguments: &[ast::Expr],
+    types: &[PgType],
+    environment: &dyn Environment,
+) -> PgResult<Vec<ScalarValue>> {
     let mut binder = Binder::new(environment, Arc::default(), "");
     let scope = Scope::new(Vec::new(), Vec::new(), Rc::new(Level::default()), None);
     let mut values = Vec::with_capacity(arguments.len());
@@ -317,11 +338,18 @@ pub async fn constants(arguments: &[ast::Expr], types: &[PgType], environment: &
         let mut ctx = Ctx::new(Rc::clone(&scope), "EXECUTE");
         let value = binder.expr(&mut ctx, argument)?;
         if !ctx.applies.is_empty() {
-            return Err(unsupported("a subquery as an argument of EXECUTE", value.at));
+            return Err(unsupported(
+                "a subquery as an argument of EXECUTE",
+                value.at,
+            ));
         }
         let value = binder.coerce(value, *ty, Context::Assignment)?;
         let now = crate::statement::bind::now_micros();
-        let execution = Execution { params: &[], transaction_time: now, statement_time: now };
+        let execution = Execution {
+            params: &[],
+            transaction_time: now,
+            statement_time: now,
+        };
         values.push(constant(&value.expr, &execution)?);
     }
     Ok(values)
@@ -338,7 +366,11 @@ fn constant(expr: &Expr, execution: &Execution<'_>) -> PgResult<ScalarValue> {
         &arrow::array::RecordBatchOptions::new().with_row_count(Some(1)),
     )
     .map_err(|error| PgError::new(sqlstate::INTERNAL_ERROR, error.to_string()))?;
-    let value = planned(physical.evaluate(&batch).and_then(|value| value.into_array(1)))?;
+    let value = planned(
+        physical
+            .evaluate(&batch)
+            .and_then(|value| value.into_array(1)),
+    )?;
     planned(ScalarValue::try_from_array(&value, 0))
 }
 
@@ -346,7 +378,9 @@ fn constant(expr: &Expr, execution: &Execution<'_>) -> PgResult<ScalarValue> {
 pub(crate) fn now_micros() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
 }
 
 impl BoundQuery {
@@ -360,7 +394,9 @@ impl BoundQuery {
 pub fn complete(plan: &LogicalPlan, execution: &Execution<'_>) -> PgResult<LogicalPlan> {
     planned(
         plan.clone()
-            .transform_down(|plan| plan.map_expressions(|expr| complete_expr(expr, execution).map(Transformed::yes)))
+            .transform_down(|plan| {
+                plan.map_expressions(|expr| complete_expr(expr, execution).map(Transformed::yes))
+            })
             .map(|transformed| transformed.data),
     )
 }
@@ -387,8 +423,15 @@ fn any_of_constants(expr: Expr) -> Transformed<Expr> {
         && let [left, Expr::Literal(list, _)] = call.args.as_slice()
         && let Some(elements) = array::elements(list)
     {
-        let list = elements.into_iter().map(|element| Expr::Literal(element, None)).collect();
-        return Transformed::yes(Expr::InList(InList::new(Box::new(left.clone()), list, false)));
+        let list = elements
+            .into_iter()
+            .map(|element| Expr::Literal(element, None))
+            .collect();
+        return Transformed::yes(Expr::InList(InList::new(
+            Box::new(left.clone()),
+            list,
+            false,
+        )));
     }
     Transformed::no(expr)
 }
@@ -406,16 +449,27 @@ fn value_of(id: &str, execution: &Execution<'_>) -> Option<ScalarValue> {
 }
 
 /// Puts values for placeholders into a plan that is optimised already.
-fn substitute(plan: &LogicalPlan, value: &dyn Fn(&str) -> Option<ScalarValue>) -> DfResult<LogicalPlan> {
-    replace_in_plan(plan, &|id| value(id).map(|value| Expr::Literal(value, None)))
+fn substitute(
+    plan: &LogicalPlan,
+    value: &dyn Fn(&str) -> Option<ScalarValue>,
+) -> DfResult<LogicalPlan> {
+    replace_in_plan(plan, &|id| {
+        value(id).map(|value| Expr::Literal(value, None))
+    })
 }
 
 /// Puts expressions for placeholders into a plan.
-fn replace_placeholders(plan: &LogicalPlan, replacement: &dyn Fn(&str) -> Option<Expr>) -> PgResult<LogicalPlan> {
+fn replace_placeholders(
+    plan: &LogicalPlan,
+    replacement: &dyn Fn(&str) -> Option<Expr>,
+) -> PgResult<LogicalPlan> {
     planned(replace_in_plan(plan, replacement))
 }
 
-fn replace_in_plan(plan: &LogicalPlan, replacement: &dyn Fn(&str) -> Option<Expr>) -> DfResult<LogicalPlan> {
+fn replace_in_plan(
+    plan: &LogicalPlan,
+    replacement: &dyn Fn(&str) -> Option<Expr>,
+) -> DfResult<LogicalPlan> {
     plan.clone()
         .transform_down(|plan| {
             plan.map_expressions(|expr| {
@@ -433,12 +487,23 @@ fn replace_in_plan(plan: &LogicalPlan, replacement: &dyn Fn(&str) -> Option<Expr
 
 /// The expression above an aggregation: groups become their columns. The second value is an
 /// input column that is left over, which is an error.
-fn rewrite_groups(expr: &Expr, keys: &[(Expr, String)], inputs: &[&Expr]) -> PgResult<(Expr, Option<Expr>)> {
-    let by_expr: HashMap<&Expr, &str> = keys.iter().map(|(expr, name)| (expr, name.as_str())).collect();
+fn rewrite_groups(
+    expr: &Expr,
+    keys: &[(Expr, String)],
+    inputs: &[&Expr],
+) -> PgResult<(Expr, Option<Expr>)> {
+    let by_expr: HashMap<&Expr, &str> = keys
+        .iter()
+        .map(|(expr, name)| (expr, name.as_str()))
+        .collect();
     let mut stray = None;
     let rewritten = planned(expr.clone().transform_down(|node| {
         if let Some(name) = by_expr.get(&node) {
-            return Ok(Transformed::new(scope::internal(name), true, TreeNodeRecursion::Jump));
+            return Ok(Transformed::new(
+                scope::internal(name),
+                true,
+                TreeNodeRecursion::Jump,
+            ));
         }
         if matches!(node, Expr::Column(_)) && inputs.contains(&&node) {
             stray.get_or_insert(node.clone());
@@ -508,7 +573,12 @@ impl<'e> Binder<'e> {
             .into_iter()
             .map(|column| {
                 let (table_oid, attnum) = column.origin.unwrap_or((0, 0));
-                OutputColumn { name: column.name, ty: column.ty, table_oid, attnum }
+                OutputColumn {
+                    name: column.name,
+                    ty: column.ty,
+                    table_oid,
+                    attnum,
+                }
             })
             .collect();
         Ok(BoundQuery {
@@ -545,7 +615,13 @@ fn planned<T>(result: DfResult<T>) -> PgResult<T> {
 }
 
 fn unsupported(what: &str, at: Option<u32>) -> PgError {
-    positioned(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, format!("{what} is not supported")), at)
+    positioned(
+        PgError::new(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            format!("{what} is not supported"),
+        ),
+        at,
+    )
 }
 
 fn placeholder(id: &str, ty: PgType) -> Expr {
@@ -553,7 +629,10 @@ fn placeholder(id: &str, ty: PgType) -> Expr {
 }
 
 fn placeholder_of(id: &str, ty: DataType) -> Expr {
-    Expr::Placeholder(Placeholder::new_with_field(id.to_owned(), Some(Arc::new(Field::new("", ty, true)))))
+    Expr::Placeholder(Placeholder::new_with_field(
+        id.to_owned(),
+        Some(Arc::new(Field::new("", ty, true))),
+    ))
 }
 
 /// A parameter that the client does not see.

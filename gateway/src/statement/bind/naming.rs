@@ -20,9 +20,18 @@ fn name(expr: &ast::Expr) -> Option<(String, u8)> {
         E::Nested(inner) | E::Collate { expr: inner, .. } => name(inner),
         E::Function(function) => match &function.args {
             ast::FunctionArguments::Subquery(_) => strong("array"),
-            _ => function.name.0.last().and_then(|part| part.as_ident()).map(|ident| (fold(ident), 2)),
+            _ => function
+                .name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(|ident| (fold(ident), 2)),
         },
-        E::Cast { expr: inner, data_type, .. } => match name(inner) {
+        E::Cast {
+            expr: inner,
+            data_type,
+            ..
+        } => match name(inner) {
             Some(found) if found.1 >= 2 => Some(found),
             _ => Some((type_word(data_type), 1)),
         },
@@ -95,12 +104,24 @@ fn type_word(data_type: &ast::DataType) -> String {
         D::Numeric(_) | D::Decimal(_) | D::Dec(_) => "numeric",
         D::Varchar(_) | D::CharacterVarying(_) | D::CharVarying(_) => "varchar",
         D::Character(_) | D::Char(_) => "bpchar",
-        D::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => "timestamp",
+        D::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => {
+            "timestamp"
+        }
         D::Timestamp(..) => "timestamptz",
         D::Time(..) => "time",
         D::Interval { .. } => "interval",
-        D::Array(ast::ArrayElemTypeDef::SquareBracket(element, _) | ast::ArrayElemTypeDef::AngleBracket(element)) => return type_word(element),
-        D::Custom(name, _) => return name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default(),
+        D::Array(
+            ast::ArrayElemTypeDef::SquareBracket(element, _)
+            | ast::ArrayElemTypeDef::AngleBracket(element),
+        ) => return type_word(element),
+        D::Custom(name, _) => {
+            return name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map(fold)
+                .unwrap_or_default();
+        }
         other => return other.to_string().to_lowercase(),
     }
     .to_owned()

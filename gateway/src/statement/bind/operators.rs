@@ -45,7 +45,10 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
     let numeric = |oid: u32| matches!(oid, 0 | 20 | 21 | 23 | 700 | 701 | 1700);
     let integer = |oid: u32| matches!(oid, 0 | 20 | 21 | 23);
     let both = |test: &dyn Fn(u32) -> bool| test(row.left) && test(row.right);
-    if [row.left, row.right].iter().any(|oid| matches!(oid, 27 | 29 | 1033 | 3220)) {
+    if [row.left, row.right]
+        .iter()
+        .any(|oid| matches!(oid, 27 | 29 | 1033 | 3220))
+    {
         return None;
     }
     Some(match row.name {
@@ -57,16 +60,33 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
             }
             I::Compare(operator)
         }
-        "+" | "-" | "*" | "/" | "%" if both(&numeric) && row.left != 0 => I::Arithmetic(match row.name {
-            "+" => Op::Add,
-            "-" => Op::Subtract,
-            "*" => Op::Multiply,
-            "/" => Op::Divide,
-            _ => Op::Modulo,
-        }),
+        "+" | "-" | "*" | "/" | "%" if both(&numeric) && row.left != 0 => {
+            I::Arithmetic(match row.name {
+                "+" => Op::Add,
+                "-" => Op::Subtract,
+                "*" => Op::Multiply,
+                "/" => Op::Divide,
+                _ => Op::Modulo,
+            })
+        }
         "-" if row.left == 0 && numeric(row.right) => I::Negate,
         "+" if row.left == 0 && numeric(row.right) => I::Plus,
-        "+" | "-" | "*" | "/" if matches!(row.code.split('_').next(), Some("date" | "timestamp" | "timestamptz" | "interval" | "time" | "integer" | "datetime" | "timedate" | "mul")) => {
+        "+" | "-" | "*" | "/"
+            if matches!(
+                row.code.split('_').next(),
+                Some(
+                    "date"
+                        | "timestamp"
+                        | "timestamptz"
+                        | "interval"
+                        | "time"
+                        | "integer"
+                        | "datetime"
+                        | "timedate"
+                        | "mul"
+                )
+            ) =>
+        {
             datetime::operator(row.code)?;
             I::Time(row.code)
         }
@@ -75,14 +95,24 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
             "|" => Op::Or,
             _ => Op::Xor,
         }),
-        "<<" | ">>" if integer(row.left) && row.right == 23 => I::Arithmetic(if row.name == "<<" { Op::ShiftLeft } else { Op::ShiftRight }),
+        "<<" | ">>" if integer(row.left) && row.right == 23 => I::Arithmetic(if row.name == "<<" {
+            Op::ShiftLeft
+        } else {
+            Op::ShiftRight
+        }),
         "~" if row.left == 0 && integer(row.right) => I::Invert,
         "^" => I::Power,
         "|/" => I::Math("sqrt"),
         "||/" => I::Math("cbrt"),
         "@" if numeric(row.right) && row.left == 0 => I::Math("abs"),
-        "~~" | "!~~" | "~~*" | "!~~*" if row.left != 17 => I::Like { negated: row.name.starts_with('!'), folded: row.name.ends_with('*') },
-        "~" | "!~" | "~*" | "!~*" if row.left != 0 && row.right == 25 => I::Regex { negated: row.name.starts_with('!'), folded: row.name.ends_with('*') },
+        "~~" | "!~~" | "~~*" | "!~~*" if row.left != 17 => I::Like {
+            negated: row.name.starts_with('!'),
+            folded: row.name.ends_with('*'),
+        },
+        "~" | "!~" | "~*" | "!~*" if row.left != 0 && row.right == 25 => I::Regex {
+            negated: row.name.starts_with('!'),
+            folded: row.name.ends_with('*'),
+        },
         "^@" => I::StartsWith,
         "||" => match row.code {
             "textcat" | "textanycat" | "anytextcat" => I::Concat,
@@ -91,7 +121,11 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
             _ => return None,
         },
         "@>" | "<@" | "&&" if array_type(row.left) => I::Array(row.code),
-        "->" | "->>" | "#>" | "#>>" | "?" | "?|" | "?&" | "@>" | "<@" | "-" | "#-" if json::is_implemented(row.code) => I::Json(row.code),
+        "->" | "->>" | "#>" | "#>>" | "?" | "?|" | "?&" | "@>" | "<@" | "-" | "#-"
+            if json::is_implemented(row.code) =>
+        {
+            I::Json(row.code)
+        }
         _ => return None,
     })
 }
@@ -110,12 +144,19 @@ pub(super) fn comparison(name: &str) -> Option<Operator> {
 
 impl Binder<'_> {
     /// `left name right`.
-    pub(super) fn operator(&mut self, name: &str, left: Typed, right: Typed, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn operator(
+        &mut self,
+        name: &str,
+        left: Typed,
+        right: Typed,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let name = if name == "!=" { "<>" } else { name };
         if let (Kind::Row(_), Kind::Row(_)) = (&left.kind, &right.kind) {
             return self.compare_rows(name, left, right, at);
         }
-        let candidates: Vec<&OperatorRow> = operators_named(name).filter(|row| row.left != 0).collect();
+        let candidates: Vec<&OperatorRow> =
+            operators_named(name).filter(|row| row.left != 0).collect();
         let row = self.choose_operator(&candidates, name, &[&left, &right], at)?;
         let args = [left, right];
         let (types, result) = concrete(&[row.left, row.right], row.result, &args)
@@ -127,8 +168,14 @@ impl Binder<'_> {
     }
 
     /// `name value`.
-    pub(super) fn prefix_operator(&mut self, name: &str, value: Typed, at: Option<u32>) -> PgResult<Typed> {
-        let candidates: Vec<&OperatorRow> = operators_named(name).filter(|row| row.left == 0).collect();
+    pub(super) fn prefix_operator(
+        &mut self,
+        name: &str,
+        value: Typed,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
+        let candidates: Vec<&OperatorRow> =
+            operators_named(name).filter(|row| row.left == 0).collect();
         let declared: Vec<Vec<u32>> = candidates.iter().map(|row| vec![row.right]).collect();
         let row = match choose(&declared, &[value.ty.oid]) {
             Choice::One(found) => candidates[found],
@@ -145,15 +192,30 @@ impl Binder<'_> {
             Implementation::Invert => arithmetic::invert(&arrow, value.expr),
             Implementation::Math("abs") => math::abs(&arrow, value.expr),
             Implementation::Math(function) => math::float(function, vec![value.expr]),
-            Implementation::Time(code) => datetime::build(code, vec![value.expr], &self.text.format.zone),
+            Implementation::Time(code) => {
+                datetime::build(code, vec![value.expr], &self.text.format.zone)
+            }
             _ => return Err(no_operator(name, &[&value], at)),
         };
-        let result = if row.result == ty.oid { ty } else { PgType::new(row.result) };
+        let result = if row.result == ty.oid {
+            ty
+        } else {
+            PgType::new(row.result)
+        };
         Ok(Typed::new(expr, result).at(at))
     }
 
-    fn choose_operator<'c>(&self, candidates: &[&'c OperatorRow], name: &str, args: &[&Typed], at: Option<u32>) -> PgResult<&'c OperatorRow> {
-        let declared: Vec<Vec<u32>> = candidates.iter().map(|row| vec![row.left, row.right]).collect();
+    fn choose_operator<'c>(
+        &self,
+        candidates: &[&'c OperatorRow],
+        name: &str,
+        args: &[&Typed],
+        at: Option<u32>,
+    ) -> PgResult<&'c OperatorRow> {
+        let declared: Vec<Vec<u32>> = candidates
+            .iter()
+            .map(|row| vec![row.left, row.right])
+            .collect();
         let actual: Vec<u32> = args.iter().map(|arg| arg.ty.oid).collect();
         match choose(&declared, &actual) {
             Choice::One(found) => Ok(candidates[found]),
@@ -171,17 +233,37 @@ impl Binder<'_> {
         self.coerce(value, to, Context::Implicit)
     }
 
-    fn build_binary(&mut self, row: &OperatorRow, left: Typed, right: Typed, result: PgType) -> PgResult<Typed> {
+    fn build_binary(
+        &mut self,
+        row: &OperatorRow,
+        left: Typed,
+        right: Typed,
+        result: PgType,
+    ) -> PgResult<Typed> {
         use Implementation as I;
-        let implementation = implementation(row)
-            .ok_or_else(|| PgError::new(sqlstate::INTERNAL_ERROR, format!("operator {} has no implementation", row.oid)))?;
+        let implementation = implementation(row).ok_or_else(|| {
+            PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                format!("operator {} has no implementation", row.oid),
+            )
+        })?;
         let expr = match implementation {
             I::Compare(operator) => self.compare(operator, left, right)?,
             I::Arithmetic(op) => return self.arithmetic(op, left, right, result),
             I::Power => return self.power(left, right),
-            I::Like { negated, folded } => Expr::Like(Like::new(negated, Box::new(left.expr), Box::new(right.expr), None, folded)),
+            I::Like { negated, folded } => Expr::Like(Like::new(
+                negated,
+                Box::new(left.expr),
+                Box::new(right.expr),
+                None,
+                folded,
+            )),
             I::Regex { negated, folded } => regex::matches(left.expr, right.expr, negated, folded),
-            I::StartsWith => string::call("starts_with", DataType::Boolean, vec![left.expr, right.expr]),
+            I::StartsWith => string::call(
+                "starts_with",
+                DataType::Boolean,
+                vec![left.expr, right.expr],
+            ),
             I::Concat => {
                 let left = self.as_text(left)?;
                 let right = self.as_text(right)?;
@@ -189,9 +271,14 @@ impl Binder<'_> {
             }
             I::Array(code) => array::operator(code, &result.arrow(), vec![left.expr, right.expr]),
             I::Json(code) => json::operator(code, &result.arrow(), vec![left.expr, right.expr]),
-            I::Time(code) => datetime::build(code, vec![left.expr, right.expr], &self.text.format.zone),
+            I::Time(code) => {
+                datetime::build(code, vec![left.expr, right.expr], &self.text.format.zone)
+            }
             I::Negate | I::Plus | I::Invert | I::Math(_) => {
-                return Err(PgError::new(sqlstate::INTERNAL_ERROR, "a prefix operator with two operands"));
+                return Err(PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    "a prefix operator with two operands",
+                ));
             }
         };
         Ok(Typed::new(expr, result))
@@ -201,7 +288,11 @@ impl Binder<'_> {
     /// type and DataFusion compares.
     fn compare(&mut self, operator: Operator, left: Typed, right: Typed) -> PgResult<Expr> {
         let (left, right) = self.comparable(left, right)?;
-        Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right))))
+        Ok(Expr::BinaryExpr(BinaryExpr::new(
+            Box::new(left),
+            operator,
+            Box::new(right),
+        )))
     }
 
     /// Two values in one representation in which equality and order are PostgreSQL's.
@@ -212,10 +303,16 @@ impl Binder<'_> {
             return Ok((left.expr, right.expr));
         }
         if l.oid == PgType::INTERVAL.oid {
-            return Ok((datetime::interval_key(left.expr), datetime::interval_key(right.expr)));
+            return Ok((
+                datetime::interval_key(left.expr),
+                datetime::interval_key(right.expr),
+            ));
         }
         if l.oid == PgType::BPCHAR.oid && r.oid == PgType::BPCHAR.oid {
-            return Ok((super::text_io::trim_blanks(left.expr), super::text_io::trim_blanks(right.expr)));
+            return Ok((
+                super::text_io::trim_blanks(left.expr),
+                super::text_io::trim_blanks(right.expr),
+            ));
         }
         if l.arrow() == r.arrow() {
             return Ok((left.expr, right.expr));
@@ -244,21 +341,34 @@ impl Binder<'_> {
     fn arithmetic(&mut self, op: Op, left: Typed, right: Typed, result: PgType) -> PgResult<Typed> {
         if result.oid == PgType::NUMERIC.oid {
             let ty = numeric_result(op, left.ty, right.ty);
-            return Ok(Typed::new(arithmetic::decimal(op, &ty.arrow(), left.expr, right.expr), ty));
+            return Ok(Typed::new(
+                arithmetic::decimal(op, &ty.arrow(), left.expr, right.expr),
+                ty,
+            ));
         }
         // Shifts have an int4 on the right whatever is on the left.
         let arrow = result.arrow();
         let (left, _) = self.convert(left.expr, left.ty, result, false)?;
         let (right, _) = self.convert(right.expr, right.ty, result, false)?;
-        Ok(Typed::new(arithmetic::binary(op, &arrow, left, right), result))
+        Ok(Typed::new(
+            arithmetic::binary(op, &arrow, left, right),
+            result,
+        ))
     }
 
     fn power(&mut self, left: Typed, right: Typed) -> PgResult<Typed> {
         let numeric = left.ty.oid == PgType::NUMERIC.oid;
         let left = self.coerce(left, PgType::FLOAT8, Context::Implicit)?;
         let right = self.coerce(right, PgType::FLOAT8, Context::Implicit)?;
-        let power = Typed::new(math::float("power", vec![left.expr, right.expr]), PgType::FLOAT8);
-        if numeric { self.coerce(power, PgType::NUMERIC, Context::Explicit) } else { Ok(power) }
+        let power = Typed::new(
+            math::float("power", vec![left.expr, right.expr]),
+            PgType::FLOAT8,
+        );
+        if numeric {
+            self.coerce(power, PgType::NUMERIC, Context::Explicit)
+        } else {
+            Ok(power)
+        }
     }
 
     pub(super) fn as_text(&mut self, value: Typed) -> PgResult<Expr> {
@@ -272,7 +382,8 @@ fn numeric_result(op: Op, left: PgType, right: PgType) -> PgType {
     let ((lp, ls), (rp, rs)) = (parts(left), parts(right));
     let (lw, rw) = (i32::from(lp) - i32::from(ls), i32::from(rp) - i32::from(rs));
     let open = left.typmod == -1 || right.typmod == -1;
-    let sized = |whole: i32, scale: i8| numeric_of((whole + i32::from(scale)).clamp(1, 76) as u8, scale);
+    let sized =
+        |whole: i32, scale: i8| numeric_of((whole + i32::from(scale)).clamp(1, 76) as u8, scale);
     match op {
         Op::Add | Op::Subtract if open => PgType::NUMERIC,
         Op::Add | Op::Subtract => sized(lw.max(rw) + 1, ls.max(rs)),

@@ -3,10 +3,11 @@
 use omnigraph_catalog::types::PgType;
 
 use super::coerce::implicit;
-use super::types::{
-    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, ANYNONARRAY, category, common_type, is_preferred,
-};
 use super::typed::Typed;
+use super::types::{
+    ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY, ANYNONARRAY, category, common_type,
+    is_preferred,
+};
 
 const ANY: u32 = PgType::ANY.oid;
 const ANYARRAY: u32 = PgType::ANYARRAY.oid;
@@ -32,15 +33,27 @@ fn accepts(declared: u32, actual: u32) -> bool {
 
 /// Does each argument fit, and do those of polymorphic types agree on an element?
 fn fits(declared: &[u32], actual: &[u32]) -> bool {
-    if !declared.iter().zip(actual).all(|(declared, actual)| accepts(*declared, *actual)) {
+    if !declared
+        .iter()
+        .zip(actual)
+        .all(|(declared, actual)| accepts(*declared, *actual))
+    {
         return false;
     }
-    let mut elements = declared.iter().zip(actual).filter(|(_, actual)| **actual != UNKNOWN).filter_map(|(declared, actual)| match *declared {
-        ANYARRAY | ANYCOMPATIBLEARRAY => PgType::new(*actual).element().map(|element| element.oid),
-        ANYELEMENT | ANYNONARRAY | ANYCOMPATIBLE | ANYCOMPATIBLENONARRAY => Some(*actual),
-        _ => None,
-    });
-    let Some(first) = elements.next() else { return true };
+    let mut elements = declared
+        .iter()
+        .zip(actual)
+        .filter(|(_, actual)| **actual != UNKNOWN)
+        .filter_map(|(declared, actual)| match *declared {
+            ANYARRAY | ANYCOMPATIBLEARRAY => {
+                PgType::new(*actual).element().map(|element| element.oid)
+            }
+            ANYELEMENT | ANYNONARRAY | ANYCOMPATIBLE | ANYCOMPATIBLENONARRAY => Some(*actual),
+            _ => None,
+        });
+    let Some(first) = elements.next() else {
+        return true;
+    };
     elements.all(|other| implicit(first, other) || implicit(other, first))
 }
 
@@ -68,7 +81,11 @@ pub(super) fn choose(candidates: &[Vec<u32>], actual: &[u32]) -> Choice {
         return Choice::One(left[0]);
     }
     keep_best(&mut left, |at| {
-        candidates[at].iter().zip(actual).filter(|(declared, actual)| **actual != UNKNOWN && declared == actual).count()
+        candidates[at]
+            .iter()
+            .zip(actual)
+            .filter(|(declared, actual)| **actual != UNKNOWN && declared == actual)
+            .count()
     });
     if left.len() == 1 {
         return Choice::One(left[0]);
@@ -78,7 +95,9 @@ pub(super) fn choose(candidates: &[Vec<u32>], actual: &[u32]) -> Choice {
             .iter()
             .zip(actual)
             .filter(|(declared, actual)| {
-                **actual != UNKNOWN && (declared == actual || (category(**declared) == category(**actual) && is_preferred(**declared)))
+                **actual != UNKNOWN
+                    && (declared == actual
+                        || (category(**declared) == category(**actual) && is_preferred(**declared)))
             })
             .count()
     });
@@ -116,7 +135,10 @@ fn by_category(candidates: &[Vec<u32>], actual: &[u32], left: &mut Vec<usize>) {
         if *ty != UNKNOWN {
             continue;
         }
-        let categories: Vec<char> = left.iter().map(|at| category(candidates[*at][position])).collect();
+        let categories: Vec<char> = left
+            .iter()
+            .map(|at| category(candidates[*at][position]))
+            .collect();
         let wanted = if categories.contains(&'S') {
             'S'
         } else if categories.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -125,7 +147,10 @@ fn by_category(candidates: &[Vec<u32>], actual: &[u32], left: &mut Vec<usize>) {
             continue;
         };
         left.retain(|at| category(candidates[*at][position]) == wanted);
-        if left.iter().any(|at| is_preferred(candidates[*at][position])) {
+        if left
+            .iter()
+            .any(|at| is_preferred(candidates[*at][position]))
+        {
             left.retain(|at| is_preferred(candidates[*at][position]));
         }
     }
@@ -138,9 +163,21 @@ fn keep_best(left: &mut Vec<usize>, score: impl Fn(usize) -> usize) {
 
 /// The declared types with polymorphic ones replaced by what the arguments are; `None` if they
 /// do not agree. The last entry is the result's.
-pub(super) fn concrete(declared: &[u32], result: u32, args: &[Typed]) -> Option<(Vec<PgType>, PgType)> {
+pub(super) fn concrete(
+    declared: &[u32],
+    result: u32,
+    args: &[Typed],
+) -> Option<(Vec<PgType>, PgType)> {
     let polymorphic = |oid: u32| {
-        matches!(oid, ANYARRAY | ANYELEMENT | ANYNONARRAY | ANYCOMPATIBLE | ANYCOMPATIBLEARRAY | ANYCOMPATIBLENONARRAY)
+        matches!(
+            oid,
+            ANYARRAY
+                | ANYELEMENT
+                | ANYNONARRAY
+                | ANYCOMPATIBLE
+                | ANYCOMPATIBLEARRAY
+                | ANYCOMPATIBLENONARRAY
+        )
     };
     let is_array = |oid: u32| matches!(oid, ANYARRAY | ANYCOMPATIBLEARRAY);
     let mut elements: Vec<Typed> = Vec::new();
@@ -148,11 +185,19 @@ pub(super) fn concrete(declared: &[u32], result: u32, args: &[Typed]) -> Option<
         if !polymorphic(*declared) || arg.is_unknown() {
             continue;
         }
-        let ty = if is_array(*declared) { element_of(arg.ty)? } else { arg.ty };
+        let ty = if is_array(*declared) {
+            element_of(arg.ty)?
+        } else {
+            arg.ty
+        };
         elements.push(Typed::new(arg.expr.clone(), ty));
     }
     let element = if elements.is_empty() {
-        if declared.iter().any(|oid| is_array(*oid)) && !declared.iter().any(|oid| polymorphic(*oid) && !is_array(*oid)) {
+        if declared.iter().any(|oid| is_array(*oid))
+            && !declared
+                .iter()
+                .any(|oid| polymorphic(*oid) && !is_array(*oid))
+        {
             // Only untyped arguments where an array has to be: PostgreSQL cannot tell either.
             return None;
         }
@@ -172,7 +217,17 @@ pub(super) fn concrete(declared: &[u32], result: u32, args: &[Typed]) -> Option<
     let types = declared
         .iter()
         .zip(args)
-        .map(|(oid, arg)| if *oid == ANY { Some(if arg.is_unknown() { PgType::TEXT } else { arg.ty }) } else { resolve(*oid) })
+        .map(|(oid, arg)| {
+            if *oid == ANY {
+                Some(if arg.is_unknown() {
+                    PgType::TEXT
+                } else {
+                    arg.ty
+                })
+            } else {
+                resolve(*oid)
+            }
+        })
         .collect::<Option<Vec<_>>>()?;
     Some((types, resolve(result)?))
 }
@@ -189,7 +244,13 @@ mod tests {
     #[test]
     fn candidates_are_chosen_as_the_manual_says() {
         let (int2, int4, int8, float8, numeric, text) = (21, 23, 20, 701, 1700, 25);
-        let plus = vec![vec![int4, int4], vec![int8, int8], vec![float8, float8], vec![numeric, numeric], vec![int4, int8]];
+        let plus = vec![
+            vec![int4, int4],
+            vec![int8, int8],
+            vec![float8, float8],
+            vec![numeric, numeric],
+            vec![int4, int8],
+        ];
         assert_eq!(choose(&plus, &[int4, int4]), Choice::One(0));
         assert_eq!(choose(&plus, &[int4, UNKNOWN]), Choice::One(0));
         assert_eq!(choose(&plus, &[int4, int8]), Choice::One(4));
@@ -198,9 +259,17 @@ mod tests {
         assert_eq!(choose(&plus, &[float8, numeric]), Choice::One(2));
         assert_eq!(choose(&plus, &[text, int4]), Choice::None);
         let abs = vec![vec![int4], vec![int8], vec![float8], vec![numeric]];
-        assert_eq!(choose(&abs, &[UNKNOWN]), Choice::One(2), "the preferred numeric type");
+        assert_eq!(
+            choose(&abs, &[UNKNOWN]),
+            Choice::One(2),
+            "the preferred numeric type"
+        );
         let (texts, any_array, any) = (1009, ANYCOMPATIBLEARRAY, ANYCOMPATIBLE);
-        let concat = vec![vec![any_array, any], vec![any, any_array], vec![any_array, any_array]];
+        let concat = vec![
+            vec![any_array, any],
+            vec![any, any_array],
+            vec![any_array, any_array],
+        ];
         assert_eq!(choose(&concat, &[texts, texts]), Choice::One(2));
         assert_eq!(choose(&concat, &[texts, text]), Choice::One(0));
         assert_eq!(choose(&concat, &[texts, UNKNOWN]), Choice::One(2));

@@ -69,8 +69,18 @@ pub(super) enum Found {
 }
 
 impl Scope {
-    pub(super) fn new(rels: Vec<Rel>, visible: Vec<ScopeColumn>, level: Rc<Level>, parent: Option<Rc<Scope>>) -> Rc<Scope> {
-        Rc::new(Scope { rels, visible, level, parent })
+    pub(super) fn new(
+        rels: Vec<Rel>,
+        visible: Vec<ScopeColumn>,
+        level: Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> Rc<Scope> {
+        Rc::new(Scope {
+            rels,
+            visible,
+            level,
+            parent,
+        })
     }
 
     /// An unqualified column.
@@ -84,9 +94,17 @@ impl Scope {
     }
 
     /// `table.column`, `schema.table.column`.
-    pub(super) fn qualified(&self, schema: Option<&str>, table: &str, name: &str, fresh: &mut usize) -> Found {
+    pub(super) fn qualified(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        name: &str,
+        fresh: &mut usize,
+    ) -> Found {
         let Some(rel) = self.rel(schema, table) else {
-            return self.outside(fresh, |parent, fresh| parent.qualified(schema, table, name, fresh));
+            return self.outside(fresh, |parent, fresh| {
+                parent.qualified(schema, table, name, fresh)
+            });
         };
         let mut found = rel.columns.iter().filter(|column| column.name == name);
         match (found.next(), found.next()) {
@@ -101,23 +119,34 @@ impl Scope {
     }
 
     pub(super) fn rel(&self, schema: Option<&str>, table: &str) -> Option<&Rel> {
-        self.rels
-            .iter()
-            .find(|rel| rel.alias == table && schema.is_none_or(|schema| rel.schema.as_deref() == Some(schema)))
+        self.rels.iter().find(|rel| {
+            rel.alias == table && schema.is_none_or(|schema| rel.schema.as_deref() == Some(schema))
+        })
     }
 
     /// A table's row, by the table's name.
     pub(super) fn row(&self, table: &str, fresh: &mut usize) -> Option<Vec<(String, Typed)>> {
         if let Some(rel) = self.rel(None, table) {
-            return Some(rel.columns.iter().map(|column| (column.name.clone(), column.typed())).collect());
+            return Some(
+                rel.columns
+                    .iter()
+                    .map(|column| (column.name.clone(), column.typed()))
+                    .collect(),
+            );
         }
         let row = self.parent.as_ref()?.row(table, fresh)?;
-        Some(row.into_iter().map(|(name, value)| (name, self.cross(value, fresh))).collect())
+        Some(
+            row.into_iter()
+                .map(|(name, value)| (name, self.cross(value, fresh)))
+                .collect(),
+        )
     }
 
     /// Looks in the query around, and makes what is found there a value from outside.
     fn outside(&self, fresh: &mut usize, look: impl FnOnce(&Scope, &mut usize) -> Found) -> Found {
-        let Some(parent) = &self.parent else { return Found::Nothing };
+        let Some(parent) = &self.parent else {
+            return Found::Nothing;
+        };
         match look(parent, fresh) {
             Found::Column(typed) => Found::Column(self.cross(typed, fresh)),
             other => other,
@@ -134,7 +163,10 @@ impl Scope {
             None => {
                 *fresh += 1;
                 let id = format!("$o{fresh}");
-                outer.push(Outer { id: id.clone(), expr: typed.expr.clone() });
+                outer.push(Outer {
+                    id: id.clone(),
+                    expr: typed.expr.clone(),
+                });
                 id
             }
         };
@@ -154,7 +186,12 @@ impl ScopeColumn {
             ty: self.ty,
             kind: match self.fields.is_empty() {
                 true => Kind::Plain,
-                false => Kind::Row(self.fields.iter().map(|(name, expr, ty)| (name.clone(), Typed::new(expr.clone(), *ty))).collect()),
+                false => Kind::Row(
+                    self.fields
+                        .iter()
+                        .map(|(name, expr, ty)| (name.clone(), Typed::new(expr.clone(), *ty)))
+                        .collect(),
+                ),
             },
             at: None,
             origin: self.origin,

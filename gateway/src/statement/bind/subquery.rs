@@ -41,7 +41,17 @@ pub(super) struct PendingApply {
 
 impl PendingApply {
     pub(super) fn over(self, left: LogicalPlan) -> PgResult<LogicalPlan> {
-        Apply::plan(left, self.plan, self.outer.into_iter().map(|outer| (outer.id, outer.expr)).collect(), self.needles, self.kind, &self.output)
+        Apply::plan(
+            left,
+            self.plan,
+            self.outer
+                .into_iter()
+                .map(|outer| (outer.id, outer.expr))
+                .collect(),
+            self.needles,
+            self.kind,
+            &self.output,
+        )
     }
 }
 
@@ -49,14 +59,26 @@ impl Binder<'_> {
     /// Binds a query whose names may come from the scope around it.
     fn inner(&mut self, ctx: &Ctx, query: &ast::Query) -> PgResult<(QueryRel, Vec<Outer>)> {
         let level = Rc::new(Level::default());
-        let around = Scope::new(Vec::new(), Vec::new(), Rc::clone(&level), Some(Rc::clone(&ctx.scope)));
+        let around = Scope::new(
+            Vec::new(),
+            Vec::new(),
+            Rc::clone(&level),
+            Some(Rc::clone(&ctx.scope)),
+        );
         let rel = self.query(query, &level, Some(around.parent.clone()).flatten())?;
         let rel = self.visible(rel)?;
         let outer = level.outer.take();
         Ok((rel, outer))
     }
 
-    fn pend(&mut self, ctx: &mut Ctx, plan: LogicalPlan, outer: Vec<Outer>, needles: Vec<Expr>, kind: ApplyKind) -> Expr {
+    fn pend(
+        &mut self,
+        ctx: &mut Ctx,
+        plan: LogicalPlan,
+        outer: Vec<Outer>,
+        needles: Vec<Expr>,
+        kind: ApplyKind,
+    ) -> Expr {
         // What the subquery takes from here is used here, for GROUP BY's sake.
         for outer in &outer {
             if !ctx.inside_aggregate {
@@ -64,7 +86,13 @@ impl Binder<'_> {
             }
         }
         let output = self.name("q");
-        ctx.applies.push(PendingApply { plan, outer, kind, output: output.clone(), needles });
+        ctx.applies.push(PendingApply {
+            plan,
+            outer,
+            kind,
+            output: output.clone(),
+            needles,
+        });
         internal(&output)
     }
 
@@ -72,10 +100,21 @@ impl Binder<'_> {
         if rel.columns.len() == 1 {
             return Ok(());
         }
-        Err(positioned(PgError::new(sqlstate::SYNTAX_ERROR, "subquery must return only one column"), at))
+        Err(positioned(
+            PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "subquery must return only one column",
+            ),
+            at,
+        ))
     }
 
-    pub(super) fn scalar_subquery(&mut self, ctx: &mut Ctx, query: &ast::Query, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn scalar_subquery(
+        &mut self,
+        ctx: &mut Ctx,
+        query: &ast::Query,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let (rel, outer) = self.inner(ctx, query)?;
         self.one_column(&rel, at)?;
         let ty = rel.columns[0].ty;
@@ -83,11 +122,22 @@ impl Binder<'_> {
         Ok(Typed::new(expr, ty).at(at))
     }
 
-    pub(super) fn array_subquery(&mut self, ctx: &mut Ctx, query: &ast::Query, at: Option<u32>) -> PgResult<Typed> {
+    pub(super) fn array_subquery(
+        &mut self,
+        ctx: &mut Ctx,
+        query: &ast::Query,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let (rel, outer) = self.inner(ctx, query)?;
         self.one_column(&rel, at)?;
         let ty = rel.columns[0].ty.array().ok_or_else(|| {
-            positioned(PgError::new(sqlstate::UNDEFINED_OBJECT, "could not find array type for the subquery's column"), at)
+            positioned(
+                PgError::new(
+                    sqlstate::UNDEFINED_OBJECT,
+                    "could not find array type for the subquery's column",
+                ),
+                at,
+            )
         })?;
         let expr = self.pend(ctx, rel.plan, outer, Vec::new(), ApplyKind::Array);
         Ok(Typed::new(expr, ty).at(at))
@@ -114,8 +164,18 @@ impl Binder<'_> {
             _ => vec![value],
         };
         if values.len() != rel.columns.len() {
-            let few = if rel.columns.len() < values.len() { "few" } else { "many" };
-            return Err(positioned(PgError::new(sqlstate::SYNTAX_ERROR, format!("subquery has too {few} columns")), at));
+            let few = if rel.columns.len() < values.len() {
+                "few"
+            } else {
+                "many"
+            };
+            return Err(positioned(
+                PgError::new(
+                    sqlstate::SYNTAX_ERROR,
+                    format!("subquery has too {few} columns"),
+                ),
+                at,
+            ));
         }
         if name == "=" && quantifier == Quantifier::Any {
             return self.in_subquery(ctx, values, rel, outer, at);
@@ -124,46 +184,84 @@ impl Binder<'_> {
         let mut lefts = Vec::new();
         let mut rights = Vec::new();
         for (value, column) in values.into_iter().zip(&rel.columns) {
-            let value = if value.is_unknown() { self.coerce(value, column.ty, Context::Implicit)? } else { value };
+            let value = if value.is_unknown() {
+                self.coerce(value, column.ty, Context::Implicit)?
+            } else {
+                value
+            };
             let id = format!("$o{}", self.next());
             lefts.push(Typed::new(super::placeholder(&id, value.ty), value.ty));
-            outer.push(Outer { id, expr: value.expr });
+            outer.push(Outer {
+                id,
+                expr: value.expr,
+            });
             rights.push(Typed::new(internal(&column.column), column.ty));
         }
         let test = if lefts.len() == 1 {
             let (Some(left), Some(right)) = (lefts.pop(), rights.pop()) else {
-                return Err(PgError::new(sqlstate::INTERNAL_ERROR, "a comparison lost its operands"));
+                return Err(PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    "a comparison lost its operands",
+                ));
             };
             self.operator(name, left, right, at)?
         } else {
             let row = |values: Vec<Typed>| Typed {
-                kind: Kind::Row(values.into_iter().map(|value| (String::new(), value)).collect()),
+                kind: Kind::Row(
+                    values
+                        .into_iter()
+                        .map(|value| (String::new(), value))
+                        .collect(),
+                ),
                 ..Typed::new(Expr::Literal(ScalarValue::Null, None), PgType::RECORD)
             };
             self.compare_rows(name, row(lefts), row(rights), at)?
         };
         if quantifier == Quantifier::Single {
             let output = self.name("v");
-            let plan = planned(LogicalPlanBuilder::from(rel.plan).project(vec![test.expr.alias(output)]).and_then(LogicalPlanBuilder::build))?;
-            return Ok(Typed::bool(self.pend(ctx, plan, outer, Vec::new(), ApplyKind::Scalar)));
+            let plan = planned(
+                LogicalPlanBuilder::from(rel.plan)
+                    .project(vec![test.expr.alias(output)])
+                    .and_then(LogicalPlanBuilder::build),
+            )?;
+            return Ok(Typed::bool(self.pend(
+                ctx,
+                plan,
+                outer,
+                Vec::new(),
+                ApplyKind::Scalar,
+            )));
         }
         // ANY: 2 if some comparison is true, else 1 if some is unknown, else 0. ALL is the
         // negation of ANY of the negated comparison.
         let all = quantifier == Quantifier::All;
-        let hit = if all { Expr::IsFalse(Box::new(test.expr.clone())) } else { Expr::IsTrue(Box::new(test.expr.clone())) };
+        let hit = if all {
+            Expr::IsFalse(Box::new(test.expr.clone()))
+        } else {
+            Expr::IsTrue(Box::new(test.expr.clone()))
+        };
         let number = |value: i32| Expr::Literal(ScalarValue::Int32(Some(value)), None);
         let weight = Expr::Case(Case {
             expr: None,
             when_then_expr: vec![
                 (Box::new(hit), Box::new(number(2))),
-                (Box::new(Expr::IsNull(Box::new(test.expr))), Box::new(number(1))),
+                (
+                    Box::new(Expr::IsNull(Box::new(test.expr))),
+                    Box::new(number(1)),
+                ),
             ],
             else_expr: Some(Box::new(number(0))),
         });
         let (weighed, output) = (self.name("v"), self.name("v"));
         let greatest = Expr::AggregateFunction(AggregateFunction {
             func: max_udaf(),
-            params: AggregateFunctionParams { args: vec![internal(&weighed)], distinct: false, filter: None, order_by: Vec::new(), null_treatment: None },
+            params: AggregateFunctionParams {
+                args: vec![internal(&weighed)],
+                distinct: false,
+                filter: None,
+                order_by: Vec::new(),
+                null_treatment: None,
+            },
         });
         let plan = planned(
             LogicalPlanBuilder::from(rel.plan)
@@ -172,39 +270,66 @@ impl Binder<'_> {
                 .and_then(LogicalPlanBuilder::build),
         )?;
         let weight = self.pend(ctx, plan, outer, Vec::new(), ApplyKind::Scalar);
-        let truth = |value: Option<bool>| Box::new(Expr::Literal(ScalarValue::Boolean(value), None));
+        let truth =
+            |value: Option<bool>| Box::new(Expr::Literal(ScalarValue::Boolean(value), None));
         let result = Expr::Case(Case {
             expr: None,
             when_then_expr: vec![
-                (Box::new(binary(weight.clone(), Operator::Eq, number(2))), truth(Some(!all))),
-                (Box::new(binary(weight, Operator::Eq, number(1))), truth(None)),
+                (
+                    Box::new(binary(weight.clone(), Operator::Eq, number(2))),
+                    truth(Some(!all)),
+                ),
+                (
+                    Box::new(binary(weight, Operator::Eq, number(1))),
+                    truth(None),
+                ),
             ],
             else_expr: Some(truth(Some(all))),
         });
         Ok(Typed::bool(result))
     }
 
-    fn in_subquery(&mut self, ctx: &mut Ctx, values: Vec<Typed>, rel: QueryRel, outer: Vec<Outer>, at: Option<u32>) -> PgResult<Typed> {
+    fn in_subquery(
+        &mut self,
+        ctx: &mut Ctx,
+        values: Vec<Typed>,
+        rel: QueryRel,
+        outer: Vec<Outer>,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
         let mut needles = Vec::new();
         let mut columns = Vec::new();
         for (value, column) in values.into_iter().zip(&rel.columns) {
-            let (left, right) = self.equal_operands(value, Typed::new(internal(&column.column), column.ty), at)?;
+            let (left, right) =
+                self.equal_operands(value, Typed::new(internal(&column.column), column.ty), at)?;
             needles.push(left);
             columns.push(right.alias(self.name("v")));
         }
-        let plan = planned(LogicalPlanBuilder::from(rel.plan).project(columns).and_then(LogicalPlanBuilder::build))?;
+        let plan = planned(
+            LogicalPlanBuilder::from(rel.plan)
+                .project(columns)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
         for needle in &needles {
             ctx.used.push((needle.clone(), None, String::new()));
         }
-        Ok(Typed::bool(self.pend(ctx, plan, outer, needles, ApplyKind::In)))
+        Ok(Typed::bool(self.pend(
+            ctx,
+            plan,
+            outer,
+            needles,
+            ApplyKind::In,
+        )))
     }
 }
 
 /// Evaluates subqueries above a plan.
-pub(super) fn apply_all(mut plan: LogicalPlan, applies: Vec<PendingApply>) -> PgResult<LogicalPlan> {
+pub(super) fn apply_all(
+    mut plan: LogicalPlan,
+    applies: Vec<PendingApply>,
+) -> PgResult<LogicalPlan> {
     for apply in applies {
         plan = apply.over(plan)?;
     }
     Ok(plan)
 }
-

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType,
+};
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::pg::{call_with, json, rows};
@@ -18,9 +20,28 @@ use crate::text::Zone;
 use crate::text::calendar::{Civil, date_to_timestamp, join_day, split_day, weekday};
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const DAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 
 /// `to_char` and its inverses, or `None` for types that have none.
 pub(super) fn build(name: &str, args: &[Typed], result: PgType, zone: &Zone) -> Option<Expr> {
@@ -35,19 +56,38 @@ pub(super) fn build(name: &str, args: &[Typed], result: PgType, zone: &Zone) -> 
                 let template = templates.value(row);
                 Ok(Some(match arrays[0].data_type() {
                     DataType::Timestamp(_, _) => {
-                        let value = arrays[0].as_primitive::<TimestampMicrosecondType>().value(row);
+                        let value = arrays[0]
+                            .as_primitive::<TimestampMicrosecondType>()
+                            .value(row);
                         let (local, offset) = if ty.oid == PgType::TIMESTAMPTZ.oid {
-                            (zone.to_local(value).ok_or_else(|| out_of_range("timestamp"))?, Some(zone.at(value)))
+                            (
+                                zone.to_local(value)
+                                    .ok_or_else(|| out_of_range("timestamp"))?,
+                                Some(zone.at(value)),
+                            )
                         } else {
                             (value, None)
                         };
                         let seconds = offset.as_ref().map_or(0, |_| zone.seconds_at(value));
                         moment_text(template, local, seconds, zone.name())
                     }
-                    DataType::Date32 => moment_text(template, date_to_timestamp(super::datetime::days(&arrays[0], row)).map_err(carried)?, 0, ""),
-                    DataType::Time64(_) => moment_text(template, super::datetime::time_of_day(&arrays[0], row), 0, ""),
+                    DataType::Date32 => moment_text(
+                        template,
+                        date_to_timestamp(super::datetime::days(&arrays[0], row))
+                            .map_err(carried)?,
+                        0,
+                        "",
+                    ),
+                    DataType::Time64(_) => moment_text(
+                        template,
+                        super::datetime::time_of_day(&arrays[0], row),
+                        0,
+                        "",
+                    ),
                     DataType::Interval(_) => {
-                        let value = arrays[0].as_primitive::<IntervalMonthDayNanoType>().value(row);
+                        let value = arrays[0]
+                            .as_primitive::<IntervalMonthDayNanoType>()
+                            .value(row);
                         interval_text(template, value)
                     }
                     other => number_text(template, &number_of(&arrays[0], other, row)?),
@@ -58,7 +98,8 @@ pub(super) fn build(name: &str, args: &[Typed], result: PgType, zone: &Zone) -> 
         "to_date" | "to_timestamp" => {
             let date = result.oid == PgType::DATE.oid;
             call_with(name, identity, result.arrow(), exprs, move |arrays| {
-                let (texts, templates) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
+                let (texts, templates) =
+                    (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
                 if date {
                     let values: arrow::array::Date32Array = rows(arrays, |row| {
                         let micros = read_moment(texts.value(row), templates.value(row))?;
@@ -68,7 +109,9 @@ pub(super) fn build(name: &str, args: &[Typed], result: PgType, zone: &Zone) -> 
                 }
                 let values: arrow::array::TimestampMicrosecondArray = rows(arrays, |row| {
                     let local = read_moment(texts.value(row), templates.value(row))?;
-                    zone.to_utc(local).map(Some).ok_or_else(|| out_of_range("timestamp"))
+                    zone.to_utc(local)
+                        .map(Some)
+                        .ok_or_else(|| out_of_range("timestamp"))
                 })?;
                 Ok(Arc::new(values.with_timezone("UTC")))
             })
@@ -79,18 +122,28 @@ pub(super) fn build(name: &str, args: &[Typed], result: PgType, zone: &Zone) -> 
 
 /// The patterns of a date template, longest first where one begins another.
 const PATTERNS: &[&str] = &[
-    "HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "AM", "PM", "A.M.", "P.M.",
-    "am", "pm", "a.m.", "p.m.", "Y,YYY", "YYYY", "YYY", "YY", "Y", "IYYY", "IYY", "IY", "I", "MONTH", "Month", "month", "MON", "Mon", "mon",
-    "MM", "DAY", "Day", "day", "DY", "Dy", "dy", "DDD", "DD", "D", "IDDD", "ID", "IW", "WW", "W", "CC", "J", "Q", "RM", "rm", "TZH", "TZM",
-    "TZ", "tz", "OF", "BC", "AD", "B.C.", "A.D.",
+    "HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4",
+    "FF5", "FF6", "AM", "PM", "A.M.", "P.M.", "am", "pm", "a.m.", "p.m.", "Y,YYY", "YYYY", "YYY",
+    "YY", "Y", "IYYY", "IYY", "IY", "I", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM",
+    "DAY", "Day", "day", "DY", "Dy", "dy", "DDD", "DD", "D", "IDDD", "ID", "IW", "WW", "W", "CC",
+    "J", "Q", "RM", "rm", "TZH", "TZM", "TZ", "tz", "OF", "BC", "AD", "B.C.", "A.D.",
 ];
 
 fn pattern_at(rest: &str) -> Option<&'static str> {
     PATTERNS
         .iter()
         .filter(|pattern| {
-            let plain = pattern.chars().any(|c| c.is_ascii_lowercase()) || matches!(**pattern, "MONTH" | "MON" | "DAY" | "DY" | "AM" | "PM" | "TZ" | "RM");
-            if plain { rest.starts_with(**pattern) } else { rest.get(..pattern.len()).is_some_and(|start| start.eq_ignore_ascii_case(pattern)) }
+            let plain = pattern.chars().any(|c| c.is_ascii_lowercase())
+                || matches!(
+                    **pattern,
+                    "MONTH" | "MON" | "DAY" | "DY" | "AM" | "PM" | "TZ" | "RM"
+                );
+            if plain {
+                rest.starts_with(**pattern)
+            } else {
+                rest.get(..pattern.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(pattern))
+            }
         })
         .max_by_key(|pattern| pattern.len())
         .copied()
@@ -100,18 +153,54 @@ fn moment_text(template: &str, local: i64, offset: i32, zone: &str) -> String {
     let (days, time) = split_day(local);
     let civil = Civil::from_days(days);
     let seconds = time / 1_000_000;
-    let (hour, minute, second, micro) = (seconds / 3600, seconds / 60 % 60, seconds % 60, time % 1_000_000);
-    let year = if civil.year > 0 { civil.year } else { 1 - civil.year };
-    let year_day = days - Civil { year: civil.year, month: 1, day: 1 }.days() + 1;
+    let (hour, minute, second, micro) = (
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        time % 1_000_000,
+    );
+    let year = if civil.year > 0 {
+        civil.year
+    } else {
+        1 - civil.year
+    };
+    let year_day = days
+        - Civil {
+            year: civil.year,
+            month: 1,
+            day: 1,
+        }
+        .days()
+        + 1;
     let iso_day = (weekday(days) as i64 + 6) % 7 + 1;
     let thursday = days - iso_day + 4;
     let iso_year = Civil::from_days(thursday).year;
-    let iso_week = (thursday - Civil { year: iso_year, month: 1, day: 1 }.days()) / 7 + 1;
+    let iso_week = (thursday
+        - Civil {
+            year: iso_year,
+            month: 1,
+            day: 1,
+        }
+        .days())
+        / 7
+        + 1;
     let month = MONTHS[civil.month as usize - 1];
     let day = DAYS[weekday(days)];
     templated(template, |pattern, fill| {
-        let number = |value: i64, width: usize| if fill { value.to_string() } else { format!("{value:0width$}") };
-        let word = |text: String, width: usize| if fill { text } else { format!("{text:<width$}") };
+        let number = |value: i64, width: usize| {
+            if fill {
+                value.to_string()
+            } else {
+                format!("{value:0width$}")
+            }
+        };
+        let word = |text: String, width: usize| {
+            if fill {
+                text
+            } else {
+                format!("{text:<width$}")
+            }
+        };
         match pattern {
             "HH24" => number(hour, 2),
             "HH12" | "HH" => number((hour + 11) % 12 + 1, 2),
@@ -162,18 +251,36 @@ fn moment_text(template: &str, local: i64, offset: i32, zone: &str) -> String {
             "J" => (days + 2_440_588).to_string(),
             "Q" => ((civil.month - 1) / 3 + 1).to_string(),
             "RM" | "rm" => {
-                const ROMAN: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+                const ROMAN: [&str; 12] = [
+                    "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII",
+                ];
                 let roman = word(ROMAN[civil.month as usize - 1].to_owned(), 4);
-                if pattern == "rm" { roman.to_lowercase() } else { roman }
+                if pattern == "rm" {
+                    roman.to_lowercase()
+                } else {
+                    roman
+                }
             }
             "TZ" => zone.to_uppercase(),
             "tz" => zone.to_lowercase(),
-            "TZH" => format!("{}{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 3600),
+            "TZH" => format!(
+                "{}{:02}",
+                if offset < 0 { '-' } else { '+' },
+                offset.abs() / 3600
+            ),
             "TZM" => format!("{:02}", offset.abs() / 60 % 60),
             "OF" => {
                 let minutes = offset.abs() / 60 % 60;
-                let hours = format!("{}{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 3600);
-                if minutes == 0 { hours } else { format!("{hours}:{minutes:02}") }
+                let hours = format!(
+                    "{}{:02}",
+                    if offset < 0 { '-' } else { '+' },
+                    offset.abs() / 3600
+                );
+                if minutes == 0 {
+                    hours
+                } else {
+                    format!("{hours}:{minutes:02}")
+                }
             }
             "BC" | "AD" => if civil.year > 0 { "AD" } else { "BC" }.to_owned(),
             "B.C." | "A.D." => if civil.year > 0 { "A.D." } else { "B.C." }.to_owned(),
@@ -202,11 +309,17 @@ fn templated(template: &str, replace: impl Fn(&str, bool) -> String) -> String {
         if let Some(pattern) = pattern_at(rest) {
             let text = replace(pattern, fill);
             rest = &rest[pattern.len()..];
-            let suffix = rest.get(..2).filter(|suffix| suffix.eq_ignore_ascii_case("th"));
+            let suffix = rest
+                .get(..2)
+                .filter(|suffix| suffix.eq_ignore_ascii_case("th"));
             out.push_str(&text);
             if let Some(suffix) = suffix {
                 let ordinal = ordinal(&text);
-                out.push_str(&if suffix == "TH" { ordinal.to_uppercase() } else { ordinal.to_owned() });
+                out.push_str(&if suffix == "TH" {
+                    ordinal.to_uppercase()
+                } else {
+                    ordinal.to_owned()
+                });
                 rest = &rest[2..];
             }
             fill = false;
@@ -233,7 +346,13 @@ fn interval_text(template: &str, value: arrow::datatypes::IntervalMonthDayNano) 
     let micros = value.nanoseconds / 1000;
     let seconds = micros / 1_000_000;
     templated(template, |pattern, fill| {
-        let number = |value: i64, width: usize| if fill { value.to_string() } else { format!("{value:0width$}") };
+        let number = |value: i64, width: usize| {
+            if fill {
+                value.to_string()
+            } else {
+                format!("{value:0width$}")
+            }
+        };
         match pattern {
             "HH24" => number(seconds / 3600, 2),
             "HH12" | "HH" => number((seconds / 3600 + 11) % 12 + 1, 2),
@@ -255,12 +374,25 @@ fn number_of(array: &ArrayRef, ty: &DataType, row: usize) -> Result<String> {
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::Float64 => format!("{}", array.as_primitive::<Float64Type>().value(row)),
-        DataType::Float32 => format!("{}", array.as_primitive::<arrow::datatypes::Float32Type>().value(row)),
+        DataType::Float32 => format!(
+            "{}",
+            array
+                .as_primitive::<arrow::datatypes::Float32Type>()
+                .value(row)
+        ),
         DataType::Decimal128(..) | DataType::Decimal256(..) => {
             let formatter = crate::text::write::Formatter::default();
-            formatter.text(PgType::NUMERIC, array, row).map_err(carried)?.unwrap_or_default()
+            formatter
+                .text(PgType::NUMERIC, array, row)
+                .map_err(carried)?
+                .unwrap_or_default()
         }
-        other => return Err(Error::value("42883", format!("to_char over {other} is not supported"))),
+        other => {
+            return Err(Error::value(
+                "42883",
+                format!("to_char over {other} is not supported"),
+            ));
+        }
     })
 }
 
@@ -276,29 +408,53 @@ fn number_text(template: &str, number: &str) -> String {
         Some(at) => (&upper[..at], &upper[at + 1..]),
         None => (upper.as_str(), ""),
     };
-    let decimals = fraction_part.chars().filter(|c| matches!(c, '9' | '0')).count();
+    let decimals = fraction_part
+        .chars()
+        .filter(|c| matches!(c, '9' | '0'))
+        .count();
     let rounded = crate::text::numeric::Numeric::parse(digits)
         .and_then(|value| value.rescale(decimals as u8))
         .map(|value| {
             let mut out = Vec::new();
-            crate::text::numeric::put_decimal(&mut out, value.unscaled, value.scale as i8, value.scale);
+            crate::text::numeric::put_decimal(
+                &mut out,
+                value.unscaled,
+                value.scale as i8,
+                value.scale,
+            );
             String::from_utf8_lossy(&out).into_owned()
         })
         .unwrap_or_else(|_| digits.to_owned());
     let (whole, fraction) = rounded.split_once('.').unwrap_or((&rounded, ""));
     let whole = whole.trim_start_matches('0');
-    let places = whole_part.chars().filter(|c| matches!(c, '9' | '0')).count();
-    let explicit_sign = ["S", "MI", "PL", "SG"].iter().any(|sign| upper.contains(sign));
+    let places = whole_part
+        .chars()
+        .filter(|c| matches!(c, '9' | '0'))
+        .count();
+    let explicit_sign = ["S", "MI", "PL", "SG"]
+        .iter()
+        .any(|sign| upper.contains(sign));
     let overflow = whole.len() > places;
     let mut out = String::new();
     let mut place = 0;
     let mut started = false;
-    let first_zero = whole_part.chars().filter(|c| matches!(c, '9' | '0')).position(|c| c == '0').unwrap_or(places);
+    let first_zero = whole_part
+        .chars()
+        .filter(|c| matches!(c, '9' | '0'))
+        .position(|c| c == '0')
+        .unwrap_or(places);
     for c in whole_part.chars() {
         match c {
             '9' | '0' => {
                 let from_right = places - place;
-                let digit = if overflow { Some('#') } else { whole.len().checked_sub(from_right).and_then(|at| whole.chars().nth(at)) };
+                let digit = if overflow {
+                    Some('#')
+                } else {
+                    whole
+                        .len()
+                        .checked_sub(from_right)
+                        .and_then(|at| whole.chars().nth(at))
+                };
                 match digit {
                     Some(digit) => {
                         started = true;
@@ -309,7 +465,10 @@ fn number_text(template: &str, number: &str) -> String {
                         out.push('0');
                     }
                     // A lone zero shows where nothing follows the point.
-                    None if from_right == 1 && (decimals == 0 || point.is_none()) && whole.is_empty() => {
+                    None if from_right == 1
+                        && (decimals == 0 || point.is_none())
+                        && whole.is_empty() =>
+                    {
                         started = true;
                         out.push('0');
                     }
@@ -325,9 +484,19 @@ fn number_text(template: &str, number: &str) -> String {
     }
     if point.is_some() {
         out.push('.');
-        let mut fraction = if overflow { "#".repeat(decimals) } else { fraction.to_owned() };
+        let mut fraction = if overflow {
+            "#".repeat(decimals)
+        } else {
+            fraction.to_owned()
+        };
         if fill {
-            let kept = fraction_part.chars().filter(|c| matches!(c, '9' | '0')).collect::<Vec<_>>().iter().rposition(|c| *c == '0').map_or(0, |at| at + 1);
+            let kept = fraction_part
+                .chars()
+                .filter(|c| matches!(c, '9' | '0'))
+                .collect::<Vec<_>>()
+                .iter()
+                .rposition(|c| *c == '0')
+                .map_or(0, |at| at + 1);
             while fraction.len() > kept && fraction.ends_with('0') {
                 fraction.pop();
             }
@@ -336,7 +505,13 @@ fn number_text(template: &str, number: &str) -> String {
     }
     let sign = if negative { "-" } else { "" };
     if upper.ends_with("MI") {
-        out.push_str(if negative { "-" } else if fill { "" } else { " " });
+        out.push_str(if negative {
+            "-"
+        } else if fill {
+            ""
+        } else {
+            " "
+        });
     } else if upper.ends_with('S') {
         out.push_str(if negative { "-" } else { "+" });
     } else if upper.starts_with("SG") || upper.starts_with('S') {
@@ -347,7 +522,16 @@ fn number_text(template: &str, number: &str) -> String {
     } else {
         // The sign stands before the first digit, in a place of its own.
         let blank = out.len() - out.trim_start().len();
-        out.insert_str(blank, if negative { "-" } else if fill { "" } else { " " });
+        out.insert_str(
+            blank,
+            if negative {
+                "-"
+            } else if fill {
+                ""
+            } else {
+                " "
+            },
+        );
     }
     if upper.ends_with('%') {
         out.push('%');
@@ -363,7 +547,9 @@ fn read_moment(text: &str, template: &str) -> Result<i64> {
     let mut year_day = None;
     let mut input = text;
     let mut rest = template;
-    let invalid = |what: &str, found: &str| Error::value("22007", format!("invalid value \"{found}\" for \"{what}\""));
+    let invalid = |what: &str, found: &str| {
+        Error::value("22007", format!("invalid value \"{found}\" for \"{what}\""))
+    };
     while let Some(c) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix("FM").or_else(|| rest.strip_prefix("fm")) {
             rest = after;
@@ -382,8 +568,14 @@ fn read_moment(text: &str, template: &str) -> Result<i64> {
         rest = &rest[pattern.len()..];
         input = input.trim_start();
         let mut number = |most: usize| -> Result<i64> {
-            let end = input.bytes().take(most).take_while(u8::is_ascii_digit).count();
-            let value = input[..end].parse().map_err(|_| invalid(pattern, &input[..input.len().min(most)]))?;
+            let end = input
+                .bytes()
+                .take(most)
+                .take_while(u8::is_ascii_digit)
+                .count();
+            let value = input[..end]
+                .parse()
+                .map_err(|_| invalid(pattern, &input[..input.len().min(most)]))?;
             input = &input[end..];
             Ok(value)
         };
@@ -394,7 +586,11 @@ fn read_moment(text: &str, template: &str) -> Result<i64> {
             }
             "YY" => {
                 let short = number(2)?;
-                year = if short < 70 { 2000 + short } else { 1900 + short };
+                year = if short < 70 {
+                    2000 + short
+                } else {
+                    1900 + short
+                };
             }
             "MM" => month = number(2)? as u32,
             "DD" => day = number(2)? as u32,
@@ -405,140 +601,225 @@ fn read_moment(text: &str, template: &str) -> Result<i64> {
             "MS" => micro = number(3)? * 1000,
             "US" => micro = number(6)?,
             "AM" | "PM" | "am" | "pm" => {
-                afternoon = Some(input.get(..2).is_some_and(|word| word.eq_ignore_ascii_case("pm")));
+                afternoon = Some(
+                    input
+                        .get(..2)
+                        .is_some_and(|word| word.eq_ignore_ascii_case("pm")),
+                );
                 input = input.get(2..).unwrap_or_default();
             }
             "MONTH" | "Month" | "month" | "MON" | "Mon" | "mon" => {
                 let full = pattern.len() > 3;
                 let found = MONTHS.iter().position(|name| {
                     let name = if full { name } else { &name[..3] };
-                    input.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+                    input
+                        .get(..name.len())
+                        .is_some_and(|start| start.eq_ignore_ascii_case(name))
                 });
                 let at = found.ok_or_else(|| invalid(pattern, input))?;
                 month = at as u32 + 1;
                 input = &input[if full { MONTHS[at].len() } else { 3 }..];
             }
             "DAY" | "Day" | "day" | "DY" | "Dy" | "dy" => {
-                let end = input.find(|c: char| !c.is_alphabetic()).unwrap_or(input.len());
+                let end = input
+                    .find(|c: char| !c.is_alphabetic())
+                    .unwrap_or(input.len());
                 input = &input[end..];
             }
-            other => return Err(Error::value("0A000", format!("the template pattern \"{other}\" is not supported for input"))),
+            other => {
+                return Err(Error::value(
+                    "0A000",
+                    format!("the template pattern \"{other}\" is not supported for input"),
+                ));
+            }
         }
     }
     if let Some(afternoon) = afternoon {
         hour = hour % 12 + if afternoon { 12 } else { 0 };
     }
-    let range = || Error::value("22008", format!("date/time field value out of range: \"{text}\""));
-    if !(1..=12).contains(&month) || day == 0 || day > Civil::days_in_month(year, month) || hour > 23 || minute > 59 || second > 59 {
+    let range = || {
+        Error::value(
+            "22008",
+            format!("date/time field value out of range: \"{text}\""),
+        )
+    };
+    if !(1..=12).contains(&month)
+        || day == 0
+        || day > Civil::days_in_month(year, month)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
         return Err(range());
     }
     let days = match year_day {
-        Some(at) => Civil { year, month: 1, day: 1 }.days() + at - 1,
+        Some(at) => {
+            Civil {
+                year,
+                month: 1,
+                day: 1,
+            }
+            .days()
+                + at
+                - 1
+        }
         None => Civil { year, month, day }.days(),
     };
-    join_day(days, ((hour * 60 + minute) * 60 + second) * 1_000_000 + micro).ok_or_else(range)
+    join_day(
+        days,
+        ((hour * 60 + minute) * 60 + second) * 1_000_000 + micro,
+    )
+    .ok_or_else(range)
 }
 
 /// Dates and times as JSON has them: `2024-02-29T12:34:56.789+00:00`.
 pub(super) fn iso_text(value: Expr, ty: PgType, zone: &Zone) -> Expr {
     let zone = zone.clone();
     let identity = format!("{ty:?}{}", zone.name());
-    call_with("iso_text", identity, DataType::Utf8, vec![value], move |arrays| {
-        let format = crate::text::TextFormat { zone: zone.clone(), ..crate::text::TextFormat::default() };
-        let formatter = crate::text::write::Formatter::new(Arc::new(format), crate::text::NoNames::shared());
-        let mut out = Vec::with_capacity(arrays[0].len());
-        for row in 0..arrays[0].len() {
-            let text = formatter.text(ty, &arrays[0], row).map_err(carried)?;
-            out.push(text.map(|text| {
-                let text = text.replacen(' ', "T", 1);
-                // The zone has minutes in JSON.
-                match ty.oid == PgType::TIMESTAMPTZ.oid && text.len() > 3 && matches!(text.as_bytes()[text.len() - 3], b'+' | b'-') {
-                    true => format!("{text}:00"),
-                    false => text,
-                }
-            }));
-        }
-        Ok(super::datetime::texts(out))
-    })
+    call_with(
+        "iso_text",
+        identity,
+        DataType::Utf8,
+        vec![value],
+        move |arrays| {
+            let format = crate::text::TextFormat {
+                zone: zone.clone(),
+                ..crate::text::TextFormat::default()
+            };
+            let formatter = crate::text::write::Formatter::new(
+                Arc::new(format),
+                crate::text::NoNames::shared(),
+            );
+            let mut out = Vec::with_capacity(arrays[0].len());
+            for row in 0..arrays[0].len() {
+                let text = formatter.text(ty, &arrays[0], row).map_err(carried)?;
+                out.push(text.map(|text| {
+                    let text = text.replacen(' ', "T", 1);
+                    // The zone has minutes in JSON.
+                    match ty.oid == PgType::TIMESTAMPTZ.oid
+                        && text.len() > 3
+                        && matches!(text.as_bytes()[text.len() - 3], b'+' | b'-')
+                    {
+                        true => format!("{text}:00"),
+                        false => text,
+                    }
+                }));
+            }
+            Ok(super::datetime::texts(out))
+        },
+    )
 }
 
 /// Pieces of JSON collected into an array, or members into an object; no rows at all is NULL.
 pub(super) fn join_json(list: Expr, object: bool, binary: bool) -> Expr {
-    call_with("join_json", format!("{object}{binary}"), DataType::Utf8, vec![list], move |arrays| {
-        let lists = arrays[0].as_list::<i32>();
-        let mut out = Vec::with_capacity(lists.len());
-        for row in 0..lists.len() {
-            if lists.is_null(row) {
-                out.push(None);
-                continue;
+    call_with(
+        "join_json",
+        format!("{object}{binary}"),
+        DataType::Utf8,
+        vec![list],
+        move |arrays| {
+            let lists = arrays[0].as_list::<i32>();
+            let mut out = Vec::with_capacity(lists.len());
+            for row in 0..lists.len() {
+                if lists.is_null(row) {
+                    out.push(None);
+                    continue;
+                }
+                let items = lists.value(row);
+                let pieces: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
+                let text = if object {
+                    // Each piece is an object of one member.
+                    let members: Vec<&str> = pieces
+                        .iter()
+                        .map(|piece| piece.trim_start_matches('{').trim_end_matches('}'))
+                        .collect();
+                    if members.is_empty() {
+                        "{}".to_owned()
+                    } else {
+                        format!("{{ {} }}", members.join(", "))
+                    }
+                } else {
+                    format!("[{}]", pieces.join(", "))
+                };
+                out.push(Some(if binary {
+                    json::normal(&json::parse(&text)?)
+                } else {
+                    text
+                }));
             }
-            let items = lists.value(row);
-            let pieces: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
-            let text = if object {
-                // Each piece is an object of one member.
-                let members: Vec<&str> = pieces.iter().map(|piece| piece.trim_start_matches('{').trim_end_matches('}')).collect();
-                if members.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", members.join(", ")) }
-            } else {
-                format!("[{}]", pieces.join(", "))
-            };
-            out.push(Some(if binary { json::normal(&json::parse(&text)?) } else { text }));
-        }
-        Ok(super::datetime::texts(out))
-    })
+            Ok(super::datetime::texts(out))
+        },
+    )
 }
 
 /// percentile_cont, percentile_disc and mode of an ordered array.
 pub(super) fn ordered_set(name: &str, list: Expr, fraction: Expr, element: PgType) -> Expr {
     let name = name.to_owned();
     let returns = element.arrow();
-    call_with("ordered_set", format!("{name}{element:?}"), returns, vec![list, fraction], move |arrays| {
-        let lists = arrays[0].as_list::<i32>();
-        let fractions = arrays[1].as_primitive::<Float64Type>();
-        if name == "percentile_cont" {
-            let values: arrow::array::Float64Array = rows(arrays, |row| {
-                let items = lists.value(row);
-                let items = items.as_primitive::<Float64Type>();
-                let fraction = checked(fractions.value(row))?;
-                if items.is_empty() {
-                    return Ok(None);
-                }
-                let place = fraction * (items.len() - 1) as f64;
-                let (low, high) = (place.floor() as usize, place.ceil() as usize);
-                let (a, b) = (items.value(low), items.value(high));
-                Ok(Some(a + (b - a) * (place - low as f64)))
-            })?;
-            return Ok(Arc::new(values));
-        }
-        let mut places: Vec<Option<u32>> = Vec::with_capacity(lists.len());
-        for row in 0..lists.len() {
-            if lists.is_null(row) || lists.value_length(row) == 0 || fractions.is_null(row) {
-                places.push(None);
-                continue;
+    call_with(
+        "ordered_set",
+        format!("{name}{element:?}"),
+        returns,
+        vec![list, fraction],
+        move |arrays| {
+            let lists = arrays[0].as_list::<i32>();
+            let fractions = arrays[1].as_primitive::<Float64Type>();
+            if name == "percentile_cont" {
+                let values: arrow::array::Float64Array = rows(arrays, |row| {
+                    let items = lists.value(row);
+                    let items = items.as_primitive::<Float64Type>();
+                    let fraction = checked(fractions.value(row))?;
+                    if items.is_empty() {
+                        return Ok(None);
+                    }
+                    let place = fraction * (items.len() - 1) as f64;
+                    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+                    let (a, b) = (items.value(low), items.value(high));
+                    Ok(Some(a + (b - a) * (place - low as f64)))
+                })?;
+                return Ok(Arc::new(values));
             }
-            let (start, length) = (lists.value_offsets()[row] as usize, lists.value_length(row) as usize);
-            let at = if name == "mode" {
-                longest_run(lists.values(), start, length)?
-            } else {
-                let rank = (checked(fractions.value(row))? * length as f64).ceil() as usize;
-                start + rank.max(1) - 1
-            };
-            places.push(Some(at as u32));
-        }
-        Ok(take(lists.values(), &UInt32Array::from(places), None)?)
-    })
+            let mut places: Vec<Option<u32>> = Vec::with_capacity(lists.len());
+            for row in 0..lists.len() {
+                if lists.is_null(row) || lists.value_length(row) == 0 || fractions.is_null(row) {
+                    places.push(None);
+                    continue;
+                }
+                let (start, length) = (
+                    lists.value_offsets()[row] as usize,
+                    lists.value_length(row) as usize,
+                );
+                let at = if name == "mode" {
+                    longest_run(lists.values(), start, length)?
+                } else {
+                    let rank = (checked(fractions.value(row))? * length as f64).ceil() as usize;
+                    start + rank.max(1) - 1
+                };
+                places.push(Some(at as u32));
+            }
+            Ok(take(lists.values(), &UInt32Array::from(places), None)?)
+        },
+    )
 }
 
 fn checked(fraction: f64) -> Result<f64> {
     if (0.0..=1.0).contains(&fraction) {
         Ok(fraction)
     } else {
-        Err(Error::value("22003", format!("percentile value {fraction} is not between 0 and 1")))
+        Err(Error::value(
+            "22003",
+            format!("percentile value {fraction} is not between 0 and 1"),
+        ))
     }
 }
 
 /// Where the most frequent value of an ordered run begins.
 fn longest_run(values: &ArrayRef, start: usize, length: usize) -> Result<usize> {
-    let compare = arrow::array::make_comparator(values.as_ref(), values.as_ref(), arrow::compute::SortOptions::default())?;
+    let compare = arrow::array::make_comparator(
+        values.as_ref(),
+        values.as_ref(),
+        arrow::compute::SortOptions::default(),
+    )?;
     let (mut best, mut best_length) = (start, 0);
     let mut run = start;
     for at in start..start + length {
@@ -558,7 +839,13 @@ mod tests {
 
     #[test]
     fn numbers_follow_their_templates() {
-        let check = |template: &str, number: &str, expected: &str| assert_eq!(number_text(template, number), expected, "{template} {number}");
+        let check = |template: &str, number: &str, expected: &str| {
+            assert_eq!(
+                number_text(template, number),
+                expected,
+                "{template} {number}"
+            )
+        };
         check("999", "12", "  12");
         check("FM999.00", "12.5", "12.50");
         check("9,999.99", "1234.567", " 1,234.57");
@@ -568,12 +855,24 @@ mod tests {
 
     #[test]
     fn moments_follow_their_templates() {
-        let at = Civil { year: 2024, month: 2, day: 29 }.days() * 86_400_000_000 + 45_296_789_000;
-        let check = |template: &str, expected: &str| assert_eq!(moment_text(template, at, 0, "UTC"), expected, "{template}");
+        let at = Civil {
+            year: 2024,
+            month: 2,
+            day: 29,
+        }
+        .days()
+            * 86_400_000_000
+            + 45_296_789_000;
+        let check = |template: &str, expected: &str| {
+            assert_eq!(moment_text(template, at, 0, "UTC"), expected, "{template}")
+        };
         check("YYYY-MM-DD HH24:MI:SS", "2024-02-29 12:34:56");
         check("DD Mon YYYY, Day", "29 Feb 2024, Thursday ");
         check("FMMonth FMDDth", "February 29th");
         check("HH12:MI AM \"Q\"Q", "12:34 PM Q1");
-        assert_eq!(read_moment("2024-02-29 12:34:56", "YYYY-MM-DD HH24:MI:SS").unwrap(), at / 1_000_000 * 1_000_000);
+        assert_eq!(
+            read_moment("2024-02-29 12:34:56", "YYYY-MM-DD HH24:MI:SS").unwrap(),
+            at / 1_000_000 * 1_000_000
+        );
     }
 }

@@ -29,7 +29,13 @@ pub(super) enum Kind {
 
 impl Typed {
     pub(super) fn new(expr: Expr, ty: PgType) -> Self {
-        Typed { expr, ty, kind: Kind::Plain, at: None, origin: None }
+        Typed {
+            expr,
+            ty,
+            kind: Kind::Plain,
+            at: None,
+            origin: None,
+        }
     }
 
     pub(super) fn at(mut self, at: Option<u32>) -> Self {
@@ -61,7 +67,8 @@ impl Typed {
     }
 
     pub(super) fn is_null_literal(&self) -> bool {
-        matches!(self.kind, Kind::Literal(None)) || matches!(&self.expr, Expr::Literal(value, _) if value.is_null())
+        matches!(self.kind, Kind::Literal(None))
+            || matches!(&self.expr, Expr::Literal(value, _) if value.is_null())
     }
 
     /// The constant it is, if it is one.

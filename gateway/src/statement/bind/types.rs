@@ -52,7 +52,9 @@ pub(super) fn type_name(ty: PgType) -> String {
 
 /// The least numeric type that holds all values of both.
 pub(super) fn wider_numeric(a: PgType, b: PgType) -> PgType {
-    let (Some((ap, asc)), Some((bp, bsc))) = (numeric_modifier(a.typmod), numeric_modifier(b.typmod)) else {
+    let (Some((ap, asc)), Some((bp, bsc))) =
+        (numeric_modifier(a.typmod), numeric_modifier(b.typmod))
+    else {
         return PgType::NUMERIC;
     };
     let scale = asc.max(bsc);
@@ -82,7 +84,11 @@ pub(super) fn common_type(values: &[Typed], context: &str) -> PgResult<PgType> {
         };
         if so_far.oid == ty.oid {
             if so_far.typmod != ty.typmod {
-                best = Some(if ty.oid == PgType::NUMERIC.oid { wider_numeric(so_far, ty) } else { PgType::new(ty.oid) });
+                best = Some(if ty.oid == PgType::NUMERIC.oid {
+                    wider_numeric(so_far, ty)
+                } else {
+                    PgType::new(ty.oid)
+                });
             }
             continue;
         }
@@ -107,14 +113,22 @@ fn merge_numeric(winner: PgType, other: PgType) -> PgType {
     if winner.oid != PgType::NUMERIC.oid {
         return PgType::new(winner.oid);
     }
-    let other = if other.oid == PgType::NUMERIC.oid { other } else { numeric_for(other.oid) };
+    let other = if other.oid == PgType::NUMERIC.oid {
+        other
+    } else {
+        numeric_for(other.oid)
+    };
     wider_numeric(winner, other)
 }
 
 fn mismatch(a: PgType, b: PgType, context: &str, at: Option<u32>) -> PgError {
     let error = PgError::new(
         sqlstate::DATATYPE_MISMATCH,
-        format!("{context} types {} and {} cannot be matched", type_name(a), type_name(b)),
+        format!(
+            "{context} types {} and {} cannot be matched",
+            type_name(a),
+            type_name(b)
+        ),
     );
     match at {
         Some(at) => error.at(at),
@@ -131,7 +145,10 @@ impl Binder<'_> {
                 Ok(length) if length > 0 && length <= 10_485_760 => Ok(ty.with_typmod(length + 4)),
                 _ => Err(PgError::new(
                     sqlstate::INVALID_PARAMETER_VALUE,
-                    format!("length for type {} must be at least 1", ty.info().map_or("", |info| info.name)),
+                    format!(
+                        "length for type {} must be at least 1",
+                        ty.info().map_or("", |info| info.name)
+                    ),
                 )),
             },
             _ => Ok(ty),
@@ -150,30 +167,53 @@ impl Binder<'_> {
                 ExactNumberInfo::Precision(bits) if *bits <= 24 => known(PgType::FLOAT4),
                 _ => known(PgType::FLOAT8),
             },
-            DataType::DoublePrecision | DataType::Double(_) | DataType::Float8 | DataType::Float64 => known(PgType::FLOAT8),
-            DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => numeric_type(info),
+            DataType::DoublePrecision
+            | DataType::Double(_)
+            | DataType::Float8
+            | DataType::Float64 => known(PgType::FLOAT8),
+            DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
+                numeric_type(info)
+            }
             DataType::Text => known(PgType::TEXT),
-            DataType::Varchar(n) | DataType::CharacterVarying(n) | DataType::CharVarying(n) => length(PgType::VARCHAR, n),
+            DataType::Varchar(n) | DataType::CharacterVarying(n) | DataType::CharVarying(n) => {
+                length(PgType::VARCHAR, n)
+            }
             DataType::Character(n) | DataType::Char(n) => {
-                if n.is_none() { known(PgType::BPCHAR.with_typmod(5)) } else { length(PgType::BPCHAR, n) }
+                if n.is_none() {
+                    known(PgType::BPCHAR.with_typmod(5))
+                } else {
+                    length(PgType::BPCHAR, n)
+                }
             }
             DataType::Bytea => known(PgType::BYTEA),
             DataType::Date => known(PgType::DATE),
-            DataType::Time(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => known(precision(PgType::TIME, p)),
-            DataType::Timestamp(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => known(precision(PgType::TIMESTAMP, p)),
+            DataType::Time(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                known(precision(PgType::TIME, p))
+            }
+            DataType::Timestamp(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+                known(precision(PgType::TIMESTAMP, p))
+            }
             DataType::Timestamp(p, _) => known(precision(PgType::TIMESTAMPTZ, p)),
             DataType::Interval { .. } => known(PgType::INTERVAL),
             DataType::JSON => known(PgType::JSON),
             DataType::JSONB => known(PgType::JSONB),
             DataType::Uuid => known(PgType::UUID),
             DataType::Regclass => known(PgType::REGCLASS),
-            DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::AngleBracket(element)) => {
+            DataType::Array(
+                ArrayElemTypeDef::SquareBracket(element, _)
+                | ArrayElemTypeDef::AngleBracket(element),
+            ) => {
                 let element = self.type_of(element, at)?;
                 // Several dimensions are one array type.
-                if element.is_array() && element.oid != PgType::INT2VECTOR.oid && element.oid != PgType::OIDVECTOR.oid {
+                if element.is_array()
+                    && element.oid != PgType::INT2VECTOR.oid
+                    && element.oid != PgType::OIDVECTOR.oid
+                {
                     return Ok(element);
                 }
-                element.array().ok_or_else(|| unknown_type(&format!("{}[]", type_name(element)), at))
+                element
+                    .array()
+                    .ok_or_else(|| unknown_type(&format!("{}[]", type_name(element)), at))
             }
             DataType::Custom(name, modifiers) => {
                 let parts: Vec<String> = name
@@ -183,7 +223,10 @@ impl Binder<'_> {
                     .enumerate()
                     .map(|(i, ident)| {
                         // "char" is not char; every other built-in type may be quoted.
-                        if ident.quote_style.is_some() && ident.value == "char" && i + 1 == name.0.len() {
+                        if ident.quote_style.is_some()
+                            && ident.value == "char"
+                            && i + 1 == name.0.len()
+                        {
                             "\"char\"".to_owned()
                         } else {
                             fold(ident)
@@ -196,7 +239,12 @@ impl Binder<'_> {
         }
     }
 
-    fn custom_type(&self, parts: &[String], modifiers: &[String], at: Option<u32>) -> PgResult<PgType> {
+    fn custom_type(
+        &self,
+        parts: &[String],
+        modifiers: &[String],
+        at: Option<u32>,
+    ) -> PgResult<PgType> {
         let written = parts.join(".");
         let (schema, name) = match parts {
             [name] => (None, name.as_str()),
@@ -207,28 +255,41 @@ impl Binder<'_> {
             let spelled = match name {
                 "\"char\"" => Some(PgType::CHAR),
                 "int" if schema.is_none() => Some(PgType::INT4),
-                "vector" => Some(match modifiers.first().and_then(|n| n.parse::<i32>().ok()) {
-                    Some(n) => PgType::VECTOR.with_typmod(n),
-                    None => PgType::VECTOR,
-                }),
+                "vector" => Some(
+                    match modifiers.first().and_then(|n| n.parse::<i32>().ok()) {
+                        Some(n) => PgType::VECTOR.with_typmod(n),
+                        None => PgType::VECTOR,
+                    },
+                ),
                 _ => omnigraph_catalog::types::BUILT_IN
                     .iter()
                     .find(|info| info.name == name && name != "char")
                     .map(|info| PgType::new(info.oid)),
             };
             if let Some(ty) = spelled {
-                return Ok(match (ty.oid, modifiers.first().and_then(|n| n.trim().parse::<i32>().ok())) {
-                    (1042 | 1043, Some(n)) => ty.with_typmod(n + 4),
-                    (1700, Some(p)) => {
-                        let scale = modifiers.get(1).and_then(|n| n.trim().parse::<i8>().ok()).unwrap_or(0);
-                        numeric_of(p.clamp(1, 76) as u8, scale)
-                    }
-                    (1042, None) => ty,
-                    _ => ty,
-                });
+                return Ok(
+                    match (
+                        ty.oid,
+                        modifiers.first().and_then(|n| n.trim().parse::<i32>().ok()),
+                    ) {
+                        (1042 | 1043, Some(n)) => ty.with_typmod(n + 4),
+                        (1700, Some(p)) => {
+                            let scale = modifiers
+                                .get(1)
+                                .and_then(|n| n.trim().parse::<i8>().ok())
+                                .unwrap_or(0);
+                            numeric_of(p.clamp(1, 76) as u8, scale)
+                        }
+                        (1042, None) => ty,
+                        _ => ty,
+                    },
+                );
             }
         }
-        let text: Vec<String> = parts.iter().map(|part| omnigraph_catalog::lookup::quote_identifier(part)).collect();
+        let text: Vec<String> = parts
+            .iter()
+            .map(|part| omnigraph_catalog::lookup::quote_identifier(part))
+            .collect();
         // information_schema's domains have the representation of what they are over.
         if schema.is_none_or(|schema| schema == "information_schema") {
             match name {
@@ -267,7 +328,10 @@ fn numeric_type(info: &ExactNumberInfo) -> PgResult<PgType> {
 }
 
 pub(super) fn unknown_type(name: &str, at: Option<u32>) -> PgError {
-    let error = PgError::new(sqlstate::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"));
+    let error = PgError::new(
+        sqlstate::UNDEFINED_OBJECT,
+        format!("type \"{name}\" does not exist"),
+    );
     match at {
         Some(at) => error.at(at),
         None => error,

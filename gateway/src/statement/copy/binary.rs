@@ -59,7 +59,8 @@ impl Reader {
         if flags & CRITICAL != 0 {
             return Err(bad("unrecognized critical flags in COPY file header"));
         }
-        let extension = usize::try_from(extension).map_err(|_| bad("invalid COPY file header (wrong length)"))?;
+        let extension = usize::try_from(extension)
+            .map_err(|_| bad("invalid COPY file header (wrong length)"))?;
         if rest.len() < extension {
             return Ok(false);
         }
@@ -128,7 +129,10 @@ mod tests {
 
     fn data() -> Vec<u8> {
         let mut data = header();
-        for fields in [[Some(&b"ab"[..]), None], [Some(&b""[..]), Some(&b"xyz"[..])]] {
+        for fields in [
+            [Some(&b"ab"[..]), None],
+            [Some(&b""[..]), Some(&b"xyz"[..])],
+        ] {
             data.extend_from_slice(&2i16.to_be_bytes());
             for field in fields {
                 match field {
@@ -165,18 +169,30 @@ mod tests {
             vec![Some(Bytes::new()), Some(Bytes::from_static(b"xyz"))],
         ];
         for cut in 0..data.len() {
-            assert_eq!(read(&[&data[..cut], &data[cut..]]).expect("rows"), expected, "cut at {cut}");
+            assert_eq!(
+                read(&[&data[..cut], &data[cut..]]).expect("rows"),
+                expected,
+                "cut at {cut}"
+            );
         }
     }
 
     #[test]
     fn damaged_data_is_an_error() {
         let data = data();
-        assert_eq!(read(&[&data[..data.len() - 2]]).expect_err("no trailer").code, "22P04");
+        assert_eq!(
+            read(&[&data[..data.len() - 2]])
+                .expect_err("no trailer")
+                .code,
+            "22P04"
+        );
         assert_eq!(read(&[b"PGCOPX"]).expect_err("no signature").code, "22P04");
         let mut negative = header();
         negative.extend_from_slice(&1i16.to_be_bytes());
         negative.extend_from_slice(&(-2i32).to_be_bytes());
-        assert_eq!(read(&[&negative]).expect_err("a negative size").code, "22P04");
+        assert_eq!(
+            read(&[&negative]).expect_err("a negative size").code,
+            "22P04"
+        );
     }
 }

@@ -123,7 +123,10 @@ impl Reader {
         while at < self.buffer.len() {
             let byte = self.buffer[at];
             if self.dialect.csv {
-                if self.quoted && self.dialect.escape != self.dialect.quote && byte == self.dialect.escape {
+                if self.quoted
+                    && self.dialect.escape != self.dialect.quote
+                    && byte == self.dialect.escape
+                {
                     at += 2;
                     continue;
                 }
@@ -193,7 +196,10 @@ impl Reader {
 
     fn csv_fields(&self, row: &[u8]) -> PgResult<Vec<Field>> {
         let Dialect {
-            delimiter, quote, escape, ..
+            delimiter,
+            quote,
+            escape,
+            ..
         } = self.dialect;
         let mut fields = Vec::new();
         let mut field = Vec::new();
@@ -304,7 +310,13 @@ fn bad(message: &str) -> PgError {
 }
 
 /// Writes one field of a row that is copied out.
-pub fn put_field(out: &mut Vec<u8>, dialect: &Dialect, field: Option<&str>, first: bool, alone: bool) {
+pub fn put_field(
+    out: &mut Vec<u8>,
+    dialect: &Dialect,
+    field: Option<&str>,
+    first: bool,
+    alone: bool,
+) {
     if !first {
         out.push(dialect.delimiter);
     }
@@ -336,7 +348,9 @@ fn put_text(out: &mut Vec<u8>, dialect: &Dialect, value: &str) {
 }
 
 fn put_csv(out: &mut Vec<u8>, dialect: &Dialect, value: &str, alone: bool) {
-    let special = |byte: u8| byte == dialect.delimiter || byte == dialect.quote || byte == b'\n' || byte == b'\r';
+    let special = |byte: u8| {
+        byte == dialect.delimiter || byte == dialect.quote || byte == b'\n' || byte == b'\r'
+    };
     // A lone `\.` would end the data.
     let quoted = value == dialect.null || value.bytes().any(special) || (alone && value == "\\.");
     if !quoted {
@@ -373,14 +387,20 @@ mod tests {
     }
 
     fn row(fields: &[Option<&str>]) -> Vec<Field> {
-        fields.iter().map(|field| field.map(str::to_owned)).collect()
+        fields
+            .iter()
+            .map(|field| field.map(str::to_owned))
+            .collect()
     }
 
     #[test]
     fn text_rows_have_escapes_and_nulls() {
         assert_eq!(
             read(Dialect::text(), &["a\\tb\t\\N\t\n", "\\\\\t\\101\tx\n"]),
-            [row(&[Some("a\tb"), None, Some("")]), row(&[Some("\\"), Some("A"), Some("x")])]
+            [
+                row(&[Some("a\tb"), None, Some("")]),
+                row(&[Some("\\"), Some("A"), Some("x")])
+            ]
         );
     }
 
@@ -392,7 +412,11 @@ mod tests {
         ] {
             let whole = read(dialect.clone(), &[data]);
             for cut in 1..data.len() {
-                assert_eq!(read(dialect.clone(), &[&data[..cut], &data[cut..]]), whole, "cut at {cut}");
+                assert_eq!(
+                    read(dialect.clone(), &[&data[..cut], &data[cut..]]),
+                    whole,
+                    "cut at {cut}"
+                );
             }
         }
     }
@@ -423,7 +447,13 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let fields = row(&[Some("a\tb\nc\\"), None, Some(""), Some("q\"x,"), Some("\\.")]);
+        let fields = row(&[
+            Some("a\tb\nc\\"),
+            None,
+            Some(""),
+            Some("q\"x,"),
+            Some("\\."),
+        ]);
         for dialect in [Dialect::text(), Dialect::csv()] {
             let mut out = Vec::new();
             for (at, field) in fields.iter().enumerate() {

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use omnigraph_catalog::lookup::quote_identifier;
 
 use super::bind::Relation;
-use super::parse::{self, Copy, CopyDirection, CopyOption, CopySource, ParsedStatement, QualifiedName, Statement as Parsed};
+use super::parse::{
+    self, Copy, CopyDirection, CopyOption, CopySource, ParsedStatement, QualifiedName,
+    Statement as Parsed,
+};
 use crate::error::{PgError, PgResult};
 use crate::session::Session;
 use crate::session::protocol::{CopyFormat, Execution, Place};
@@ -70,16 +73,22 @@ impl Session {
         let form = form(&copy.options)?;
         match copy.direction {
             CopyDirection::FromStdin => self.copy_in(copy, form).await,
-            CopyDirection::ToStdout | CopyDirection::Server => self.copy_out(copy, form, place).await,
+            CopyDirection::ToStdout | CopyDirection::Server => {
+                self.copy_out(copy, form, place).await
+            }
         }
     }
 
     async fn copy_out(&mut self, copy: &Copy, form: Form, place: Place) -> PgResult<Execution> {
         let query: Arc<ParsedStatement> = match &copy.source {
-            CopySource::Query(query) if matches!(query.statement, Parsed::Query(_)) => Arc::new(query.clone()),
+            CopySource::Query(query) if matches!(query.statement, Parsed::Query(_)) => {
+                Arc::new(query.clone())
+            }
             CopySource::Query(query) => {
                 // INSERT … RETURNING and its kind: run, and what is returned is copied.
-                return self.copy_returned(Arc::new(query.clone()), form, place).await;
+                return self
+                    .copy_returned(Arc::new(query.clone()), form, place)
+                    .await;
             }
             CopySource::Table { table, columns } => {
                 let relation = self.relation(table).await?;
@@ -97,7 +106,12 @@ impl Session {
         )))
     }
 
-    async fn copy_returned(&mut self, query: Arc<ParsedStatement>, form: Form, place: Place) -> PgResult<Execution> {
+    async fn copy_returned(
+        &mut self,
+        query: Arc<ParsedStatement>,
+        form: Form,
+        place: Place,
+    ) -> PgResult<Execution> {
         let statement = self.bind(query, &[]).await?;
         match Box::pin(self.write(&statement, &[], place)).await? {
             Execution::Rows(rows) => Ok(Execution::CopyOut(write::copy_out(
@@ -143,8 +157,15 @@ fn no_copy() -> PgError {
 /// `SELECT columns FROM relation`, as a statement.
 fn select_of(relation: &Relation, columns: Option<&[String]>) -> PgResult<ParsedStatement> {
     let columns: Vec<String> = match columns {
-        Some(columns) => columns.iter().map(|column| quote_identifier(column)).collect(),
-        None => relation.columns.iter().map(|column| quote_identifier(&column.name)).collect(),
+        Some(columns) => columns
+            .iter()
+            .map(|column| quote_identifier(column))
+            .collect(),
+        None => relation
+            .columns
+            .iter()
+            .map(|column| quote_identifier(&column.name))
+            .collect(),
     };
     let text = format!(
         "SELECT {} FROM {}.{}",
@@ -176,16 +197,25 @@ impl Form {
 /// The options, checked.
 fn form(options: &[CopyOption]) -> PgResult<Form> {
     let value = |option: &CopyOption| option.values.first().cloned().unwrap_or_default();
-    let format = options.iter().find(|option| option.name == "format").map(value);
+    let format = options
+        .iter()
+        .find(|option| option.name == "format")
+        .map(value);
     let mut dialect = match format.as_deref().map(str::to_ascii_lowercase).as_deref() {
         None | Some("text") => Dialect::text(),
         Some("csv") => Dialect::csv(),
         Some("binary") => {
-            return match options.iter().find(|option| !["format", "freeze"].contains(&option.name.as_str())) {
+            return match options
+                .iter()
+                .find(|option| !["format", "freeze"].contains(&option.name.as_str()))
+            {
                 None => Ok(Form::Binary),
                 Some(option) => Err(PgError::new(
                     sqlstate::SYNTAX_ERROR,
-                    format!("cannot specify {} in BINARY mode", option.name.to_ascii_uppercase()),
+                    format!(
+                        "cannot specify {} in BINARY mode",
+                        option.name.to_ascii_uppercase()
+                    ),
                 )),
             };
         }
@@ -218,7 +248,10 @@ fn form(options: &[CopyOption]) -> PgResult<Form> {
             "quote" | "escape" if !dialect.csv => {
                 return Err(PgError::new(
                     sqlstate::FEATURE_NOT_SUPPORTED,
-                    format!("COPY {} requires CSV mode", option.name.to_ascii_uppercase()),
+                    format!(
+                        "COPY {} requires CSV mode",
+                        option.name.to_ascii_uppercase()
+                    ),
                 ));
             }
             "quote" => {
@@ -229,11 +262,15 @@ fn form(options: &[CopyOption]) -> PgResult<Form> {
                 dialect.quote = quote;
             }
             "escape" => dialect.escape = one_byte(&option.name, &text)?,
-            "encoding" if ["utf8", "utf-8", "unicode"].contains(&text.to_ascii_lowercase().as_str()) => {}
+            "encoding"
+                if ["utf8", "utf-8", "unicode"].contains(&text.to_ascii_lowercase().as_str()) => {}
             "force_quote" | "force_null" | "force_not_null" | "encoding" => {
                 return Err(PgError::new(
                     sqlstate::FEATURE_NOT_SUPPORTED,
-                    format!("COPY option {} is not supported", option.name.to_ascii_uppercase()),
+                    format!(
+                        "COPY option {} is not supported",
+                        option.name.to_ascii_uppercase()
+                    ),
                 ));
             }
             other => {

@@ -40,7 +40,11 @@ const FORMAT: CopyFormat = CopyFormat {
 };
 
 impl Session {
-    pub(super) async fn graph_in(&mut self, options: &[CopyOption], place: Place) -> PgResult<Execution> {
+    pub(super) async fn graph_in(
+        &mut self,
+        options: &[CopyOption],
+        place: Place,
+    ) -> PgResult<Execution> {
         self.refuse_read_only()?;
         self.refuse_block("COPY omnigraph.ndjson FROM STDIN", place)?;
         let mode = mode(options)?;
@@ -50,7 +54,9 @@ impl Session {
         let (sender, receiver) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
             let message = (!message.is_empty()).then_some(message);
-            access.load(&branch, mode, Pipe::new(receiver), message).await
+            access
+                .load(&branch, mode, Pipe::new(receiver), message)
+                .await
         });
         self.copy = Some(super::CopyIn::Graph(Load { sender, task }));
         Ok(Execution::CopyIn(FORMAT))
@@ -81,14 +87,24 @@ impl Load {
             return Ok(());
         }
         // It ended before the data did: with an error.
-        match finished(std::mem::replace(&mut self.task, tokio::spawn(std::future::pending()))).await {
+        match finished(std::mem::replace(
+            &mut self.task,
+            tokio::spawn(std::future::pending()),
+        ))
+        .await
+        {
             Err(error) => Err(error),
-            Ok(_) => Err(PgError::new(sqlstate::INTERNAL_ERROR, "the load ended before its data")),
+            Ok(_) => Err(PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                "the load ended before its data",
+            )),
         }
     }
 }
 
-async fn finished(task: JoinHandle<omnigraph_engine::Result<LoadSummary>>) -> PgResult<LoadSummary> {
+async fn finished(
+    task: JoinHandle<omnigraph_engine::Result<LoadSummary>>,
+) -> PgResult<LoadSummary> {
     match task.await {
         Ok(outcome) => Ok(outcome?),
         Err(error) => Err(PgError::new(
@@ -101,7 +117,11 @@ async fn finished(task: JoinHandle<omnigraph_engine::Result<LoadSummary>>) -> Pg
 fn mode(options: &[CopyOption]) -> PgResult<LoadMode> {
     let mut mode = LoadMode::Append;
     for option in options {
-        let value = option.values.first().map(|value| value.to_ascii_lowercase()).unwrap_or_default();
+        let value = option
+            .values
+            .first()
+            .map(|value| value.to_ascii_lowercase())
+            .unwrap_or_default();
         mode = match (option.name.as_str(), value.as_str()) {
             ("mode", "append") => LoadMode::Append,
             ("mode", "merge") => LoadMode::Merge,

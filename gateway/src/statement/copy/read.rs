@@ -58,7 +58,10 @@ impl Session {
     pub(super) async fn copy_in(&mut self, copy: &Copy, form: Form) -> PgResult<Execution> {
         self.refuse_read_only()?;
         let CopySource::Table { table, columns } = &copy.source else {
-            return Err(PgError::new(sqlstate::SYNTAX_ERROR, "COPY FROM takes a table"));
+            return Err(PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "COPY FROM takes a table",
+            ));
         };
         let relation = self.relation(table).await?;
         let target = Target::of(&relation)?;
@@ -77,7 +80,10 @@ impl Session {
                         .ok_or_else(|| {
                             PgError::new(
                                 sqlstate::UNDEFINED_COLUMN,
-                                format!("column \"{name}\" of relation \"{}\" does not exist", relation.name),
+                                format!(
+                                    "column \"{name}\" of relation \"{}\" does not exist",
+                                    relation.name
+                                ),
                             )
                         })
                 })
@@ -134,14 +140,20 @@ impl Session {
     async fn take_in(&mut self, copy: &mut RowsIn, end: bool) -> PgResult<()> {
         loop {
             let line = copy.reader.line();
-            let row = copy.reader.next(end).map_err(|error| copy.at(error, line, None))?;
+            let row = copy
+                .reader
+                .next(end)
+                .map_err(|error| copy.at(error, line, None))?;
             let last = row.is_none();
             match row {
                 Some(Row::Texts(fields)) => copy.take_texts(fields, line)?,
                 Some(Row::Bytes(fields)) => copy.take_bytes(&fields, line)?,
                 None => {}
             }
-            let full = copy.values.first().is_some_and(|values| values.len() >= CHUNK_ROWS);
+            let full = copy
+                .values
+                .first()
+                .is_some_and(|values| values.len() >= CHUNK_ROWS);
             if full || (last && end) {
                 self.hand_on(copy).await?;
             }
@@ -217,7 +229,11 @@ impl RowsIn {
         if row.len() != self.columns.len() {
             let error = PgError::new(
                 sqlstate::BAD_COPY_FILE_FORMAT,
-                format!("row field count is {}, expected {}", row.len(), self.columns.len()),
+                format!(
+                    "row field count is {}, expected {}",
+                    row.len(),
+                    self.columns.len()
+                ),
             );
             return Err(self.at(error, line, None));
         }
@@ -227,7 +243,8 @@ impl RowsIn {
                 None => text::read::null(column.ty),
                 Some(bytes) => decode_binary::decode(column.ty, bytes, &self.input(), at + 1),
             };
-            let value = value.map_err(|error| self.at(error, line, Some(&self.columns[at].name)))?;
+            let value =
+                value.map_err(|error| self.at(error, line, Some(&self.columns[at].name)))?;
             self.values[at].push(value);
         }
         Ok(())
@@ -246,7 +263,10 @@ impl RowsIn {
             return self.check_header(&row);
         }
         if row.len() > self.columns.len() {
-            let error = PgError::new(sqlstate::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
+            let error = PgError::new(
+                sqlstate::BAD_COPY_FILE_FORMAT,
+                "extra data after last expected column",
+            );
             return Err(self.at(error, line, None));
         }
         if row.len() < self.columns.len() {
@@ -263,7 +283,8 @@ impl RowsIn {
                 None => text::read::null(column.ty),
                 Some(text) => text::parse(column.ty, &text, &self.input()),
             };
-            let value = value.map_err(|error| self.at(error, line, Some(&self.columns[at].name)))?;
+            let value =
+                value.map_err(|error| self.at(error, line, Some(&self.columns[at].name)))?;
             self.values[at].push(value);
         }
         Ok(())
@@ -287,7 +308,10 @@ impl RowsIn {
 
     fn at(&self, mut error: PgError, line: u64, column: Option<&str>) -> PgError {
         let place = match column {
-            Some(column) => format!("COPY {}, line {line}, column {column}", self.target.def.table),
+            Some(column) => format!(
+                "COPY {}, line {line}, column {column}",
+                self.target.def.table
+            ),
             None => format!("COPY {}, line {line}", self.target.def.table),
         };
         error.context.get_or_insert(place);

@@ -13,11 +13,19 @@ use crate::session::protocol::{Column, CopyBatch, CopyOut, Rows};
 use crate::text::{Formatter, ObjectNames, TextFormat, View};
 use crate::wire::encode_binary;
 
-pub(super) fn copy_out(rows: Rows, form: Form, format: Arc<TextFormat>, names: Arc<dyn ObjectNames>) -> CopyOut {
+pub(super) fn copy_out(
+    rows: Rows,
+    form: Form,
+    format: Arc<TextFormat>,
+    names: Arc<dyn ObjectNames>,
+) -> CopyOut {
     let columns = rows.columns;
     let copy_format = form.copy_format(columns.len());
     let (before, after) = match &form {
-        Form::Lines(dialect) => ((dialect.header != Header::No).then(|| header(dialect, &columns)), None),
+        Form::Lines(dialect) => (
+            (dialect.header != Header::No).then(|| header(dialect, &columns)),
+            None,
+        ),
         Form::Binary => (None, Some(apart(binary::TRAILER.to_vec()))),
     };
     let is_binary = form == Form::Binary;
@@ -33,16 +41,24 @@ pub(super) fn copy_out(rows: Rows, form: Form, format: Arc<TextFormat>, names: A
         .chain(futures::stream::iter(after.map(Ok)));
     CopyOut {
         format: copy_format,
-        stream: if is_binary { behind_header(stream.boxed()) } else { stream.boxed() },
+        stream: if is_binary {
+            behind_header(stream.boxed())
+        } else {
+            stream.boxed()
+        },
     }
 }
 
 /// Binary data with its header in the first message, together with the first row: clients read
 /// the two at once.
-fn behind_header(stream: BoxStream<'static, PgResult<CopyBatch>>) -> BoxStream<'static, PgResult<CopyBatch>> {
+fn behind_header(
+    stream: BoxStream<'static, PgResult<CopyBatch>>,
+) -> BoxStream<'static, PgResult<CopyBatch>> {
     let mut header = Some(binary::header());
     stream
-        .filter(|batch| futures::future::ready(batch.as_ref().map_or(true, |batch| !batch.ends.is_empty())))
+        .filter(|batch| {
+            futures::future::ready(batch.as_ref().map_or(true, |batch| !batch.ends.is_empty()))
+        })
         .map_ok(move |batch| match header.take() {
             None => batch,
             Some(mut data) => {
@@ -70,13 +86,24 @@ fn apart(data: Vec<u8>) -> CopyBatch {
 fn header(dialect: &Dialect, columns: &[Column]) -> CopyBatch {
     let mut data = Vec::new();
     for (at, column) in columns.iter().enumerate() {
-        put_field(&mut data, dialect, Some(&column.name), at == 0, columns.len() == 1);
+        put_field(
+            &mut data,
+            dialect,
+            Some(&column.name),
+            at == 0,
+            columns.len() == 1,
+        );
     }
     data.push(b'\n');
     apart(data)
 }
 
-fn lines(dialect: &Dialect, formatter: &Formatter, columns: &[Column], batch: &RecordBatch) -> PgResult<CopyBatch> {
+fn lines(
+    dialect: &Dialect,
+    formatter: &Formatter,
+    columns: &[Column],
+    batch: &RecordBatch,
+) -> PgResult<CopyBatch> {
     let views = views(columns, batch)?;
     let mut data = Vec::new();
     let mut ends = Vec::with_capacity(batch.num_rows());
@@ -90,7 +117,13 @@ fn lines(dialect: &Dialect, formatter: &Formatter, columns: &[Column], batch: &R
                 formatter.put(view, row, &mut value);
                 Some(String::from_utf8_lossy(&value))
             };
-            put_field(&mut data, dialect, field.as_deref(), at == 0, views.len() == 1);
+            put_field(
+                &mut data,
+                dialect,
+                field.as_deref(),
+                at == 0,
+                views.len() == 1,
+            );
         }
         data.push(b'\n');
         ends.push(data.len());

@@ -18,7 +18,10 @@ pub struct Copy {
 
 #[derive(Debug, Clone)]
 pub enum CopySource {
-    Table { table: QualifiedName, columns: Option<Vec<String>> },
+    Table {
+        table: QualifiedName,
+        columns: Option<Vec<String>>,
+    },
     Query(ParsedStatement),
 }
 
@@ -49,7 +52,11 @@ pub(super) fn copy(words: &mut Words<'_>) -> PgResult<Statement> {
         CopySource::Query(words.statement_of(tokens)?)
     } else {
         let table = words.qualified_name()?;
-        let columns = if words.take_token(&Token::LParen) { Some(names(words)?) } else { None };
+        let columns = if words.take_token(&Token::LParen) {
+            Some(names(words)?)
+        } else {
+            None
+        };
         CopySource::Table { table, columns }
     };
     let from = words.take("FROM");
@@ -66,7 +73,10 @@ pub(super) fn copy(words: &mut Words<'_>) -> PgResult<Statement> {
         }
     };
     if from && matches!(source, CopySource::Query(_)) {
-        return Err(PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at or near \"FROM\""));
+        return Err(PgError::new(
+            sqlstate::SYNTAX_ERROR,
+            "syntax error at or near \"FROM\"",
+        ));
     }
     words.take("WITH");
     if words.take_token(&Token::LParen) {
@@ -80,7 +90,12 @@ pub(super) fn copy(words: &mut Words<'_>) -> PgResult<Statement> {
         position
     });
     words.expect_end()?;
-    Ok(Statement::Copy(Box::new(Copy { source, direction, options, where_position })))
+    Ok(Statement::Copy(Box::new(Copy {
+        source,
+        direction,
+        options,
+        where_position,
+    })))
 }
 
 fn option<const N: usize>(name: &str, values: [&str; N]) -> CopyOption {
@@ -130,11 +145,20 @@ fn old_options(words: &mut Words<'_>, options: &mut Vec<CopyOption>) -> PgResult
             options.push(option("header", []));
         } else if words.take("FREEZE") {
             options.push(option("freeze", []));
-        } else if let Some(name) = ["DELIMITER", "NULL", "QUOTE", "ESCAPE", "ENCODING"].into_iter().find(|name| words.take(name)) {
+        } else if let Some(name) = ["DELIMITER", "NULL", "QUOTE", "ESCAPE", "ENCODING"]
+            .into_iter()
+            .find(|name| words.take(name))
+        {
             words.take("AS");
             let value = words.string()?;
-            options.push(CopyOption { name: name.to_ascii_lowercase(), values: vec![value] });
-        } else if let Some(name) = ["FORCE QUOTE", "FORCE NOT NULL", "FORCE NULL"].into_iter().find(|name| words.take(name)) {
+            options.push(CopyOption {
+                name: name.to_ascii_lowercase(),
+                values: vec![value],
+            });
+        } else if let Some(name) = ["FORCE QUOTE", "FORCE NOT NULL", "FORCE NULL"]
+            .into_iter()
+            .find(|name| words.take(name))
+        {
             let mut values = Vec::new();
             if words.take_token(&Token::Mul) {
                 values.push("*".to_owned());

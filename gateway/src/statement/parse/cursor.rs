@@ -60,7 +60,13 @@ pub(super) fn declare(words: &mut Words<'_>) -> PgResult<Statement> {
     }
     words.expect("FOR")?;
     let query = words.rest_statement()?;
-    Ok(Statement::Declare(Box::new(Declare { name, binary, scroll, hold, query })))
+    Ok(Statement::Declare(Box::new(Declare {
+        name,
+        binary,
+        scroll,
+        hold,
+        query,
+    })))
 }
 
 pub(super) fn fetch(words: &mut Words<'_>) -> PgResult<Statement> {
@@ -72,12 +78,20 @@ pub(super) fn fetch(words: &mut Words<'_>) -> PgResult<Statement> {
     let _ = words.take("FROM") || words.take("IN");
     let cursor = words.name()?;
     words.expect_end()?;
-    Ok(Statement::Fetch(Fetch { moves, cursor, direction }))
+    Ok(Statement::Fetch(Fetch {
+        moves,
+        cursor,
+        direction,
+    }))
 }
 
 pub(super) fn close(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("CLOSE")?;
-    let name = if words.take("ALL") { None } else { Some(words.name()?) };
+    let name = if words.take("ALL") {
+        None
+    } else {
+        Some(words.name()?)
+    };
     words.expect_end()?;
     Ok(Statement::Close(name))
 }
@@ -107,10 +121,18 @@ fn direction(words: &mut Words<'_>) -> PgResult<FetchDirection> {
     let forward = words.take("FORWARD");
     if forward || words.take("BACKWARD") {
         if words.take("ALL") {
-            return Ok(if forward { FetchDirection::ForwardAll } else { FetchDirection::BackwardAll });
+            return Ok(if forward {
+                FetchDirection::ForwardAll
+            } else {
+                FetchDirection::BackwardAll
+            });
         }
         let count = count(words)?.unwrap_or(1);
-        return Ok(if forward { FetchDirection::Forward(count) } else { FetchDirection::Backward(count) });
+        return Ok(if forward {
+            FetchDirection::Forward(count)
+        } else {
+            FetchDirection::Backward(count)
+        });
     }
     Ok(FetchDirection::Forward(count(words)?.unwrap_or(1)))
 }

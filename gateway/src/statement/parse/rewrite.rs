@@ -12,31 +12,44 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
     while let Some(token) = tokens.next() {
         let starts_query = match out.last().map(|last| &last.token) {
             None | Some(Token::LParen) => true,
-            Some(last) => ["UNION", "INTERSECT", "EXCEPT", "ALL"].iter().any(|word| is_word(last, word)),
+            Some(last) => ["UNION", "INTERSECT", "EXCEPT", "ALL"]
+                .iter()
+                .any(|word| is_word(last, word)),
         };
         let next_is_name = matches!(tokens.peek().map(|next| &next.token), Some(Token::Word(_)));
         if starts_query && is_word(&token.token, "TABLE") && next_is_name {
             let span = token.span;
-            for piece in [word("SELECT", Keyword::SELECT), Token::Mul, word("FROM", Keyword::FROM)] {
+            for piece in [
+                word("SELECT", Keyword::SELECT),
+                Token::Mul,
+                word("FROM", Keyword::FROM),
+            ] {
                 out.push(TokenWithSpan::new(piece, span));
             }
             continue;
         }
         if is_word(&token.token, "ONLY")
             && next_is_name
-            && out.last().is_some_and(|last| ["FROM", "JOIN", "UPDATE", "USING"].iter().any(|word| is_word(&last.token, word)))
+            && out.last().is_some_and(|last| {
+                ["FROM", "JOIN", "UPDATE", "USING"]
+                    .iter()
+                    .any(|word| is_word(&last.token, word))
+            })
             && !tokens.peek().is_some_and(|next| is_clause(&next.token))
         {
             continue;
         }
-        if out.last().is_some_and(|last| is_word(&last.token, "FOR")) && is_word(&token.token, "NO") {
+        if out.last().is_some_and(|last| is_word(&last.token, "FOR")) && is_word(&token.token, "NO")
+        {
             if tokens.next_if(|next| is_word(&next.token, "KEY")).is_some() {
                 continue;
             }
         }
         if out.last().is_some_and(|last| is_word(&last.token, "FOR"))
             && is_word(&token.token, "KEY")
-            && tokens.peek().is_some_and(|next| is_word(&next.token, "SHARE"))
+            && tokens
+                .peek()
+                .is_some_and(|next| is_word(&next.token, "SHARE"))
         {
             continue;
         }
@@ -51,9 +64,12 @@ fn is_word(token: &Token, word: &str) -> bool {
 
 /// A word after `FROM only` that shows `only` to be the table's own name.
 fn is_clause(token: &Token) -> bool {
-    ["WHERE", "AS", "JOIN", "GROUP", "ORDER", "LIMIT", "SET", "LEFT", "INNER", "CROSS", "NATURAL", "UNION"]
-        .iter()
-        .any(|word| is_word(token, word))
+    [
+        "WHERE", "AS", "JOIN", "GROUP", "ORDER", "LIMIT", "SET", "LEFT", "INNER", "CROSS",
+        "NATURAL", "UNION",
+    ]
+    .iter()
+    .any(|word| is_word(token, word))
 }
 
 fn word(value: &str, keyword: Keyword) -> Token {

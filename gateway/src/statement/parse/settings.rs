@@ -44,11 +44,17 @@ pub(super) fn set(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("SET")?;
     if words.take("TRANSACTION") {
         let modes = modes(words)?;
-        return Ok(Statement::SetTransaction { session: false, modes });
+        return Ok(Statement::SetTransaction {
+            session: false,
+            modes,
+        });
     }
     if words.take("SESSION CHARACTERISTICS AS TRANSACTION") {
         let modes = modes(words)?;
-        return Ok(Statement::SetTransaction { session: true, modes });
+        return Ok(Statement::SetTransaction {
+            session: true,
+            modes,
+        });
     }
     if words.take("CONSTRAINTS") {
         words.rest_tokens();
@@ -67,7 +73,13 @@ pub(super) fn set(words: &mut Words<'_>) -> PgResult<Statement> {
     if words.take("ROLE") && words.peek() != Some(&Token::Eq) {
         return role(words, local, "role");
     }
-    let set = |name: &str, value| Statement::Set(Set { local, name: name.to_owned(), value });
+    let set = |name: &str, value| {
+        Statement::Set(Set {
+            local,
+            name: name.to_owned(),
+            value,
+        })
+    };
     if words.take("TIME ZONE") {
         let value = time_zone(words)?;
         words.expect_end()?;
@@ -114,7 +126,11 @@ pub(super) fn show(words: &mut Words<'_>) -> PgResult<Statement> {
 
 pub(super) fn reset(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("RESET")?;
-    let name = if words.take("ALL") { None } else { Some(special_or_name(words)?) };
+    let name = if words.take("ALL") {
+        None
+    } else {
+        Some(special_or_name(words)?)
+    };
     words.expect_end()?;
     Ok(Statement::Reset(name))
 }
@@ -126,7 +142,11 @@ pub(super) fn begin(words: &mut Words<'_>) -> PgResult<Statement> {
         words.expect("BEGIN")?;
         let _ = words.take("WORK") || words.take("TRANSACTION");
     }
-    let modes = if words.is_done() { TransactionModes::default() } else { modes(words)? };
+    let modes = if words.is_done() {
+        TransactionModes::default()
+    } else {
+        modes(words)?
+    };
     Ok(Statement::Begin(modes))
 }
 
@@ -162,7 +182,11 @@ fn role(words: &mut Words<'_>, local: bool, name: &str) -> PgResult<Statement> {
         SetValue::List(vec![words.name()?])
     };
     words.expect_end()?;
-    Ok(Statement::Set(Set { local, name: name.to_owned(), value }))
+    Ok(Statement::Set(Set {
+        local,
+        name: name.to_owned(),
+        value,
+    }))
 }
 
 fn values(words: &mut Words<'_>) -> PgResult<SetValue> {
@@ -171,10 +195,12 @@ fn values(words: &mut Words<'_>) -> PgResult<SetValue> {
     }
     let mut list = Vec::new();
     loop {
-        list.push(match words.string_if_next().or_else(|| words.number_if_next()) {
-            Some(text) => text,
-            None => words.name()?,
-        });
+        list.push(
+            match words.string_if_next().or_else(|| words.number_if_next()) {
+                Some(text) => text,
+                None => words.name()?,
+            },
+        );
         if !words.take_token(&Token::Comma) {
             return Ok(SetValue::List(list));
         }
@@ -202,9 +228,14 @@ fn modes(words: &mut Words<'_>) -> PgResult<TransactionModes> {
     let mut modes = TransactionModes::default();
     loop {
         if words.take("ISOLATION LEVEL") {
-            let level = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
-                .into_iter()
-                .find(|level| words.take(level));
+            let level = [
+                "READ UNCOMMITTED",
+                "READ COMMITTED",
+                "REPEATABLE READ",
+                "SERIALIZABLE",
+            ]
+            .into_iter()
+            .find(|level| words.take(level));
             match level {
                 Some(level) => modes.isolation = Some(level.to_ascii_lowercase()),
                 None => return Err(words.unexpected()),
@@ -218,8 +249,11 @@ fn modes(words: &mut Words<'_>) -> PgResult<TransactionModes> {
         } else if words.take("DEFERRABLE") {
             modes.deferrable = Some(true);
         } else if words.take("SNAPSHOT") {
-            return Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "SET TRANSACTION SNAPSHOT is not supported")
-                .hint("SET snapshot = '<commit>' reads a commit."));
+            return Err(PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "SET TRANSACTION SNAPSHOT is not supported",
+            )
+            .hint("SET snapshot = '<commit>' reads a commit."));
         } else {
             return Err(words.unexpected());
         }

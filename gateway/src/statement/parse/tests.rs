@@ -14,19 +14,37 @@ fn error(sql: &str) -> (String, Option<u32>) {
 #[test]
 fn statements_are_split_and_keep_their_text() {
     let statements = parse("select 1; ; /* a */ select ';' ;-- end\n").expect("parses");
-    let texts: Vec<&str> = statements.iter().map(|statement| statement.text.as_str()).collect();
+    let texts: Vec<&str> = statements
+        .iter()
+        .map(|statement| statement.text.as_str())
+        .collect();
     assert_eq!(texts, ["select 1", "select ';'"]);
     assert!(parse(" ; -- nothing").expect("parses").is_empty());
 }
 
 #[test]
 fn syntax_errors_name_the_token_and_its_place() {
-    assert_eq!(error("selct 1"), ("syntax error at or near \"selct\"".into(), Some(1)));
-    assert_eq!(error("select ("), ("syntax error at end of input".into(), Some(9)));
-    assert_eq!(error("select 1 from t\n  where"), ("syntax error at end of input".into(), Some(24)));
-    assert_eq!(error("select 1; select 'é' frm t x"), ("syntax error at or near \"t\"".into(), Some(26)));
+    assert_eq!(
+        error("selct 1"),
+        ("syntax error at or near \"selct\"".into(), Some(1))
+    );
+    assert_eq!(
+        error("select ("),
+        ("syntax error at end of input".into(), Some(9))
+    );
+    assert_eq!(
+        error("select 1 from t\n  where"),
+        ("syntax error at end of input".into(), Some(24))
+    );
+    assert_eq!(
+        error("select 1; select 'é' frm t x"),
+        ("syntax error at or near \"t\"".into(), Some(26))
+    );
     assert_eq!(error("set x y").0, "syntax error at or near \"y\"");
-    assert_eq!(error("select 'abc").0, "unterminated quoted string at or near \"'abc\"");
+    assert_eq!(
+        error("select 'abc").0,
+        "unterminated quoted string at or near \"'abc\""
+    );
 }
 
 #[test]
@@ -35,51 +53,124 @@ fn settings_are_read_in_every_spelling() {
         Statement::Set(set) => (set.local, set.name, set.value),
         other => panic!("{sql}: {other:?}"),
     };
-    let list = |values: &[&str]| SetValue::List(values.iter().map(|value| (*value).to_owned()).collect());
-    assert_eq!(set("SET search_path = a, \"B\", 'c'"), (false, "search_path".into(), list(&["a", "B", "c"])));
-    assert_eq!(set("set local work_mem to '4MB'"), (true, "work_mem".into(), list(&["4MB"])));
-    assert_eq!(set("SET SESSION my.Custom = -1.5"), (false, "my.custom".into(), list(&["-1.5"])));
-    assert_eq!(set("SET TIME ZONE LOCAL"), (false, "timezone".into(), SetValue::Default));
-    assert_eq!(set("SET NAMES 'utf8'"), (false, "client_encoding".into(), list(&["utf8"])));
-    assert_eq!(set("SET ROLE none"), (false, "role".into(), list(&["none"])));
-    assert_eq!(set("SET x TO DEFAULT"), (false, "x".into(), SetValue::Default));
-    assert!(matches!(one("SHOW TRANSACTION ISOLATION LEVEL"), Statement::Show(Show::Name(name)) if name == "transaction_isolation"));
+    let list =
+        |values: &[&str]| SetValue::List(values.iter().map(|value| (*value).to_owned()).collect());
+    assert_eq!(
+        set("SET search_path = a, \"B\", 'c'"),
+        (false, "search_path".into(), list(&["a", "B", "c"]))
+    );
+    assert_eq!(
+        set("set local work_mem to '4MB'"),
+        (true, "work_mem".into(), list(&["4MB"]))
+    );
+    assert_eq!(
+        set("SET SESSION my.Custom = -1.5"),
+        (false, "my.custom".into(), list(&["-1.5"]))
+    );
+    assert_eq!(
+        set("SET TIME ZONE LOCAL"),
+        (false, "timezone".into(), SetValue::Default)
+    );
+    assert_eq!(
+        set("SET NAMES 'utf8'"),
+        (false, "client_encoding".into(), list(&["utf8"]))
+    );
+    assert_eq!(
+        set("SET ROLE none"),
+        (false, "role".into(), list(&["none"]))
+    );
+    assert_eq!(
+        set("SET x TO DEFAULT"),
+        (false, "x".into(), SetValue::Default)
+    );
+    assert!(
+        matches!(one("SHOW TRANSACTION ISOLATION LEVEL"), Statement::Show(Show::Name(name)) if name == "transaction_isolation")
+    );
 }
 
 #[test]
 fn transactions_carry_their_modes() {
-    let Statement::Begin(modes) = one("begin isolation level repeatable read, read only not deferrable") else {
+    let Statement::Begin(modes) =
+        one("begin isolation level repeatable read, read only not deferrable")
+    else {
         panic!("a BEGIN");
     };
     assert_eq!(modes.isolation.as_deref(), Some("repeatable read"));
-    assert_eq!((modes.read_only, modes.deferrable), (Some(true), Some(false)));
-    assert!(matches!(one("ROLLBACK WORK TO SAVEPOINT \"A\""), Statement::RollbackTo(name) if name == "A"));
+    assert_eq!(
+        (modes.read_only, modes.deferrable),
+        (Some(true), Some(false))
+    );
+    assert!(
+        matches!(one("ROLLBACK WORK TO SAVEPOINT \"A\""), Statement::RollbackTo(name) if name == "A")
+    );
     assert!(matches!(one("abort"), Statement::Rollback { chain: false }));
-    assert!(matches!(one("COMMIT AND CHAIN"), Statement::Commit { chain: true }));
+    assert!(matches!(
+        one("COMMIT AND CHAIN"),
+        Statement::Commit { chain: true }
+    ));
 }
 
 #[test]
 fn cursors_and_copy_are_read() {
-    let Statement::Fetch(fetch) = one("MOVE BACKWARD 3 FROM c") else { panic!("a MOVE") };
-    assert_eq!((fetch.moves, fetch.direction), (true, FetchDirection::Backward(3)));
-    let Statement::Fetch(fetch) = one("FETCH ABSOLUTE -2 c") else { panic!("a FETCH") };
+    let Statement::Fetch(fetch) = one("MOVE BACKWARD 3 FROM c") else {
+        panic!("a MOVE")
+    };
+    assert_eq!(
+        (fetch.moves, fetch.direction),
+        (true, FetchDirection::Backward(3))
+    );
+    let Statement::Fetch(fetch) = one("FETCH ABSOLUTE -2 c") else {
+        panic!("a FETCH")
+    };
     assert_eq!(fetch.direction, FetchDirection::Absolute(-2));
-    let Statement::Declare(declare) = one("DECLARE c NO SCROLL CURSOR WITH HOLD FOR SELECT 1") else { panic!("a DECLARE") };
+    let Statement::Declare(declare) = one("DECLARE c NO SCROLL CURSOR WITH HOLD FOR SELECT 1")
+    else {
+        panic!("a DECLARE")
+    };
     assert_eq!((declare.scroll, declare.hold), (Some(false), true));
-    let Statement::Copy(copy) = one("COPY main.person (id, name) FROM STDIN WITH (FORMAT csv, HEADER, NULL '')") else {
+    let Statement::Copy(copy) =
+        one("COPY main.person (id, name) FROM STDIN WITH (FORMAT csv, HEADER, NULL '')")
+    else {
         panic!("a COPY");
     };
-    assert_eq!(copy.options[0], CopyOption { name: "format".into(), values: vec!["csv".into()] });
-    assert_eq!(copy.options[2], CopyOption { name: "null".into(), values: vec![String::new()] });
-    assert!(matches!(one("COPY (SELECT 1) TO STDOUT BINARY"), Statement::Copy(copy) if matches!(copy.source, CopySource::Query(_))));
+    assert_eq!(
+        copy.options[0],
+        CopyOption {
+            name: "format".into(),
+            values: vec!["csv".into()]
+        }
+    );
+    assert_eq!(
+        copy.options[2],
+        CopyOption {
+            name: "null".into(),
+            values: vec![String::new()]
+        }
+    );
+    assert!(
+        matches!(one("COPY (SELECT 1) TO STDOUT BINARY"), Statement::Copy(copy) if matches!(copy.source, CopySource::Query(_)))
+    );
 }
 
 #[test]
 fn postgres_spellings_the_parser_lacks_are_rewritten() {
     assert!(matches!(one("TABLE person"), Statement::Query(_)));
-    assert!(matches!(one("SELECT * FROM ONLY person"), Statement::Query(_)));
-    assert!(matches!(one("SELECT * FROM person FOR NO KEY UPDATE"), Statement::Query(_)));
-    assert!(matches!(one("(SELECT 1) UNION ALL (TABLE x)"), Statement::Query(_)));
-    assert!(matches!(one("CREATE UNIQUE INDEX i ON t (a)"), Statement::Other { tag } if tag == "CREATE INDEX"));
-    assert!(matches!(one("EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1"), Statement::Explain(explain) if explain.json && explain.analyze));
+    assert!(matches!(
+        one("SELECT * FROM ONLY person"),
+        Statement::Query(_)
+    ));
+    assert!(matches!(
+        one("SELECT * FROM person FOR NO KEY UPDATE"),
+        Statement::Query(_)
+    ));
+    assert!(matches!(
+        one("(SELECT 1) UNION ALL (TABLE x)"),
+        Statement::Query(_)
+    ));
+    assert!(
+        matches!(one("CREATE UNIQUE INDEX i ON t (a)"), Statement::Other { tag } if tag == "CREATE INDEX")
+    );
+    assert!(
+        matches!(one("EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1"), Statement::Explain(explain) if explain.json && explain.analyze)
+    );
 }

@@ -22,7 +22,9 @@ pub(super) fn explain(words: &mut Words<'_>) -> PgResult<Statement> {
         // `EXPLAIN (SELECT 1)` is a query in parentheses, not options.
         words.take_token(&Token::LParen);
         let query = words.peek_word().is_some_and(|word| {
-            ["select", "with", "values", "table"].iter().any(|start| word.eq_ignore_ascii_case(start))
+            ["select", "with", "values", "table"]
+                .iter()
+                .any(|start| word.eq_ignore_ascii_case(start))
         });
         if query {
             let tokens = words.parenthesised()?;
@@ -48,10 +50,12 @@ fn explain_options(words: &mut Words<'_>, explain: &mut Explain) -> PgResult<()>
         let name = words.name()?;
         let value = match words.peek() {
             Some(Token::Comma | Token::RParen) => None,
-            _ => Some(match words.string_if_next().or_else(|| words.number_if_next()) {
-                Some(value) => value.to_ascii_lowercase(),
-                None => words.name()?,
-            }),
+            _ => Some(
+                match words.string_if_next().or_else(|| words.number_if_next()) {
+                    Some(value) => value.to_ascii_lowercase(),
+                    None => words.name()?,
+                },
+            ),
         };
         let on = !matches!(value.as_deref(), Some("off" | "false" | "0" | "no"));
         match name.as_str() {
@@ -65,14 +69,21 @@ fn explain_options(words: &mut Words<'_>, explain: &mut Explain) -> PgResult<()>
                 other => {
                     return Err(PgError::new(
                         sqlstate::FEATURE_NOT_SUPPORTED,
-                        format!("EXPLAIN format \"{}\" is not supported", other.unwrap_or_default()),
+                        format!(
+                            "EXPLAIN format \"{}\" is not supported",
+                            other.unwrap_or_default()
+                        ),
                     )
                     .hint("Use FORMAT TEXT or FORMAT JSON.")
                     .at(position));
                 }
             },
             _ => {
-                return Err(PgError::new(sqlstate::SYNTAX_ERROR, format!("unrecognized EXPLAIN option \"{name}\"")).at(position));
+                return Err(PgError::new(
+                    sqlstate::SYNTAX_ERROR,
+                    format!("unrecognized EXPLAIN option \"{name}\""),
+                )
+                .at(position));
             }
         }
         if !words.take_token(&Token::Comma) {
@@ -92,20 +103,32 @@ fn chain(words: &mut Words<'_>) -> PgResult<bool> {
 }
 
 fn no_two_phase(words: &Words<'_>) -> PgError {
-    PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, "two-phase commit is not supported").at(words.position())
+    PgError::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "two-phase commit is not supported",
+    )
+    .at(words.position())
 }
 
 pub(super) fn commit(words: &mut Words<'_>) -> PgResult<Statement> {
     words.next();
-    if words.peek_word().is_some_and(|word| word.eq_ignore_ascii_case("PREPARED")) {
+    if words
+        .peek_word()
+        .is_some_and(|word| word.eq_ignore_ascii_case("PREPARED"))
+    {
         return Err(no_two_phase(words));
     }
-    Ok(Statement::Commit { chain: chain(words)? })
+    Ok(Statement::Commit {
+        chain: chain(words)?,
+    })
 }
 
 pub(super) fn rollback(words: &mut Words<'_>) -> PgResult<Statement> {
     words.next();
-    if words.peek_word().is_some_and(|word| word.eq_ignore_ascii_case("PREPARED")) {
+    if words
+        .peek_word()
+        .is_some_and(|word| word.eq_ignore_ascii_case("PREPARED"))
+    {
         return Err(no_two_phase(words));
     }
     let _ = words.take("WORK") || words.take("TRANSACTION");
@@ -115,7 +138,9 @@ pub(super) fn rollback(words: &mut Words<'_>) -> PgResult<Statement> {
         words.expect_end()?;
         return Ok(Statement::RollbackTo(name));
     }
-    Ok(Statement::Rollback { chain: chain(words)? })
+    Ok(Statement::Rollback {
+        chain: chain(words)?,
+    })
 }
 
 pub(super) fn savepoint(words: &mut Words<'_>) -> PgResult<Statement> {
@@ -135,19 +160,28 @@ pub(super) fn release(words: &mut Words<'_>) -> PgResult<Statement> {
 
 pub(super) fn prepare(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("PREPARE")?;
-    if words.peek_word().is_some_and(|word| word.eq_ignore_ascii_case("TRANSACTION")) {
+    if words
+        .peek_word()
+        .is_some_and(|word| word.eq_ignore_ascii_case("TRANSACTION"))
+    {
         return Err(no_two_phase(words));
     }
     let name = words.name()?;
     let types = if words.take_token(&Token::LParen) {
         let tokens = words.parenthesised()?;
-        words.parse(tokens, |parser| parser.parse_comma_separated(Parser::parse_data_type))?
+        words.parse(tokens, |parser| {
+            parser.parse_comma_separated(Parser::parse_data_type)
+        })?
     } else {
         Vec::new()
     };
     words.expect("AS")?;
     let statement = words.rest_statement()?;
-    Ok(Statement::Prepare(Box::new(Prepare { name, types, statement })))
+    Ok(Statement::Prepare(Box::new(Prepare {
+        name,
+        types,
+        statement,
+    })))
 }
 
 pub(super) fn execute(words: &mut Words<'_>) -> PgResult<Statement> {
@@ -166,7 +200,11 @@ pub(super) fn execute(words: &mut Words<'_>) -> PgResult<Statement> {
 pub(super) fn deallocate(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("DEALLOCATE")?;
     words.take("PREPARE");
-    let name = if words.take("ALL") { None } else { Some(words.name()?) };
+    let name = if words.take("ALL") {
+        None
+    } else {
+        Some(words.name()?)
+    };
     words.expect_end()?;
     Ok(Statement::Deallocate(name))
 }
@@ -199,7 +237,9 @@ pub(super) fn discard(words: &mut Words<'_>) -> PgResult<Statement> {
         .find(|what| words.take(what))
         .ok_or_else(|| words.unexpected())?;
     words.expect_end()?;
-    Ok(Statement::Discard(if what == "TEMPORARY" { "TEMP" } else { what }.to_owned()))
+    Ok(Statement::Discard(
+        if what == "TEMPORARY" { "TEMP" } else { what }.to_owned(),
+    ))
 }
 
 pub(super) fn notify(words: &mut Words<'_>) -> PgResult<Statement> {
@@ -214,7 +254,11 @@ pub(super) fn notify(words: &mut Words<'_>) -> PgResult<Statement> {
     } else {
         words.expect("NOTIFY")?;
         let channel = words.name()?;
-        let payload = if words.take_token(&Token::Comma) { words.string()? } else { String::new() };
+        let payload = if words.take_token(&Token::Comma) {
+            words.string()?
+        } else {
+            String::new()
+        };
         Statement::Notify { channel, payload }
     };
     words.expect_end()?;
@@ -238,14 +282,22 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
         if words.take("AUTHORIZATION") {
             let name = words.name()?;
             words.expect_end()?;
-            return Ok(Statement::CreateSchema { name, if_not_exists, position });
+            return Ok(Statement::CreateSchema {
+                name,
+                if_not_exists,
+                position,
+            });
         }
         let name = words.name()?;
         if words.take("AUTHORIZATION") {
             words.name()?;
         }
         words.expect_end()?;
-        return Ok(Statement::CreateSchema { name, if_not_exists, position });
+        return Ok(Statement::CreateSchema {
+            name,
+            if_not_exists,
+            position,
+        });
     }
     if words.take("DROP SCHEMA") {
         let if_exists = words.take("IF EXISTS");
@@ -259,13 +311,21 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
             words.take("RESTRICT");
         }
         words.expect_end()?;
-        return Ok(Statement::DropSchema { names, if_exists, cascade, position });
+        return Ok(Statement::DropSchema {
+            names,
+            if_exists,
+            cascade,
+            position,
+        });
     }
     if words.take("CREATE EXTENSION") {
         let if_not_exists = words.take("IF NOT EXISTS");
         let name = words.name()?;
         words.rest_tokens();
-        return Ok(Statement::CreateExtension { name, if_not_exists });
+        return Ok(Statement::CreateExtension {
+            name,
+            if_not_exists,
+        });
     }
     let verb = words.name()?.to_ascii_uppercase();
     Ok(other_with(words, verb))
@@ -275,8 +335,12 @@ pub(super) fn other(words: &mut Words<'_>, verb: &str) -> Statement {
     words.next();
     match verb {
         "ALTER" => other_with(words, verb.to_owned()),
-        "REFRESH" => Statement::Other { tag: "REFRESH MATERIALIZED VIEW".to_owned() },
-        _ => Statement::Other { tag: verb.to_owned() },
+        "REFRESH" => Statement::Other {
+            tag: "REFRESH MATERIALIZED VIEW".to_owned(),
+        },
+        _ => Statement::Other {
+            tag: verb.to_owned(),
+        },
     }
 }
 
@@ -291,11 +355,46 @@ fn other_with(words: &mut Words<'_>, mut tag: String) -> Statement {
         tag.push_str(" TEMP");
     }
     const OBJECTS: &[&str] = &[
-        "MATERIALIZED VIEW", "FOREIGN TABLE", "FOREIGN DATA WRAPPER", "EVENT TRIGGER", "ACCESS METHOD", "TEXT SEARCH CONFIGURATION",
-        "OPERATOR CLASS", "OPERATOR FAMILY", "USER MAPPING", "DEFAULT PRIVILEGES", "TABLE", "VIEW", "INDEX", "SEQUENCE", "FUNCTION",
-        "PROCEDURE", "AGGREGATE", "TRIGGER", "RULE", "POLICY", "ROLE", "USER", "GROUP", "DATABASE", "TYPE", "DOMAIN", "EXTENSION",
-        "SERVER", "PUBLICATION", "SUBSCRIPTION", "TABLESPACE", "COLLATION", "CONVERSION", "CAST", "STATISTICS", "OPERATOR", "LANGUAGE",
-        "SCHEMA", "SYSTEM", "OWNED",
+        "MATERIALIZED VIEW",
+        "FOREIGN TABLE",
+        "FOREIGN DATA WRAPPER",
+        "EVENT TRIGGER",
+        "ACCESS METHOD",
+        "TEXT SEARCH CONFIGURATION",
+        "OPERATOR CLASS",
+        "OPERATOR FAMILY",
+        "USER MAPPING",
+        "DEFAULT PRIVILEGES",
+        "TABLE",
+        "VIEW",
+        "INDEX",
+        "SEQUENCE",
+        "FUNCTION",
+        "PROCEDURE",
+        "AGGREGATE",
+        "TRIGGER",
+        "RULE",
+        "POLICY",
+        "ROLE",
+        "USER",
+        "GROUP",
+        "DATABASE",
+        "TYPE",
+        "DOMAIN",
+        "EXTENSION",
+        "SERVER",
+        "PUBLICATION",
+        "SUBSCRIPTION",
+        "TABLESPACE",
+        "COLLATION",
+        "CONVERSION",
+        "CAST",
+        "STATISTICS",
+        "OPERATOR",
+        "LANGUAGE",
+        "SCHEMA",
+        "SYSTEM",
+        "OWNED",
     ];
     if let Some(object) = OBJECTS.iter().find(|object| words.take(object)) {
         tag.push(' ');
@@ -308,7 +407,11 @@ fn other_with(words: &mut Words<'_>, mut tag: String) -> Statement {
 pub(super) fn maintenance(words: &mut Words<'_>, verb: &str) -> Statement {
     words.next();
     Statement::Maintenance {
-        verb: if verb == "ANALYSE" { "ANALYZE".to_owned() } else { verb.to_owned() },
+        verb: if verb == "ANALYSE" {
+            "ANALYZE".to_owned()
+        } else {
+            verb.to_owned()
+        },
         rest: words.rest_text(),
     }
 }

@@ -6,7 +6,9 @@ use sqlparser::ast;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{ParsedStatement, Positions, QualifiedName, near, parse_tokens, run_parser, truncate_name};
+use super::{
+    ParsedStatement, Positions, QualifiedName, near, parse_tokens, run_parser, truncate_name,
+};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -18,8 +20,17 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(sql: &'a str, tokens: &'a [TokenWithSpan], positions: &'a Arc<Positions>) -> Self {
-        Words { sql, tokens, positions, at: 0 }
+    pub(super) fn new(
+        sql: &'a str,
+        tokens: &'a [TokenWithSpan],
+        positions: &'a Arc<Positions>,
+    ) -> Self {
+        Words {
+            sql,
+            tokens,
+            positions,
+            at: 0,
+        }
     }
 
     pub(super) fn peek(&self) -> Option<&'a Token> {
@@ -52,7 +63,11 @@ impl<'a> Words<'a> {
         let mut at = self.at;
         for word in words.split(' ') {
             match self.tokens.get(at).map(|token| &token.token) {
-                Some(Token::Word(found)) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word) => at += 1,
+                Some(Token::Word(found))
+                    if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word) =>
+                {
+                    at += 1
+                }
                 _ => return false,
             }
         }
@@ -61,7 +76,11 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn expect(&mut self, words: &str) -> PgResult<()> {
-        if self.take(words) { Ok(()) } else { Err(self.unexpected()) }
+        if self.take(words) {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     pub(super) fn take_token(&mut self, token: &Token) -> bool {
@@ -71,7 +90,11 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn expect_token(&mut self, token: &Token) -> PgResult<()> {
-        if self.take_token(token) { Ok(()) } else { Err(self.unexpected()) }
+        if self.take_token(token) {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -79,14 +102,19 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn expect_end(&self) -> PgResult<()> {
-        if self.is_done() { Ok(()) } else { Err(self.unexpected()) }
+        if self.is_done() {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// "syntax error at or near" the next token.
     pub(super) fn unexpected(&self) -> PgError {
         match self.tokens.get(self.at) {
             Some(token) => near(token, self.positions),
-            None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input").at(self.position()),
+            None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input")
+                .at(self.position()),
         }
     }
 
@@ -112,7 +140,11 @@ impl<'a> Words<'a> {
             parts.push(self.name()?);
         }
         let name = parts.pop().unwrap_or_default();
-        Ok(QualifiedName { schema: parts.pop(), name, position })
+        Ok(QualifiedName {
+            schema: parts.pop(),
+            name,
+            position,
+        })
     }
 
     pub(super) fn string(&mut self) -> PgResult<String> {
@@ -124,7 +156,9 @@ impl<'a> Words<'a> {
 
     pub(super) fn string_if_next(&mut self) -> Option<String> {
         let text = match self.peek()? {
-            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => text.clone(),
+            Token::SingleQuotedString(text)
+            | Token::EscapedStringLiteral(text)
+            | Token::UnicodeStringLiteral(text) => text.clone(),
             Token::DollarQuotedString(text) => text.value.clone(),
             _ => return None,
         };
@@ -141,7 +175,11 @@ impl<'a> Words<'a> {
         }
         if let Some(Token::Number(text, _)) = self.peek() {
             self.at += 1;
-            return Some(if negative { format!("-{text}") } else { text.clone() });
+            return Some(if negative {
+                format!("-{text}")
+            } else {
+                text.clone()
+            });
         }
         self.at = start;
         None
@@ -201,13 +239,19 @@ impl<'a> Words<'a> {
         tokens: Vec<TokenWithSpan>,
         parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
     ) -> PgResult<T> {
-        run_parser(super::rewrite::to_parser_dialect(tokens), self.positions, parse)
+        run_parser(
+            super::rewrite::to_parser_dialect(tokens),
+            self.positions,
+            parse,
+        )
     }
 
     pub(super) fn expressions(&self, tokens: Vec<TokenWithSpan>) -> PgResult<Vec<ast::Expr>> {
         if tokens.is_empty() {
             return Ok(Vec::new());
         }
-        self.parse(tokens, |parser| parser.parse_comma_separated(Parser::parse_expr))
+        self.parse(tokens, |parser| {
+            parser.parse_comma_separated(Parser::parse_expr)
+        })
     }
 }

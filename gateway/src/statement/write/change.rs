@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
+    new_null_array,
+};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
@@ -54,7 +57,8 @@ impl Run<'_> {
                     rows
                 }
                 Some(conflict) => {
-                    self.insert_or(transaction, target, conflict, rows, &mut touched).await?
+                    self.insert_or(transaction, target, conflict, rows, &mut touched)
+                        .await?
                 }
             };
             effect.rows += changed.num_rows() as u64;
@@ -91,7 +95,12 @@ impl Run<'_> {
                     Arc::clone(chunk.column(width + at))
                 };
             }
-            refuse_key_change(&target.def, &update.assigned, &chunk.columns()[..width], &columns)?;
+            refuse_key_change(
+                &target.def,
+                &update.assigned,
+                &chunk.columns()[..width],
+                &columns,
+            )?;
             let rows = engine_rows(&target.def, &columns, chunk.num_rows())?;
             effect.rows += transaction.update(target.def.id, rows.clone()).await?;
             if let Some(returning) = &update.returning {
@@ -130,14 +139,19 @@ impl Run<'_> {
             if let Some(returning) = &delete.returning {
                 let before = named("t", &chunk.project(&(0..width).collect::<Vec<_>>())?)?;
                 let before = beside(&before, &chunk, width)?;
-                effect.returned.push(self.returned(returning, before).await?);
+                effect
+                    .returned
+                    .push(self.returned(returning, before).await?);
             }
         }
         Ok(effect)
     }
 
     /// The rows of a plan in their order, in chunks.
-    pub(super) async fn chunks(&self, plan: &LogicalPlan) -> PgResult<BoxStream<'static, PgResult<RecordBatch>>> {
+    pub(super) async fn chunks(
+        &self,
+        plan: &LogicalPlan,
+    ) -> PgResult<BoxStream<'static, PgResult<RecordBatch>>> {
         let plan = bind::complete(plan, &self.times.execution())?;
         let plan = self.executor.optimize(&plan)?;
         let state = self.executor.ordered_state(&self.reading);
@@ -151,7 +165,10 @@ impl Run<'_> {
 }
 
 /// Joins small batches up to a chunk.
-fn gathered(schema: SchemaRef, stream: BoxStream<'static, PgResult<RecordBatch>>) -> BoxStream<'static, PgResult<RecordBatch>> {
+fn gathered(
+    schema: SchemaRef,
+    stream: BoxStream<'static, PgResult<RecordBatch>>,
+) -> BoxStream<'static, PgResult<RecordBatch>> {
     futures::stream::try_unfold((stream, schema), |(mut stream, schema)| async move {
         let mut batches = Vec::new();
         let mut rows = 0;
@@ -172,7 +189,12 @@ fn gathered(schema: SchemaRef, stream: BoxStream<'static, PgResult<RecordBatch>>
 
 /// The source's columns and, for the others, what a row has without them, in the engine's
 /// order and types. `first_row` is the number of the chunk's first row in the statement.
-fn complete_rows(target: &Target, insert: &BoundInsert, chunk: &RecordBatch, first_row: usize) -> PgResult<RecordBatch> {
+fn complete_rows(
+    target: &Target,
+    insert: &BoundInsert,
+    chunk: &RecordBatch,
+    first_row: usize,
+) -> PgResult<RecordBatch> {
     let def = &target.def;
     let rows = chunk.num_rows();
     let columns = (0..def.columns().len())
@@ -185,7 +207,9 @@ fn complete_rows(target: &Target, insert: &BoundInsert, chunk: &RecordBatch, fir
                 None => Ok(Arc::clone(given)),
                 Some(default) => {
                     let said: HashSet<usize> = default.rows.iter().copied().collect();
-                    let mask: BooleanArray = (0..rows).map(|row| Some(said.contains(&(first_row + row)))).collect();
+                    let mask: BooleanArray = (0..rows)
+                        .map(|row| Some(said.contains(&(first_row + row))))
+                        .collect();
                     let absent = default_of(def, column, rows)?;
                     let absent = to_sql(&absent, given.data_type())?;
                     Ok(arrow::compute::kernels::zip::zip(&mask, &absent, given)?)
@@ -207,11 +231,22 @@ fn default_of(def: &TypeDef, column: usize, rows: usize) -> PgResult<ArrayRef> {
 
 /// Columns in SQL's or the engine's types as a batch in the engine's. Nothing is refused for
 /// being NULL here: that is the engine's to say.
-pub(crate) fn engine_rows(def: &TypeDef, columns: &[ArrayRef], rows: usize) -> PgResult<RecordBatch> {
+pub(crate) fn engine_rows(
+    def: &TypeDef,
+    columns: &[ArrayRef],
+    rows: usize,
+) -> PgResult<RecordBatch> {
     let arrays = columns
         .iter()
         .zip(def.columns())
-        .map(|(array, column)| Ok(to_engine(array, &column.data_type, &def.table, &column.name)?))
+        .map(|(array, column)| {
+            Ok(to_engine(
+                array,
+                &column.data_type,
+                &def.table,
+                &column.name,
+            )?)
+        })
         .collect::<PgResult<Vec<_>>>()?;
     let fields: Vec<Field> = def
         .columns()
@@ -240,7 +275,10 @@ pub(super) fn sql_rows(def: &TypeDef, rows: &RecordBatch) -> PgResult<RecordBatc
         .iter()
         .map(|field| field.as_ref().clone().with_nullable(true))
         .collect();
-    Ok(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(ArrowSchema::new(fields)),
+        arrays,
+    )?)
 }
 
 /// The same columns under the binder's names: `t0`, `t1`, …
@@ -260,8 +298,17 @@ pub(super) fn named(prefix: &str, rows: &RecordBatch) -> PgResult<RecordBatch> {
 }
 
 /// A batch with the columns of another from a position on beside its own.
-pub(super) fn beside(left: &RecordBatch, right: &RecordBatch, from: usize) -> PgResult<RecordBatch> {
-    let mut fields: Vec<Field> = left.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+pub(super) fn beside(
+    left: &RecordBatch,
+    right: &RecordBatch,
+    from: usize,
+) -> PgResult<RecordBatch> {
+    let mut fields: Vec<Field> = left
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone())
+        .collect();
     let mut arrays = left.columns().to_vec();
     for at in from..right.num_columns() {
         fields.push(right.schema().field(at).clone().with_nullable(true));
@@ -291,10 +338,18 @@ fn first_of_each(chunk: &RecordBatch, seen: &mut HashSet<String>) -> PgResult<Re
 
 /// A row is its id, and the key is what the id is made of: neither changes. Writing back what
 /// is there is fine.
-pub(super) fn refuse_key_change(def: &TypeDef, assigned: &[usize], before: &[ArrayRef], after: &[ArrayRef]) -> PgResult<()> {
-    let fixed = assigned
-        .iter()
-        .filter(|column| **column == 0 || def.columns()[**column].property.is_some_and(|property| def.key.contains(&property)));
+pub(super) fn refuse_key_change(
+    def: &TypeDef,
+    assigned: &[usize],
+    before: &[ArrayRef],
+    after: &[ArrayRef],
+) -> PgResult<()> {
+    let fixed = assigned.iter().filter(|column| {
+        **column == 0
+            || def.columns()[**column]
+                .property
+                .is_some_and(|property| def.key.contains(&property))
+    });
     for column in fixed {
         let wanted = before[*column].data_type();
         let (old, new) = (&before[*column], to_sql(&after[*column], wanted)?);
@@ -304,7 +359,10 @@ pub(super) fn refuse_key_change(def: &TypeDef, assigned: &[usize], before: &[Arr
         let name = &sql_columns(def)[*column].name;
         return Err(PgError::new(
             sqlstate::FEATURE_NOT_SUPPORTED,
-            format!("cannot change \"{name}\" of \"{}\": it is what its rows are known by", def.table),
+            format!(
+                "cannot change \"{name}\" of \"{}\": it is what its rows are known by",
+                def.table
+            ),
         )
         .hint("Delete the row and insert it under its new key."));
     }
@@ -312,6 +370,7 @@ pub(super) fn refuse_key_change(def: &TypeDef, assigned: &[usize], before: &[Arr
 }
 
 fn same_values(left: &ArrayRef, right: &ArrayRef) -> PgResult<bool> {
-    let compare = arrow::array::make_comparator(left, right, arrow::compute::SortOptions::default())?;
+    let compare =
+        arrow::array::make_comparator(left, right, arrow::compute::SortOptions::default())?;
     Ok((0..left.len()).all(|row| compare(row, row).is_eq()))
 }

@@ -7,9 +7,9 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Ar
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::row::{RowConverter, SortField};
 use datafusion::logical_expr::Expr;
+use omnigraph_engine::schema::TypeDef;
 use omnigraph_engine::table::RowPosition;
 use omnigraph_engine::{Table, Transaction};
-use omnigraph_engine::schema::TypeDef;
 
 use super::Target;
 use super::change::{Run, beside, engine_rows, named, refuse_key_change, sql_rows};
@@ -51,7 +51,10 @@ impl Run<'_> {
                 }
                 Ok(new)
             }
-            OnConflictAction::DoUpdate { assignments, condition } => {
+            OnConflictAction::DoUpdate {
+                assignments,
+                condition,
+            } => {
                 let split = Split::of(&rows, &there)?;
                 refuse_second(&sets, &rows, &there, &table, touched).await?;
                 let updated = self
@@ -61,7 +64,9 @@ impl Run<'_> {
                     transaction.insert(target.def.id, split.new.clone()).await?;
                 }
                 if updated.rows.num_rows() > 0 {
-                    transaction.update(target.def.id, updated.rows.clone()).await?;
+                    transaction
+                        .update(target.def.id, updated.rows.clone())
+                        .await?;
                 }
                 split.in_order(&updated)
             }
@@ -93,10 +98,16 @@ impl Run<'_> {
         let values = self.project(&exprs, pair).await?;
         let mask: Option<BooleanArray> = condition.map(|_| {
             let passes = values.column(assignments.len()).as_boolean();
-            passes.iter().map(|passes| Some(passes == Some(true))).collect()
+            passes
+                .iter()
+                .map(|passes| Some(passes == Some(true)))
+                .collect()
         });
         let (old, values) = match &mask {
-            Some(mask) => (filter_record_batch(&old, mask)?, filter_record_batch(&values, mask)?),
+            Some(mask) => (
+                filter_record_batch(&old, mask)?,
+                filter_record_batch(&values, mask)?,
+            ),
             None => (old, values),
         };
         let mut columns: Vec<ArrayRef> = old.columns().to_vec();
@@ -169,9 +180,13 @@ fn arbiters(def: &TypeDef, target: Option<&ConflictTarget>) -> PgResult<Vec<Colu
         columns.sort_unstable();
         columns
     };
-    let mut known: Vec<(Option<&str>, Columns)> = vec![(Some(def.constraints.primary.as_str()), vec![0])];
+    let mut known: Vec<(Option<&str>, Columns)> =
+        vec![(Some(def.constraints.primary.as_str()), vec![0])];
     if !def.key.is_empty() {
-        known.push((def.constraints.key.as_deref(), sorted(def.key.iter().map(|at| def.property_column(*at)).collect())));
+        known.push((
+            def.constraints.key.as_deref(),
+            sorted(def.key.iter().map(|at| def.property_column(*at)).collect()),
+        ));
     }
     known.extend(
         def.uniques
@@ -199,17 +214,27 @@ fn arbiters(def: &TypeDef, target: Option<&ConflictTarget>) -> PgResult<Vec<Colu
             .ok_or_else(|| {
                 PgError::new(
                     sqlstate::UNDEFINED_OBJECT,
-                    format!("constraint \"{name}\" for table \"{}\" does not exist", def.table),
+                    format!(
+                        "constraint \"{name}\" for table \"{}\" does not exist",
+                        def.table
+                    ),
                 )
             }),
     }
 }
 
 /// For each row: the row in the table that it clashes with, if any.
-async fn existing(table: &Table, sets: &[Columns], rows: &RecordBatch) -> PgResult<Vec<Option<RowPosition>>> {
+async fn existing(
+    table: &Table,
+    sets: &[Columns],
+    rows: &RecordBatch,
+) -> PgResult<Vec<Option<RowPosition>>> {
     let mut there = vec![None; rows.num_rows()];
     for set in sets {
-        let values: Vec<ArrayRef> = set.iter().map(|column| Arc::clone(rows.column(*column))).collect();
+        let values: Vec<ArrayRef> = set
+            .iter()
+            .map(|column| Arc::clone(rows.column(*column)))
+            .collect();
         for (there, found) in there.iter_mut().zip(table.find(set, &values).await?) {
             if there.is_none() {
                 *there = found.first().copied();
@@ -223,7 +248,10 @@ async fn existing(table: &Table, sets: &[Columns], rows: &RecordBatch) -> PgResu
 fn repeated(sets: &[Columns], rows: &RecordBatch) -> PgResult<Vec<bool>> {
     let mut repeated = vec![false; rows.num_rows()];
     for set in sets {
-        let columns: Vec<ArrayRef> = set.iter().map(|column| Arc::clone(rows.column(*column))).collect();
+        let columns: Vec<ArrayRef> = set
+            .iter()
+            .map(|column| Arc::clone(rows.column(*column)))
+            .collect();
         let converter = RowConverter::new(
             columns
                 .iter()
@@ -234,7 +262,9 @@ fn repeated(sets: &[Columns], rows: &RecordBatch) -> PgResult<Vec<bool>> {
         let mut seen = HashSet::new();
         for (row, repeated) in repeated.iter_mut().enumerate() {
             // A NULL equals nothing.
-            if columns.iter().all(|column| column.is_valid(row)) && !seen.insert(encoded.row(row).owned()) {
+            if columns.iter().all(|column| column.is_valid(row))
+                && !seen.insert(encoded.row(row).owned())
+            {
                 *repeated = true;
             }
         }

@@ -58,7 +58,12 @@ pub(crate) struct Effect {
 }
 
 impl Session {
-    pub(crate) async fn write(&mut self, statement: &Statement, params: &[ScalarValue], place: Place) -> PgResult<Execution> {
+    pub(crate) async fn write(
+        &mut self,
+        statement: &Statement,
+        params: &[ScalarValue],
+        place: Place,
+    ) -> PgResult<Execution> {
         self.refuse_read_only()?;
         let alone = matches!(self.state, State::Idle) && place.first && place.next == Next::End;
         let (work, effect) = if alone {
@@ -151,7 +156,12 @@ impl Session {
             Bound::Insert(insert) => Target::of(&insert.target)?,
             Bound::Update(update) => Target::of(&update.target)?,
             Bound::Delete(delete) => Target::of(&delete.target)?,
-            Bound::Query(_) => return Err(PgError::new(sqlstate::INTERNAL_ERROR, "a write was expected")),
+            Bound::Query(_) => {
+                return Err(PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    "a write was expected",
+                ));
+            }
         };
         let reading = self.reading(snapshots, place).await?;
         let run = change::Run {
@@ -165,7 +175,10 @@ impl Session {
         let transaction = self.open().writer(&access, &target.branch).await?;
         let before = transaction.savepoint();
         let outcome = match &work.bound {
-            Bound::Insert(insert) => run.insert(transaction, &target, insert, &*environment).await,
+            Bound::Insert(insert) => {
+                run.insert(transaction, &target, insert, &*environment)
+                    .await
+            }
             Bound::Update(update) => run.update(transaction, &target, update).await,
             Bound::Delete(delete) => run.delete(transaction, &target, delete).await,
             Bound::Query(_) => Ok(Effect::default()),
@@ -180,7 +193,12 @@ impl Session {
         }
     }
 
-    pub(crate) async fn truncate(&mut self, tables: &[QualifiedName], cascade: bool, place: Place) -> PgResult<Execution> {
+    pub(crate) async fn truncate(
+        &mut self,
+        tables: &[QualifiedName],
+        cascade: bool,
+        place: Place,
+    ) -> PgResult<Execution> {
         self.refuse_read_only()?;
         let alone = matches!(self.state, State::Idle) && place.first && place.next == Next::End;
         let mut attempt = 1;
@@ -245,13 +263,18 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn of(relation: &Relation) -> PgResult<Self> {
         let table = match relation.kind {
-            RelationKind::Node(_) | RelationKind::Edge(_) => relation.provider.downcast_ref::<GraphTable>(),
+            RelationKind::Node(_) | RelationKind::Edge(_) => {
+                relation.provider.downcast_ref::<GraphTable>()
+            }
             RelationKind::Catalog => None,
         };
         let Some(table) = table else {
             return Err(PgError::new(
                 sqlstate::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: \"{}\" is a system catalog", relation.name),
+                format!(
+                    "permission denied: \"{}\" is a system catalog",
+                    relation.name
+                ),
             ));
         };
         Ok(Target {

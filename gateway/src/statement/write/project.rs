@@ -19,7 +19,11 @@ use crate::statement::bind::Returning;
 
 impl Run<'_> {
     /// What RETURNING gives of these rows, in their order.
-    pub(super) async fn returned(&self, returning: &Returning, rows: RecordBatch) -> PgResult<RecordBatch> {
+    pub(super) async fn returned(
+        &self,
+        returning: &Returning,
+        rows: RecordBatch,
+    ) -> PgResult<RecordBatch> {
         let columns: Vec<Column> = returning
             .columns
             .iter()
@@ -35,16 +39,18 @@ impl Run<'_> {
             return Ok(batch);
         }
         let schema = rows.schema();
-        let provider = MemTable::try_new(schema, vec![vec![rows]]).map_err(|error| from_datafusion(&error))?;
+        let provider =
+            MemTable::try_new(schema, vec![vec![rows]]).map_err(|error| from_datafusion(&error))?;
         let exprs: Vec<Expr> = exprs
             .iter()
             .enumerate()
             .map(|(at, expr)| expr.clone().alias(format!("c{at}")))
             .collect();
-        let plan = LogicalPlanBuilder::scan("changed_rows", provider_as_source(Arc::new(provider)), None)
-            .and_then(|builder| builder.project(exprs))
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(|error| from_datafusion(&error))?;
+        let plan =
+            LogicalPlanBuilder::scan("changed_rows", provider_as_source(Arc::new(provider)), None)
+                .and_then(|builder| builder.project(exprs))
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(|error| from_datafusion(&error))?;
         let schema: ArrowSchema = plan.schema().as_arrow().clone();
         let batches: Vec<RecordBatch> = self.chunks(&plan).await?.try_collect().await?;
         match batches.first() {
@@ -72,7 +78,11 @@ fn plain(exprs: &[Expr], rows: &RecordBatch) -> PgResult<Option<RecordBatch>> {
             return Ok(None);
         };
         arrays.push(Arc::clone(rows.column(index)));
-        fields.push(Field::new(format!("c{at}"), rows.column(index).data_type().clone(), true));
+        fields.push(Field::new(
+            format!("c{at}"),
+            rows.column(index).data_type().clone(),
+            true,
+        ));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(Some(RecordBatch::try_new_with_options(

@@ -63,7 +63,12 @@ pub(super) fn parse(name: &str, sql: &str, oids: &[u32]) -> Vec<u8> {
     message(b'P', &body)
 }
 
-pub(super) fn bind(portal: &str, statement: &str, params: &[(i16, Option<&[u8]>)], results: &[i16]) -> Vec<u8> {
+pub(super) fn bind(
+    portal: &str,
+    statement: &str,
+    params: &[(i16, Option<&[u8]>)],
+    results: &[i16],
+) -> Vec<u8> {
     let mut body = [portal.as_bytes(), &[0], statement.as_bytes(), &[0]].concat();
     body.extend_from_slice(&(params.len() as u16).to_be_bytes());
     for (format, _) in params {
@@ -95,7 +100,10 @@ pub(super) fn close(kind: u8, name: &str) -> Vec<u8> {
 }
 
 pub(super) fn execute(portal: &str, max_rows: u32) -> Vec<u8> {
-    message(b'E', &[portal.as_bytes(), &[0], &max_rows.to_be_bytes()].concat())
+    message(
+        b'E',
+        &[portal.as_bytes(), &[0], &max_rows.to_be_bytes()].concat(),
+    )
 }
 
 pub(super) fn sync() -> Vec<u8> {
@@ -122,7 +130,10 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the server reads");
+        self.stream
+            .write_all(bytes)
+            .await
+            .expect("the server reads");
     }
 
     /// Sends and reads up to ReadyForQuery.
@@ -174,12 +185,20 @@ impl Client {
 pub(super) fn show(tag: u8, body: &[u8]) -> String {
     let letter = char::from(tag);
     let inner = match tag {
-        b'D' => row(body).into_iter().map(|v| v.map_or("NULL".to_owned(), |v| printable(&v))).collect::<Vec<_>>().join(","),
+        b'D' => row(body)
+            .into_iter()
+            .map(|v| v.map_or("NULL".to_owned(), |v| printable(&v)))
+            .collect::<Vec<_>>()
+            .join(","),
         b'C' => printable(&body[..body.len() - 1]),
         b'E' | b'N' => field(body, b'C').unwrap_or_default(),
         b'Z' => printable(body),
         b'T' => columns(body),
-        b't' => body[2..].chunks(4).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]).to_string()).collect::<Vec<_>>().join(","),
+        b't' => body[2..]
+            .chunks(4)
+            .map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]).to_string())
+            .collect::<Vec<_>>()
+            .join(","),
         b'S' => printable(&body[..body.len() - 1]).replacen("\\x00", "=", 1),
         b'R' => u32::from_be_bytes([body[0], body[1], body[2], body[3]]).to_string(),
         b'd' => printable(body),
@@ -222,12 +241,25 @@ fn columns(body: &[u8]) -> String {
         let after = &rest[end + 1..];
         let oid = u32::from_be_bytes([after[6], after[7], after[8], after[9]]);
         let format = after[17];
-        shown.push(if format == 1 { format!("{name}:{oid}:b") } else { format!("{name}:{oid}") });
+        shown.push(if format == 1 {
+            format!("{name}:{oid}:b")
+        } else {
+            format!("{name}:{oid}")
+        });
         rest = &after[18..];
     }
     shown.join(",")
 }
 
 fn printable(bytes: &[u8]) -> String {
-    bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b).to_string() } else { format!("\\x{b:02x}") }).collect()
+    bytes
+        .iter()
+        .map(|&b| {
+            if (0x20..0x7f).contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("\\x{b:02x}")
+            }
+        })
+        .collect()
 }

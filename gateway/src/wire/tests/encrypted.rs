@@ -22,7 +22,9 @@ use crate::tls::Tls;
 use crate::wire::startup::Shared;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire/tests/tls").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/wire/tests/tls")
+        .join(name)
 }
 
 fn server(authenticator: Authenticator) -> Arc<Shared<Fakes>> {
@@ -37,7 +39,9 @@ fn credentials() -> Authenticator {
 /// A client that trusts our authority; `alpn` is what it offers.
 fn connector(alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(fixture("ca.pem")).expect("PEM")).expect("an authority");
+    roots
+        .add(CertificateDer::from_pem_file(fixture("ca.pem")).expect("PEM"))
+        .expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -48,8 +52,13 @@ fn connector(alpn: &[&[u8]]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn handshake(stream: DuplexStream, alpn: &[&[u8]]) -> std::io::Result<TlsStream<DuplexStream>> {
-    connector(alpn).connect(ServerName::try_from("localhost").expect("a name"), stream).await
+async fn handshake(
+    stream: DuplexStream,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<DuplexStream>> {
+    connector(alpn)
+        .connect(ServerName::try_from("localhost").expect("a name"), stream)
+        .await
 }
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -64,11 +73,17 @@ async fn a_session_is_encrypted_on_request_or_from_the_first_byte() {
             assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         }
         let mut stream = handshake(stream, &[b"postgresql"]).await.expect("TLS");
-        stream.write_all(&startup_packet(V3_0, &[("user", "ada")])).await.expect("sent");
+        stream
+            .write_all(&startup_packet(V3_0, &[("user", "ada")]))
+            .await
+            .expect("sent");
         stream.write_all(&query("rows 1")).await.expect("sent");
         let mut seen = Vec::new();
         while !seen.ends_with(b"SELECT 1\0Z\0\0\0\x05I") {
-            assert!(stream.read_buf(&mut seen).await.expect("read") > 0, "direct: {direct}");
+            assert!(
+                stream.read_buf(&mut seen).await.expect("read") > 0,
+                "direct: {direct}"
+            );
         }
     }
 }
@@ -90,11 +105,17 @@ async fn what_was_sent_before_the_handshake_is_not_taken_as_said_inside_it() {
     let shared = server(Authenticator::Trust);
     let mut stream = pipe(&shared);
     let early = startup_packet(V3_0, &[("user", "mallory")]);
-    stream.write_all(&[&SSL_REQUEST[..], &early].concat()).await.expect("sent");
+    stream
+        .write_all(&[&SSL_REQUEST[..], &early].concat())
+        .await
+        .expect("sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("closed");
     let text = String::from_utf8_lossy(&answer);
-    assert!(text.starts_with("SE") && text.contains("unencrypted data after SSL request"), "{text}");
+    assert!(
+        text.starts_with("SE") && text.contains("unencrypted data after SSL request"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -154,13 +175,21 @@ impl tokio_postgres::tls::TlsStream for Bound {
 }
 
 impl AsyncRead for Bound {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Bound {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -175,10 +204,16 @@ impl AsyncWrite for Bound {
 
 #[test]
 fn a_key_that_does_not_fit_or_a_missing_file_is_named() {
-    let error = Tls::load(&fixture("server.pem"), Path::new("/nowhere/key.pem")).err().expect("an error");
+    let error = Tls::load(&fixture("server.pem"), Path::new("/nowhere/key.pem"))
+        .err()
+        .expect("an error");
     assert!(error.contains("/nowhere/key.pem"), "{error}");
-    let error = Tls::load(&fixture("ca.pem"), &fixture("server.key")).err().expect("an error");
+    let error = Tls::load(&fixture("ca.pem"), &fixture("server.key"))
+        .err()
+        .expect("an error");
     assert!(error.contains("ca.pem"), "{error}");
-    let error = Tls::load(&fixture("server.key"), &fixture("server.key")).err().expect("an error");
+    let error = Tls::load(&fixture("server.key"), &fixture("server.key"))
+        .err()
+        .expect("an error");
     assert!(error.contains("no certificate"), "{error}");
 }

@@ -95,7 +95,11 @@ impl Fake {
     }
 
     fn settings(&self) -> String {
-        let pairs = self.startup.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs = self
+            .startup
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join(",")
     }
 }
@@ -122,7 +126,11 @@ impl Backend for Fake {
         Ok(statements)
     }
 
-    async fn prepare(&mut self, parsed: Option<Vec<String>>, params: &[u32]) -> PgResult<Arc<Prepared>> {
+    async fn prepare(
+        &mut self,
+        parsed: Option<Vec<String>>,
+        params: &[u32],
+    ) -> PgResult<Arc<Prepared>> {
         let words = parsed.unwrap_or_default();
         let params: Arc<[PgType]> = params.iter().map(|oid| PgType::new(*oid)).collect();
         let columns = match words.first().map(String::as_str) {
@@ -134,10 +142,16 @@ impl Backend for Fake {
             Some("unknown") => return Err(PgError::new("42P01", "relation does not exist")),
             _ => None,
         };
-        if self.status == TransactionStatus::Failed && words.first().is_none_or(|word| word != "rollback") {
+        if self.status == TransactionStatus::Failed
+            && words.first().is_none_or(|word| word != "rollback")
+        {
             return Err(PgError::new("25P02", "current transaction is aborted"));
         }
-        Ok(Arc::new(Prepared { words, params, columns }))
+        Ok(Arc::new(Prepared {
+            words,
+            params,
+            columns,
+        }))
     }
 
     fn describe(&self, statement: &Arc<Prepared>) -> Described {
@@ -161,8 +175,17 @@ impl Backend for Fake {
             (false, _) => "within",
         };
         self.note(format!("{} {mark}", words.join(" ")));
-        let number = |at: usize| words.get(at).and_then(|word| word.parse::<i32>().ok()).unwrap_or(0);
-        let done = |tag: &str| Ok(Execution::Done { tag: tag.to_owned() });
+        let number = |at: usize| {
+            words
+                .get(at)
+                .and_then(|word| word.parse::<i32>().ok())
+                .unwrap_or(0)
+        };
+        let done = |tag: &str| {
+            Ok(Execution::Done {
+                tag: tag.to_owned(),
+            })
+        };
         match words.first().copied() {
             None => Ok(Execution::Empty),
             Some("rows") => Ok(rows(0..number(1), number(2).max(1))),
@@ -196,10 +219,17 @@ impl Backend for Fake {
                     .enumerate()
                     .map(|(i, ty)| Field::new(format!("p{}", i + 1), ty.arrow(), true))
                     .collect();
-                let arrays: Vec<ArrayRef> = params.iter().map(|value| value.to_array().expect("an array")).collect();
+                let arrays: Vec<ArrayRef> = params
+                    .iter()
+                    .map(|value| value.to_array().expect("an array"))
+                    .collect();
                 let options = RecordBatchOptions::new().with_row_count(Some(1));
-                let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-                    .expect("parameters have the types that were described");
+                let batch = RecordBatch::try_new_with_options(
+                    Arc::new(Schema::new(fields)),
+                    arrays,
+                    &options,
+                )
+                .expect("parameters have the types that were described");
                 Ok(Execution::Rows(Rows {
                     columns: statement.columns.clone().expect("echo has columns"),
                     stream: stream::iter([Ok(batch)]).boxed(),
@@ -225,20 +255,30 @@ impl Backend for Fake {
                 done("INSERT 0 1")
             }
             Some("set") => {
-                self.parameter_changes.push(("application_name", words[1].to_owned()));
+                self.parameter_changes
+                    .push(("application_name", words[1].to_owned()));
                 done("SET")
             }
             Some("warn") => {
-                self.notices.push(PgError::warning("25P01", "there is no transaction in progress"));
+                self.notices.push(PgError::warning(
+                    "25P01",
+                    "there is no transaction in progress",
+                ));
                 done("WARN")
             }
             Some("settings") => {
                 let settings = self.settings();
                 done(&settings)
             }
-            Some("copyin") => Ok(Execution::CopyIn(CopyFormat { binary: false, columns: 2 })),
+            Some("copyin") => Ok(Execution::CopyIn(CopyFormat {
+                binary: false,
+                columns: 2,
+            })),
             Some("copyout") => Ok(Execution::CopyOut(CopyOut {
-                format: CopyFormat { binary: false, columns: 1 },
+                format: CopyFormat {
+                    binary: false,
+                    columns: 1,
+                },
                 stream: stream::iter([Ok(CopyBatch {
                     data: Bytes::from_static(b"a\nbb\n"),
                     ends: vec![2, 5],
@@ -260,7 +300,10 @@ impl Backend for Fake {
 
     async fn copy_finish(&mut self) -> PgResult<String> {
         let copied = std::mem::take(&mut self.copied);
-        Ok(format!("COPY {}", copied.iter().filter(|&&byte| byte == b'\n').count()))
+        Ok(format!(
+            "COPY {}",
+            copied.iter().filter(|&&byte| byte == b'\n').count()
+        ))
     }
 
     async fn copy_abort(&mut self) {
@@ -272,7 +315,10 @@ impl Backend for Fake {
         if self.status != TransactionStatus::Idle {
             return Ok(());
         }
-        assert!(!std::mem::take(&mut self.commit_panics), "a fault of the commit");
+        assert!(
+            !std::mem::take(&mut self.commit_panics),
+            "a fault of the commit"
+        );
         if std::mem::take(&mut self.commit_fails) {
             return Err(PgError::new("40001", "could not serialize access"));
         }

@@ -33,7 +33,10 @@ async fn messages_arrive_byte_by_byte() {
         tokio::task::yield_now().await;
     }
     client.until("Z(I)").await;
-    assert_eq!(client.until("Z(I)").await, "T(n:23) D(0) D(1) C(SELECT 2) Z(I)");
+    assert_eq!(
+        client.until("Z(I)").await,
+        "T(n:23) D(0) D(1) C(SELECT 2) Z(I)"
+    );
     assert_eq!(client.until("Z(I)").await, "1 2 D(0) C(SELECT 1) Z(I)");
 }
 
@@ -63,19 +66,36 @@ async fn a_malformed_body_is_an_error_and_the_connection_goes_on() {
         (message(b'P', b"a\0b"), "08P01"),
         (message(b'P', b"a\0b\0\xff\xff"), "08P01"),
         (message(b'B', b"\0\0\0\x01"), "08P01"),
-        (message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff\0\0"), "08P01"),
-        (message(b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"), "08P01"),
+        (
+            message(b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff\0\0"),
+            "08P01",
+        ),
+        (
+            message(b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"),
+            "08P01",
+        ),
         (message(b'D', b"Z\0"), "08P01"),
         (message(b'E', b"\0\0"), "08P01"),
         (message(b'P', b"\xff\0ok\0\0\0"), "22021"),
         (message(b'P', b"\0ok\0\0\0extra"), "08P01"),
     ] {
-        let answer = client.ask(&[bytes.clone(), describe(b'S', "x"), sync()].concat()).await;
+        let answer = client
+            .ask(&[bytes.clone(), describe(b'S', "x"), sync()].concat())
+            .await;
         assert_eq!(answer, format!("E({code}) Z(I)"), "{bytes:?}");
     }
-    assert_eq!(client.ask(&message(b'Q', b"no zero byte")).await, "E(08P01) Z(I)");
-    assert_eq!(client.ask(&message(b'Q', b"rows \xc3\x28\0")).await, "E(22021) Z(I)");
-    assert_eq!(client.ask(&query("rows 1")).await, "T(n:23) D(0) C(SELECT 1) Z(I)");
+    assert_eq!(
+        client.ask(&message(b'Q', b"no zero byte")).await,
+        "E(08P01) Z(I)"
+    );
+    assert_eq!(
+        client.ask(&message(b'Q', b"rows \xc3\x28\0")).await,
+        "E(22021) Z(I)"
+    );
+    assert_eq!(
+        client.ask(&query("rows 1")).await,
+        "T(n:23) D(0) C(SELECT 1) Z(I)"
+    );
 }
 
 /// Random bytes before and after login, and valid conversations with bytes changed.
@@ -86,7 +106,19 @@ async fn random_bytes_neither_panic_nor_hang() {
     let conversation = [
         query("rows 3; ok"),
         parse("a", "echo", &[23, 1007, 1700, 1184, 16001, 3802]),
-        bind("", "a", &[(0, Some(b"1")), (0, Some(b"{1,2}")), (1, Some(b"\0\x01\0\0\0\0\0\0\0\x01")), (0, None), (0, Some(b"[1]")), (0, Some(b"{}"))], &[1]),
+        bind(
+            "",
+            "a",
+            &[
+                (0, Some(b"1")),
+                (0, Some(b"{1,2}")),
+                (1, Some(b"\0\x01\0\0\0\0\0\0\0\x01")),
+                (0, None),
+                (0, Some(b"[1]")),
+                (0, Some(b"{}")),
+            ],
+            &[1],
+        ),
         describe(b'P', ""),
         execute("", 1),
         sync(),
@@ -98,7 +130,11 @@ async fn random_bytes_neither_panic_nor_hang() {
     .concat();
     let shared = shared(Authenticator::Trust, None);
     for round in 0..400 {
-        let mut bytes = if round % 4 == 0 { Vec::new() } else { startup_packet(V3_0, &[("user", "ada")]) };
+        let mut bytes = if round % 4 == 0 {
+            Vec::new()
+        } else {
+            startup_packet(V3_0, &[("user", "ada")])
+        };
         if round % 4 == 1 {
             bytes.extend((0..rng.random_range(1..200)).map(|_| rng.random::<u8>()));
         } else {
@@ -120,15 +156,23 @@ async fn random_bytes_neither_panic_nor_hang() {
         let both = async { tokio::join!(talk, reader.read_to_end(&mut answer)) };
         let ended = tokio::time::timeout(Duration::from_secs(5), both).await;
         assert!(ended.is_ok(), "seed {seed}, round {round} hangs: {bytes:?}");
-        assert!(!contains(&answer, b"XX000"), "seed {seed}, round {round} is an internal error: {bytes:?}");
+        assert!(
+            !contains(&answer, b"XX000"),
+            "seed {seed}, round {round} is an internal error: {bytes:?}"
+        );
     }
     while !registry(&shared).is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mut client = Client::to(shared).await;
-    assert_eq!(client.ask(&query("rows 1")).await, "T(n:23) D(0) C(SELECT 1) Z(I)");
+    assert_eq!(
+        client.ask(&query("rows 1")).await,
+        "T(n:23) D(0) C(SELECT 1) Z(I)"
+    );
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

@@ -11,7 +11,8 @@ use crate::auth::credentials::Credentials;
 use crate::wire::startup::{Shared, options};
 
 fn guarded() -> Arc<Shared<Fakes>> {
-    let credentials = Credentials::parse(br#"{"ada": ["old token", "new token"]}"#).expect("credentials");
+    let credentials =
+        Credentials::parse(br#"{"ada": ["old token", "new token"]}"#).expect("credentials");
     shared(Authenticator::scram(credentials), None)
 }
 
@@ -44,8 +45,18 @@ async fn newer_versions_and_unknown_options_are_negotiated() {
     let shared = shared(Authenticator::Trust, None);
     for (version, pairs, minor, unknown) in [
         (3 << 16 | 9999, vec![("user", "ada")], 2, ""),
-        (V3_0, vec![("user", "ada"), ("_pq_.foo", "1")], 0, "_pq_.foo"),
-        (V3_2, vec![("_pq_.bar", "1"), ("user", "ada")], 2, "_pq_.bar"),
+        (
+            V3_0,
+            vec![("user", "ada"), ("_pq_.foo", "1")],
+            0,
+            "_pq_.foo",
+        ),
+        (
+            V3_2,
+            vec![("_pq_.bar", "1"), ("user", "ada")],
+            2,
+            "_pq_.bar",
+        ),
         (3 << 16 | 1, vec![("user", "ada")], 0, ""),
     ] {
         let mut client = Client {
@@ -57,7 +68,10 @@ async fn newer_versions_and_unknown_options_are_negotiated() {
         assert_eq!(tag, b'v');
         assert_eq!(body[..4], (3_u32 << 16 | minor).to_be_bytes());
         assert_eq!(body[4..8], u32::from(!unknown.is_empty()).to_be_bytes());
-        assert_eq!(String::from_utf8_lossy(&body[8..]).trim_end_matches('\0'), unknown);
+        assert_eq!(
+            String::from_utf8_lossy(&body[8..]).trim_end_matches('\0'),
+            unknown
+        );
         client.until("Z(I)").await;
     }
 }
@@ -68,13 +82,25 @@ async fn bad_startup_packets_are_refused() {
     for (packet, expected) in [
         (startup_packet(V3_0, &[("database", "x")]), "E(28000) EOF"),
         (startup_packet(2 << 16, &[("user", "ada")]), "E(0A000) EOF"),
-        (startup_packet(V3_0, &[("user", "ada"), ("database", "nowhere")]), "R(0) E(3D000) EOF"),
-        (startup_packet(V3_0, &[("user", "ada"), ("options", "-x")]), "E(42601) EOF"),
-        (startup_packet(V3_0, &[("user", "ada"), ("replication", "true")]), "E(0A000) EOF"),
+        (
+            startup_packet(V3_0, &[("user", "ada"), ("database", "nowhere")]),
+            "R(0) E(3D000) EOF",
+        ),
+        (
+            startup_packet(V3_0, &[("user", "ada"), ("options", "-x")]),
+            "E(42601) EOF",
+        ),
+        (
+            startup_packet(V3_0, &[("user", "ada"), ("replication", "true")]),
+            "E(0A000) EOF",
+        ),
         (vec![0, 0, 0, 4, 0, 0, 0, 0], "E(08P01) EOF"),
         (vec![0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0], "E(08P01) EOF"),
         (vec![0, 0, 0x27, 0x11, 0, 3, 0, 0], "E(08P01) EOF"),
-        (vec![0, 0, 0, 12, 0, 3, 0, 0, b'u', b's', b'e', b'r'], "E(08P01) EOF"),
+        (
+            vec![0, 0, 0, 12, 0, 3, 0, 0, b'u', b's', b'e', b'r'],
+            "E(08P01) EOF",
+        ),
     ] {
         assert_eq!(greet(&shared, &packet).await, expected, "{packet:?}");
     }
@@ -86,7 +112,11 @@ async fn options_are_settings_before_the_packets_own() {
     let shared = shared(Authenticator::Trust, None);
     let packet = startup_packet(
         V3_0,
-        &[("user", "ada"), ("application_name", "app"), ("options", "-c branch=review/1 --search-path=a\\ b -cx=1")],
+        &[
+            ("user", "ada"),
+            ("application_name", "app"),
+            ("options", "-c branch=review/1 --search-path=a\\ b -cx=1"),
+        ],
     );
     let mut client = Client {
         stream: pipe(&shared),
@@ -125,7 +155,10 @@ async fn encryption_may_be_asked_for_in_any_order_and_is_refused_without_a_certi
     let mut twice = pipe(&shared);
     twice.write_all(&[ssl, ssl].concat()).await.expect("sent");
     let mut answer = Vec::new();
-    tokio::time::timeout(PATIENCE, twice.read_to_end(&mut answer)).await.expect("closed").expect("read");
+    tokio::time::timeout(PATIENCE, twice.read_to_end(&mut answer))
+        .await
+        .expect("closed")
+        .expect("read");
     assert_eq!(answer[..2], [b'N', b'E']);
 }
 
@@ -149,7 +182,11 @@ async fn who_does_not_log_in_is_dropped_in_time_and_when_the_server_stops() {
     let (waiting, stopped) = tokio::join!(waiting, stopping);
     assert!(stopped.is_ok());
     assert_eq!(waiting, "EOF");
-    assert_eq!(session.ask(&query("ok")).await, "C(OK) Z(I)", "sessions have their own end");
+    assert_eq!(
+        session.ask(&query("ok")).await,
+        "C(OK) Z(I)",
+        "sessions have their own end"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +246,11 @@ async fn a_cancel_request_needs_the_secret() {
 }
 
 /// An independent client does the exchange.
-async fn log_in(shared: &Arc<Shared<Fakes>>, user: &str, token: &str) -> Result<String, tokio_postgres::Error> {
+async fn log_in(
+    shared: &Arc<Shared<Fakes>>,
+    user: &str,
+    token: &str,
+) -> Result<String, tokio_postgres::Error> {
     let stream = pipe(shared);
     let (client, connection) = tokio_postgres::Config::new()
         .user(user)
@@ -226,7 +267,10 @@ async fn log_in(shared: &Arc<Shared<Fakes>>, user: &str, token: &str) -> Result<
 async fn scram_lets_in_who_knows_a_token() {
     let shared = guarded();
     for token in ["old token", "new token"] {
-        assert_eq!(log_in(&shared, "ada", token).await.expect("logged in"), "3 messages");
+        assert_eq!(
+            log_in(&shared, "ada", token).await.expect("logged in"),
+            "3 messages"
+        );
     }
     let mut texts = Vec::new();
     for (user, token) in [("ada", "wrong"), ("eve", "old token")] {
@@ -235,7 +279,10 @@ async fn scram_lets_in_who_knows_a_token() {
         assert_eq!((error.code().code(), error.severity()), ("28P01", "FATAL"));
         texts.push(error.message().replace(user, "?"));
     }
-    assert_eq!(texts[0], texts[1], "an unknown actor reads what a wrong token reads");
+    assert_eq!(
+        texts[0], texts[1],
+        "an unknown actor reads what a wrong token reads"
+    );
 }
 
 #[tokio::test]
@@ -244,7 +291,10 @@ async fn a_long_or_strange_password_message_is_refused() {
     for (bytes, code) in [
         (super::client::message(b'p', &[0; 600]), "08P01"),
         (super::client::message(b'p', b"MD5\0\0\0\0\0"), "08P01"),
-        (super::client::message(b'p', b"SCRAM-SHA-256\0\xff\xff\xff\xff"), "08P01"),
+        (
+            super::client::message(b'p', b"SCRAM-SHA-256\0\xff\xff\xff\xff"),
+            "08P01",
+        ),
         (query("rows 1"), "08P01"),
     ] {
         let mut client = Client {

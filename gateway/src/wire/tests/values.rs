@@ -74,17 +74,26 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().map(|b| char::from(b).to_digit(16).expect("hexadecimal") as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    let digits: Vec<u8> = text
+        .bytes()
+        .map(|b| char::from(b).to_digit(16).expect("hexadecimal") as u8)
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
 }
 
 /// One value through the row encoder.
 fn encoded(ty: PgType, array: ArrayRef, formats: &Formats) -> Option<Vec<u8>> {
     let columns = [Column::new("c", ty)];
-    let encoder = RowEncoder::new(&columns, formats, Arc::default(), NoNames::shared()).expect("a format");
+    let encoder =
+        RowEncoder::new(&columns, formats, Arc::default(), NoNames::shared()).expect("a format");
     let batch = RecordBatch::try_from_iter_with_nullable([("c", array, true)]).expect("a batch");
     let mut out = Vec::new();
-    encoder.put_row(&encoder.views(&batch).expect("views"), 0, &mut out).expect("a row");
+    encoder
+        .put_row(&encoder.views(&batch).expect("views"), 0, &mut out)
+        .expect("a row");
     assert_eq!(out[0], b'D');
     assert_eq!(out[1..5], ((out.len() - 1) as u32).to_be_bytes());
     row(&out[5..]).remove(0)
@@ -115,8 +124,15 @@ fn text_and_binary_are_postgresqls_in_both_directions() {
 #[test]
 fn nulls_of_every_type_are_nulls() {
     for (ty, ..) in table() {
-        let null = crate::text::read::null(ty).expect("a null").to_array().expect("an array");
-        assert_eq!(encoded(ty, Arc::clone(&null), &Formats::Text), None, "{ty:?}");
+        let null = crate::text::read::null(ty)
+            .expect("a null")
+            .to_array()
+            .expect("an array");
+        assert_eq!(
+            encoded(ty, Arc::clone(&null), &Formats::Text),
+            None,
+            "{ty:?}"
+        );
         assert_eq!(encoded(ty, null, &Formats::Binary), None, "{ty:?}");
     }
 }
@@ -141,13 +157,17 @@ fn damaged_binary_values_are_errors_at_worst() {
                 damaged[at] = value;
                 if let Ok(value) = decode_binary::decode(ty, &damaged, &input, 1) {
                     let array = value.to_array().expect("an array");
-                    encoded(ty, Arc::clone(&array), &Formats::Text).unwrap_or_else(|| panic!("{text}"));
+                    encoded(ty, Arc::clone(&array), &Formats::Text)
+                        .unwrap_or_else(|| panic!("{text}"));
                 }
             }
         }
         let longer = [bytes.as_slice(), &[0]].concat();
         if let Err(error) = decode_binary::decode(ty, &longer, &input, 1) {
-            assert!(["22P03", "22021", "22P02"].contains(&error.code), "{ty:?}: {error:?}");
+            assert!(
+                ["22P03", "22021", "22P02"].contains(&error.code),
+                "{ty:?}: {error:?}"
+            );
         }
     }
 }
@@ -155,19 +175,39 @@ fn damaged_binary_values_are_errors_at_worst() {
 #[test]
 fn records_and_void_have_both_forms() {
     let record: ArrayRef = Arc::new(StructArray::from(vec![
-        (Arc::new(Field::new("a", DataType::Int32, true)), Arc::new(arrow::array::Int32Array::from(vec![1])) as ArrayRef),
-        (Arc::new(Field::new("b", DataType::Utf8, true)), Arc::new(arrow::array::StringArray::from(vec![None::<&str>])) as ArrayRef),
+        (
+            Arc::new(Field::new("a", DataType::Int32, true)),
+            Arc::new(arrow::array::Int32Array::from(vec![1])) as ArrayRef,
+        ),
+        (
+            Arc::new(Field::new("b", DataType::Utf8, true)),
+            Arc::new(arrow::array::StringArray::from(vec![None::<&str>])) as ArrayRef,
+        ),
     ]));
-    assert_eq!(encoded(PgType::RECORD, Arc::clone(&record), &Formats::Text).expect("a row"), b"(1,)");
+    assert_eq!(
+        encoded(PgType::RECORD, Arc::clone(&record), &Formats::Text).expect("a row"),
+        b"(1,)"
+    );
     assert_eq!(
         hex(&encoded(PgType::RECORD, record, &Formats::Binary).expect("a row")),
         "0000000200000017000000040000000100000019ffffffff"
     );
     let void: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![""]));
-    assert_eq!(encoded(PgType::VOID, Arc::clone(&void), &Formats::Text).expect("void"), b"");
-    assert_eq!(encoded(PgType::VOID, void, &Formats::Binary).expect("void"), b"");
+    assert_eq!(
+        encoded(PgType::VOID, Arc::clone(&void), &Formats::Text).expect("void"),
+        b""
+    );
+    assert_eq!(
+        encoded(PgType::VOID, void, &Formats::Binary).expect("void"),
+        b""
+    );
     let columns = [Column::new("c", PgType::ACLITEM)];
-    let refused = RowEncoder::new(&columns, &Formats::Binary, Arc::default(), NoNames::shared());
+    let refused = RowEncoder::new(
+        &columns,
+        &Formats::Binary,
+        Arc::default(),
+        NoNames::shared(),
+    );
     assert_eq!(refused.err().map(|error| error.code), Some("42883"));
 }
 

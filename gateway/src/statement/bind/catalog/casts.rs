@@ -3,7 +3,12 @@
 use super::CastRow;
 
 const fn row(source: u32, target: u32, context: char, method: char) -> CastRow {
-    CastRow { source, target, context, method }
+    CastRow {
+        source,
+        target,
+        context,
+        method,
+    }
 }
 
 /// Sorted by source and target.

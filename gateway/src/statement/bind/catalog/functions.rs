@@ -16,7 +16,18 @@ const fn row(
     result: u32,
     args: &'static [u32],
 ) -> FunctionRow {
-    FunctionRow { oid, name, kind, set, variadic, defaults, volatility, strict, result, args }
+    FunctionRow {
+        oid,
+        name,
+        kind,
+        set,
+        variadic,
+        defaults,
+        volatility,
+        strict,
+        result,
+        args,
+    }
 }
 
 /// Sorted by name.

@@ -53,12 +53,16 @@ pub struct CastRow {
 
 /// The functions that run here.
 pub fn listed_functions() -> impl Iterator<Item = &'static FunctionRow> {
-    functions::FUNCTIONS.iter().filter(|row| function_impls::is_implemented(row))
+    functions::FUNCTIONS
+        .iter()
+        .filter(|row| function_impls::is_implemented(row))
 }
 
 /// The operators that run here.
 pub fn listed_operators() -> impl Iterator<Item = &'static OperatorRow> {
-    operators::OPERATORS.iter().filter(|row| operator_impls::is_implemented(row))
+    operators::OPERATORS
+        .iter()
+        .filter(|row| operator_impls::is_implemented(row))
 }
 
 pub fn listed_casts() -> impl Iterator<Item = &'static CastRow> {
@@ -94,8 +98,20 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_as_they_are_searched() {
-        assert!(functions::FUNCTIONS.windows(2).all(|pair| pair[0].name <= pair[1].name));
-        assert!(operators::OPERATORS.windows(2).all(|pair| pair[0].name <= pair[1].name));
-        assert!(casts::CASTS.windows(2).all(|pair| (pair[0].source, pair[0].target) < (pair[1].source, pair[1].target)));
+        assert!(
+            functions::FUNCTIONS
+                .windows(2)
+                .all(|pair| pair[0].name <= pair[1].name)
+        );
+        assert!(
+            operators::OPERATORS
+                .windows(2)
+                .all(|pair| pair[0].name <= pair[1].name)
+        );
+        assert!(
+            casts::CASTS
+                .windows(2)
+                .all(|pair| (pair[0].source, pair[0].target) < (pair[1].source, pair[1].target))
+        );
     }
 }

@@ -3,8 +3,22 @@
 
 use super::OperatorRow;
 
-const fn row(oid: u32, name: &'static str, left: u32, right: u32, result: u32, code: &'static str) -> OperatorRow {
-    OperatorRow { oid, name, left, right, result, code }
+const fn row(
+    oid: u32,
+    name: &'static str,
+    left: u32,
+    right: u32,
+    result: u32,
+    code: &'static str,
+) -> OperatorRow {
+    OperatorRow {
+        oid,
+        name,
+        left,
+        right,
+        result,
+        code,
+    }
 }
 
 /// Sorted by name.

@@ -6,30 +6,172 @@ use super::failure;
 async fn errors_have_postgres_codes_words_and_places() {
     let check = async |sql: &str, code: &str, message: &str, position: Option<u32>| {
         let error = failure(sql).await;
-        assert_eq!((error.code, error.message.as_str(), error.position), (code, message, position), "{sql}");
+        assert_eq!(
+            (error.code, error.message.as_str(), error.position),
+            (code, message, position),
+            "{sql}"
+        );
     };
-    check("select * from nowhere", "42P01", "relation \"nowhere\" does not exist", Some(15)).await;
-    check("select nam from people", "42703", "column \"nam\" does not exist", Some(8)).await;
-    check("select p.nope from people p", "42703", "column p.nope does not exist", Some(8)).await;
-    check("select x.id from people", "42P01", "missing FROM-clause entry for table \"x\"", Some(8)).await;
-    check("select id from people, visits", "42702", "column reference \"id\" is ambiguous", Some(8)).await;
-    check("select nosuch(1)", "42883", "function nosuch(integer) does not exist", Some(8)).await;
-    check("select name = 5 from people", "42883", "operator does not exist: text = integer", Some(13)).await;
+    check(
+        "select * from nowhere",
+        "42P01",
+        "relation \"nowhere\" does not exist",
+        Some(15),
+    )
+    .await;
+    check(
+        "select nam from people",
+        "42703",
+        "column \"nam\" does not exist",
+        Some(8),
+    )
+    .await;
+    check(
+        "select p.nope from people p",
+        "42703",
+        "column p.nope does not exist",
+        Some(8),
+    )
+    .await;
+    check(
+        "select x.id from people",
+        "42P01",
+        "missing FROM-clause entry for table \"x\"",
+        Some(8),
+    )
+    .await;
+    check(
+        "select id from people, visits",
+        "42702",
+        "column reference \"id\" is ambiguous",
+        Some(8),
+    )
+    .await;
+    check(
+        "select nosuch(1)",
+        "42883",
+        "function nosuch(integer) does not exist",
+        Some(8),
+    )
+    .await;
+    check(
+        "select name = 5 from people",
+        "42883",
+        "operator does not exist: text = integer",
+        Some(13),
+    )
+    .await;
     check("select name, count(*) from people", "42803", "column \"people.name\" must appear in the GROUP BY clause or be used in an aggregate function", Some(8)).await;
-    check("select 1 where count(*) > 0", "42803", "aggregate functions are not allowed in WHERE", Some(16)).await;
-    check("select 1 from people where age", "42804", "argument of WHERE must be type boolean, not type integer", Some(28)).await;
-    check("select age from people where age = 'abc'", "22P02", "invalid input syntax for type integer: \"abc\"", Some(36)).await;
-    check("select 1 union select true", "42804", "UNION types integer and boolean cannot be matched", Some(23)).await;
-    check("select 1, 2 union select 3", "42601", "each UNION query must have the same number of columns", Some(26)).await;
-    check("select true::date", "42846", "cannot cast type boolean to date", Some(8)).await;
-    check("select * from people order by 20", "42P10", "ORDER BY position 20 is not in select list", Some(31)).await;
-    check("select 2147483647 + 1", "22003", "integer out of range", None).await;
-    check("select 1 / (age - age) from people", "22012", "division by zero", None).await;
-    check("select (select n from visits)", "21000", "more than one row returned by a subquery used as an expression", None).await;
-    check("select 1 from people a, people a", "42712", "table name \"a\" specified more than once", None).await;
-    check("insert into people (id, nope) values ('a', 1)", "42703", "column \"nope\" of relation \"people\" does not exist", Some(25)).await;
-    check("insert into people (id, age) values ('a', true)", "42804", "column \"age\" is of type integer but expression is of type boolean", Some(43)).await;
-    check("insert into people (id) values ('a', 1)", "42601", "INSERT has more expressions than target columns", Some(13)).await;
-    check("select name from people where id = $1 and age = $1", "42883", "operator does not exist: integer = text", Some(47)).await;
-    check("select 1 +\n  from t", "42601", "syntax error at or near \"from\"", Some(14)).await;
+    check(
+        "select 1 where count(*) > 0",
+        "42803",
+        "aggregate functions are not allowed in WHERE",
+        Some(16),
+    )
+    .await;
+    check(
+        "select 1 from people where age",
+        "42804",
+        "argument of WHERE must be type boolean, not type integer",
+        Some(28),
+    )
+    .await;
+    check(
+        "select age from people where age = 'abc'",
+        "22P02",
+        "invalid input syntax for type integer: \"abc\"",
+        Some(36),
+    )
+    .await;
+    check(
+        "select 1 union select true",
+        "42804",
+        "UNION types integer and boolean cannot be matched",
+        Some(23),
+    )
+    .await;
+    check(
+        "select 1, 2 union select 3",
+        "42601",
+        "each UNION query must have the same number of columns",
+        Some(26),
+    )
+    .await;
+    check(
+        "select true::date",
+        "42846",
+        "cannot cast type boolean to date",
+        Some(8),
+    )
+    .await;
+    check(
+        "select * from people order by 20",
+        "42P10",
+        "ORDER BY position 20 is not in select list",
+        Some(31),
+    )
+    .await;
+    check(
+        "select 2147483647 + 1",
+        "22003",
+        "integer out of range",
+        None,
+    )
+    .await;
+    check(
+        "select 1 / (age - age) from people",
+        "22012",
+        "division by zero",
+        None,
+    )
+    .await;
+    check(
+        "select (select n from visits)",
+        "21000",
+        "more than one row returned by a subquery used as an expression",
+        None,
+    )
+    .await;
+    check(
+        "select 1 from people a, people a",
+        "42712",
+        "table name \"a\" specified more than once",
+        None,
+    )
+    .await;
+    check(
+        "insert into people (id, nope) values ('a', 1)",
+        "42703",
+        "column \"nope\" of relation \"people\" does not exist",
+        Some(25),
+    )
+    .await;
+    check(
+        "insert into people (id, age) values ('a', true)",
+        "42804",
+        "column \"age\" is of type integer but expression is of type boolean",
+        Some(43),
+    )
+    .await;
+    check(
+        "insert into people (id) values ('a', 1)",
+        "42601",
+        "INSERT has more expressions than target columns",
+        Some(13),
+    )
+    .await;
+    check(
+        "select name from people where id = $1 and age = $1",
+        "42883",
+        "operator does not exist: integer = text",
+        Some(47),
+    )
+    .await;
+    check(
+        "select 1 +\n  from t",
+        "42601",
+        "syntax error at or near \"from\"",
+        Some(14),
+    )
+    .await;
 }
