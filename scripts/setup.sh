@@ -63,6 +63,10 @@ if ! have cargo; then
 fi
 
 need protoc protobuf-compiler "protoc (compiles the file format's messages during the build)"
+# Debian keeps the messages that every .proto may import in a package of its own.
+if ! have protoc || ! protoc --descriptor_set_out=/dev/null google/protobuf/empty.proto 2>/dev/null; then
+  missing+=(libprotobuf-dev); missing_names+=("protobuf's own .proto files")
+fi
 need cc build-essential "a C compiler and linker (for the compression libraries)"
 
 if [ "$what" = tests ] || [ "$what" = bench ]; then
