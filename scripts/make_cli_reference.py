@@ -26,6 +26,7 @@ standard error.
 | 0 | done |
 | 1 | failed; nothing was changed unless the message says so |
 | 2 | wrong usage |
+| 3 | a merge met conflicts; nothing was changed |
 | 4 | another writer was first; run it again |
 | 130 | interrupted; nothing was committed |
 

@@ -9,16 +9,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
+use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::dataset::Resources;
 use omnigraph_engine::diff::{self, TypeDiff};
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::load::{self, LoadMode, LoadOptions, LoadSummary};
+use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConflict};
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::TypeId;
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
-    BranchInfo, CommitInfo, Error, Graph, Result, Snapshot, Transaction, TransactionOptions,
+    BranchInfo, CommitInfo, CommitMessage, Error, Graph, Result, Snapshot, Transaction,
+    TransactionOptions,
 };
 use parking_lot::RwLock;
 
@@ -173,6 +176,7 @@ pub enum Action {
     Write,
     BranchCreate,
     BranchDelete,
+    BranchMerge,
     History,
 }
 
@@ -253,20 +257,54 @@ impl GraphAccess {
             .await
     }
 
-    /// What differs between two states in one type.
-    pub async fn diff(
+    /// Merges what `source` names into a branch.
+    pub async fn merge(
+        &self,
+        source: &str,
+        target: &BranchName,
+        message: Option<String>,
+        on_conflict: OnConflict,
+        delete_source: bool,
+    ) -> Result<MergeSummary> {
+        self.check(Action::Read, Resource::Reference(source))?;
+        self.check(Action::BranchMerge, Resource::Reference(target.as_str()))?;
+        if delete_source {
+            self.check(Action::BranchDelete, Resource::Reference(source))?;
+        }
+        let options = MergeOptions {
+            actor: self.actor.to_string(),
+            message: CommitMessage {
+                message,
+                ..CommitMessage::default()
+            },
+            on_conflict,
+            delete_source,
+        };
+        self.graph.merge(source, target, options).boxed().await
+    }
+
+    /// What would keep `source` from being merged into `target` now.
+    pub async fn merge_conflicts(&self, source: &str, target: &str) -> Result<Vec<MergeConflict>> {
+        for reference in [source, target] {
+            self.check(Action::Read, Resource::Reference(reference))?;
+        }
+        self.graph.merge_conflicts(source, target).boxed().await
+    }
+
+    /// What differs between two states in one type, a page at a time.
+    pub fn diff(
         &self,
         from: &Snapshot,
         to: &Snapshot,
         of: TypeId,
-    ) -> Result<Option<TypeDiff>> {
+    ) -> Result<BoxStream<'static, Result<TypeDiff>>> {
         for state in [from, to] {
             self.check(
                 Action::History,
                 Resource::Reference(state.branch().as_str()),
             )?;
         }
-        diff::diff(from, to, of).await
+        Ok(diff::diff(from, to, of))
     }
 
     /// Loads a graph's rows from lines of JSON, in one commit.
@@ -287,13 +325,22 @@ impl GraphAccess {
     }
 
     /// The commits that led to a state, newest first.
-    pub fn commits(&self, reference: &str) -> BoxStream<'static, Result<CommitInfo>> {
+    pub fn commits(
+        &self,
+        reference: &str,
+        which: Ancestors,
+    ) -> BoxStream<'static, Result<CommitInfo>> {
         if let Err(error) = self.check(Action::History, Resource::Reference(reference)) {
             return futures::stream::once(futures::future::ready(Err(error))).boxed();
         }
-        let (graph, reference) = (self.graph.clone(), reference.to_owned());
-        futures::stream::once(async move { Ok::<_, Error>(graph.commits(&reference).boxed()) })
-            .try_flatten()
-            .boxed()
+        self.graph.commits(reference, which)
+    }
+
+    /// How many commits only `ours` contains, and how many only `theirs`.
+    pub async fn ahead_behind(&self, ours: &str, theirs: &str) -> Result<(u64, u64)> {
+        for reference in [ours, theirs] {
+            self.check(Action::History, Resource::Reference(reference))?;
+        }
+        self.graph.ahead_behind(ours, theirs).await
     }
 }

@@ -1,25 +1,33 @@
 //! What lies between two snapshots: rows by id, at a cost that follows the change.
 //!
-//! Chunks that both sides have, with the same rows gone, are never read. What remains is
+//! Files that both sides have, with the same rows gone, are never read. What remains is
 //! compared by id and then by value, so rows that were only moved to another file do not show.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
+use futures::stream::{BoxStream, StreamExt};
 
+use crate::changed::{Pair, Pairs};
 use crate::error::Result;
-use crate::index::same_row;
+use crate::index::tuple_equality;
 use crate::schema::{TypeDef, TypeId};
 use crate::snapshot::Snapshot;
-use crate::table::{Chunk, RowPosition, Table};
+use crate::table::{RowPosition, Table};
+
+/// Rows compared and given together.
+const PAGE: usize = 1024;
 
 /// Rows of one type that differ; a side that lacks the row has no entry in its batch.
 #[derive(Debug, Clone)]
 pub struct TypeDiff {
+    /// The type as `to` declares it, or `from` where `to` does not.
     pub def: Arc<TypeDef>,
+    /// The type as `from` declares it, or `to` where `from` does not.
+    pub old_def: Arc<TypeDef>,
     pub rows: Vec<RowDiff>,
-    /// The rows as `from` and as `to` have them, in the columns of the type.
+    /// The rows as `from` and as `to` have them, in the columns that the type has there.
     pub before: RecordBatch,
     pub after: RecordBatch,
 }
@@ -57,99 +65,106 @@ pub fn types(from: &Snapshot, to: &Snapshot) -> Vec<TypeId> {
     all
 }
 
-/// The rows of one type that differ, by id.
-pub async fn diff(from: &Snapshot, to: &Snapshot, id: TypeId) -> Result<Option<TypeDiff>> {
-    let (before, after) = (from.table(id), to.table(id));
-    let Some(any) = after.as_ref().or(before.as_ref()) else {
-        return Ok(None);
+/// The rows of one type that differ, by ascending id, a page at a time.
+pub fn diff(from: &Snapshot, to: &Snapshot, id: TypeId) -> BoxStream<'static, Result<TypeDiff>> {
+    let compared = Compared {
+        old: from.table(id),
+        new: to.table(id),
+        pairs: None,
+        ready: VecDeque::new(),
     };
-    let def = any.def().clone();
-    let (old, new) = match (&before, &after) {
-        (Some(before), Some(after)) if before.key() == after.key() => return Ok(None),
-        _ => (
-            candidates(before.as_ref(), after.as_ref()).await?,
-            candidates(after.as_ref(), before.as_ref()).await?,
-        ),
-    };
-    let columns: Vec<usize> = (0..def.columns().len()).collect();
-    let before_rows = fetch(before.as_ref(), &def, &old, &columns).await?;
-    let after_rows = fetch(after.as_ref(), &def, &new, &columns).await?;
-    let mut ids: BTreeMap<String, (Option<u32>, Option<u32>)> = BTreeMap::new();
-    for (row, id) in before_rows.column(0).as_string::<i32>().iter().enumerate() {
-        ids.entry(id.unwrap_or_default().to_owned()).or_default().0 = Some(row as u32);
-    }
-    for (row, id) in after_rows.column(0).as_string::<i32>().iter().enumerate() {
-        ids.entry(id.unwrap_or_default().to_owned()).or_default().1 = Some(row as u32);
-    }
-    let comparable = before_rows.schema() == after_rows.schema();
-    let mut rows = Vec::new();
-    for (id, (old, new)) in ids {
-        if let (Some(old), Some(new)) = (old, new)
-            && comparable
-            && same_row(&before_rows, old as usize, &after_rows, new as usize)?
-        {
-            continue;
-        }
-        rows.push(RowDiff {
-            id,
-            before: old,
-            after: new,
-        });
-    }
-    Ok((!rows.is_empty()).then_some(TypeDiff {
-        def,
-        rows,
-        before: before_rows,
-        after: after_rows,
-    }))
+    futures::stream::try_unfold(compared, |mut compared| async move {
+        Ok(compared.next().await?.map(|page| (page, compared)))
+    })
+    .boxed()
 }
 
-/// The live rows of `table` that are not, in the same place, live rows of `other`.
-async fn candidates(table: Option<&Table>, other: Option<&Table>) -> Result<Vec<RowPosition>> {
-    let Some(table) = table else {
-        return Ok(Vec::new());
-    };
-    let others = match other {
-        Some(other) => other.chunks().await?,
-        None => Arc::default(),
-    };
-    let by_key: HashMap<&str, &Chunk> = others.iter().map(|chunk| (&*chunk.key, chunk)).collect();
-    let mut found = Vec::new();
-    for (number, chunk) in table.chunks().await?.iter().enumerate() {
-        let same = by_key.get(&*chunk.key);
-        let position = |offset| RowPosition {
-            chunk: number as u32,
-            offset,
-        };
-        match same {
-            // Live here and gone there: exactly what the other side deleted.
-            Some(same) => {
-                if let Some(gone) = &same.deleted {
-                    found.extend(
-                        gone.iter()
-                            .filter(|offset| chunk.is_live(*offset))
-                            .map(position),
-                    );
-                }
+/// Two versions of a table on their way through a comparison.
+struct Compared {
+    old: Option<Table>,
+    new: Option<Table>,
+    /// Found when the first page is wanted.
+    pairs: Option<Pairs>,
+    ready: VecDeque<Pair>,
+}
+
+impl Compared {
+    /// The next page in which a row differs.
+    async fn next(&mut self) -> Result<Option<TypeDiff>> {
+        loop {
+            let Some(page) = self.page().await? else {
+                return Ok(None);
+            };
+            if let Some(found) = self.compare(page).await? {
+                return Ok(Some(found));
             }
-            None => found.extend(
-                (0..chunk.rows)
-                    .filter(|offset| chunk.is_live(*offset))
-                    .map(position),
-            ),
         }
     }
-    Ok(found)
+
+    async fn page(&mut self) -> Result<Option<Vec<Pair>>> {
+        let pairs = match &mut self.pairs {
+            Some(pairs) => pairs,
+            None => {
+                let pairs = Pairs::between(self.old.clone(), self.new.clone()).await?;
+                self.pairs.insert(pairs)
+            }
+        };
+        while self.ready.is_empty() {
+            match pairs.next().await? {
+                Some(range) => self.ready = range.into(),
+                None => return Ok(None),
+            }
+        }
+        let count = PAGE.min(self.ready.len());
+        Ok(Some(self.ready.drain(..count).collect()))
+    }
+
+    async fn compare(&self, page: Vec<Pair>) -> Result<Option<TypeDiff>> {
+        let Some(def) = self.new.as_ref().or(self.old.as_ref()).map(Table::def) else {
+            return Ok(None);
+        };
+        let before = rows(self.old.as_ref(), def, page.iter().map(|pair| pair.old)).await?;
+        let after = rows(self.new.as_ref(), def, page.iter().map(|pair| pair.new)).await?;
+        let equal = if before.schema() == after.schema() {
+            Some(tuple_equality(before.columns(), after.columns())?)
+        } else {
+            None
+        };
+        let (mut olds, mut news) = (0.., 0..);
+        let mut differing = Vec::new();
+        for pair in page {
+            let row = RowDiff {
+                id: pair.id,
+                before: pair.old.and_then(|_| olds.next()),
+                after: pair.new.and_then(|_| news.next()),
+            };
+            let same = match (row.before, row.after, &equal) {
+                (Some(old), Some(new), Some(equal)) => equal(old as usize, new as usize),
+                _ => false,
+            };
+            if !same {
+                differing.push(row);
+            }
+        }
+        Ok((!differing.is_empty()).then(|| TypeDiff {
+            def: def.clone(),
+            old_def: self.old.as_ref().map_or(def, Table::def).clone(),
+            rows: differing,
+            before,
+            after,
+        }))
+    }
 }
 
-async fn fetch(
+async fn rows(
     table: Option<&Table>,
     def: &TypeDef,
-    positions: &[RowPosition],
-    columns: &[usize],
+    places: impl Iterator<Item = Option<RowPosition>>,
 ) -> Result<RecordBatch> {
-    match table {
-        Some(table) => table.rows(positions, columns).await,
-        None => Ok(RecordBatch::new_empty(def.arrow_schema())),
-    }
+    let Some(table) = table else {
+        return Ok(RecordBatch::new_empty(def.arrow_schema()));
+    };
+    let places: Vec<RowPosition> = places.flatten().collect();
+    let columns: Vec<usize> = (0..table.def().columns().len()).collect();
+    table.take(&places, &columns).await
 }

@@ -1,6 +1,10 @@
 //! The one error of the engine. Variants say what the caller can do next; fields carry the
 //! facts, so that nobody has to read a message to decide.
 
+use std::sync::Arc;
+
+use crate::merge::MergeConflict;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +50,13 @@ pub enum Error {
     /// A branch holds commits that are nowhere else.
     #[error("branch \"{name}\" has commits that were not merged")]
     Unmerged { name: String },
+    /// The two sides of a merge disagree, and a person decides; nothing was published.
+    #[error("merging \"{source_branch}\" into \"{target}\" meets {}", counted(conflicts.len()))]
+    MergeConflicts {
+        source_branch: String,
+        target: String,
+        conflicts: Arc<[MergeConflict]>,
+    },
     /// The store did not answer; nothing is known to have been published.
     #[error("the object store is unavailable: {message}")]
     Unavailable { message: String },
@@ -143,6 +154,13 @@ impl Error {
     /// Would the same statement have a chance if it were run again on a new snapshot?
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Conflict { .. })
+    }
+}
+
+fn counted(conflicts: usize) -> String {
+    match conflicts {
+        1 => "a conflict".to_owned(),
+        number => format!("{number} conflicts"),
     }
 }
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::clock::{self, Environment};
+use crate::commit::ancestry::{self, Ancestors};
 use crate::commit::log::{BranchLog, LogStore, Published, read_object};
 use crate::commit::names::{NameLog, Names};
 use crate::commit::publish::{BranchShared, describe};
@@ -308,15 +309,7 @@ impl Graph {
                     name: name.to_string(),
                 });
             }
-            let entry = LogEntry {
-                seq: state.seq + 1,
-                nonce: clock::unique(&*shared.environment),
-                time: shared.environment.now().max(state.time + 1),
-                actor: actor.to_owned(),
-                kind: EntryKind::Tombstone,
-                state: None,
-            };
-            if let Published::Ours(_) = branch.log.publish(entry).await? {
+            if branch.end(&state, actor).await? {
                 break;
             }
         }
@@ -344,16 +337,9 @@ impl Graph {
             return Ok(false);
         }
         let main = self.snapshot(BranchName::MAIN).await?;
-        if main.state.generation < state.generation {
-            return Ok(true);
-        }
-        let mut commits = self.commits_of(&main).await?;
-        while let Some(commit) = commits.try_next().await? {
-            if commit.id == state.commit {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let head = ancestry::head(&self.shared, &main.state).await?;
+        let merged = ancestry::contains(&self.shared, head, state.commit, state.generation).await?;
+        Ok(!merged)
     }
 
     /// What `reference` names: a branch, a commit's id, or either followed by `~n`, the n-th
@@ -362,7 +348,7 @@ impl Graph {
         if let Some((base, back)) = reference.rsplit_once('~') {
             let back: usize = back.parse().map_err(|_| not_a_ref(reference))?;
             let base = Box::pin(self.snapshot(base)).await?;
-            let commits = self.commits_of(&base).await?;
+            let commits = self.commits_of(&base, Ancestors::FirstParent).await?;
             let found = commits.skip(back).boxed().try_next().await?;
             let commit = found.ok_or_else(|| not_a_ref(reference))?;
             return self.snapshot_of_commit(commit.id).await;
@@ -397,37 +383,36 @@ impl Graph {
         Ok(Transaction::new(branch, state, options))
     }
 
-    /// The commits that lead to `reference`, newest first.
-    pub fn commits(&self, reference: &str) -> BoxStream<'static, Result<CommitInfo>> {
+    /// The commits that led to `reference`, newest first: each before its parents.
+    pub fn commits(
+        &self,
+        reference: &str,
+        which: Ancestors,
+    ) -> BoxStream<'static, Result<CommitInfo>> {
         let (graph, reference) = (self.clone(), reference.to_owned());
         futures::stream::once(async move {
             let snapshot = graph.snapshot(&reference).await?;
-            graph.commits_of(&snapshot).await
+            graph.commits_of(&snapshot, which).await
         })
         .try_flatten()
         .boxed()
     }
 
+    /// How many commits only `ours` contains, and how many only `theirs`.
+    pub async fn ahead_behind(&self, ours: &str, theirs: &str) -> Result<(u64, u64)> {
+        let (ours, theirs) = (self.snapshot(ours).await?, self.snapshot(theirs).await?);
+        let ours = ancestry::head(&self.shared, &ours.state).await?;
+        let theirs = ancestry::head(&self.shared, &theirs.state).await?;
+        ancestry::apart(&self.shared, ours, theirs).await
+    }
+
     async fn commits_of(
         &self,
         snapshot: &Snapshot,
+        which: Ancestors,
     ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
-        let state = &snapshot.state;
-        let entry = self
-            .shared
-            .logs
-            .entry(&state.branch_id, state.seq)
-            .await?
-            .ok_or_else(|| Error::Corrupt {
-                object: layout::log_entry(&state.branch_id, state.seq),
-                message: "it is missing from the log".to_owned(),
-            })?;
-        Ok(history::walk(
-            self.shared.clone(),
-            state.branch_id.clone(),
-            entry,
-            state.commit,
-        ))
+        let head = ancestry::head(&self.shared, &snapshot.state).await?;
+        Ok(ancestry::walk(self.shared.clone(), head, which))
     }
 }
 

@@ -7,15 +7,18 @@
 //! | [`snapshot`], [`table`] | reading one commit: tables as chunks of rows |
 //! | [`write`] | transactions, the checks of their rows, bulk loads |
 //! | [`commit`] | how a commit comes about, and how it is found again |
+//! | [`merge`] | one branch's changes into another, three-way |
 //! | `maintain` | the same rows in better files |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
-//! | [`load`], [`diff`] | whole files in and out; what lies between two snapshots |
+//! | [`load`] | whole files in and out |
+//! | [`diff`], `changed` | what lies between two snapshots |
 //! | [`ndjson`] | rows as lines of JSON, in and out |
 //! | [`format`] | every byte that is persisted |
 //! | [`dataset`] | the wall around Lance |
 //! | [`storage`] | the wall around the object store |
 
+mod changed;
 pub mod clock;
 pub mod commit;
 pub mod dataset;
@@ -26,6 +29,7 @@ pub mod graph;
 pub mod index;
 pub mod load;
 mod maintain;
+pub mod merge;
 pub mod names;
 pub mod ndjson;
 pub mod schema;

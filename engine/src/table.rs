@@ -4,12 +4,13 @@
 //! with more rows gone, and chunks in memory after them; nothing that reads can tell the
 //! difference.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+use futures::FutureExt;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
@@ -189,6 +190,11 @@ impl Table {
         }
     }
 
+    /// The published version that it shows, apart from what a transaction changed.
+    pub(crate) async fn version(&self) -> Result<TableVersion> {
+        Ok(self.base.version().await?.clone())
+    }
+
     /// Where adjacencies of this process are kept.
     pub(crate) fn topologies(&self) -> &Arc<Topologies> {
         self.base.resources.topologies()
@@ -240,11 +246,7 @@ impl Table {
                 .map(|column| batch.column(*column).clone())
                 .collect()),
             ChunkSource::File(fragment) => {
-                let all = self.def.columns();
-                let names: Vec<&str> = columns
-                    .iter()
-                    .map(|column| all[*column].physical.as_str())
-                    .collect();
+                let names = self.physical_names(columns);
                 self.base.version().await?.columns(fragment, &names).await
             }
         }
@@ -322,9 +324,18 @@ impl Table {
         })
     }
 
-    /// Where each id's live row is. The newest chunk is asked first: what was written last
-    /// is looked for first.
+    /// Where each id's live row is.
     pub async fn find_ids(&self, ids: &[&str]) -> Result<Vec<Option<RowPosition>>> {
+        self.find_ids_among(ids, |_| true).await
+    }
+
+    /// As [`Table::find_ids`], in some of the chunks. The newest is asked first: what was
+    /// written last is looked for first.
+    pub(crate) async fn find_ids_among(
+        &self,
+        ids: &[&str],
+        among: impl Fn(&Chunk) -> bool,
+    ) -> Result<Vec<Option<RowPosition>>> {
         let chunks = self.chunks().await?;
         let hashes: Vec<u64> = ids
             .iter()
@@ -335,6 +346,9 @@ impl Table {
         for (number, chunk) in chunks.iter().enumerate().rev() {
             if open == 0 {
                 break;
+            }
+            if !among(chunk) {
+                continue;
             }
             let index = self.chunk_index(chunk, &[0]).await?;
             let mut values = None;
@@ -433,13 +447,78 @@ impl Table {
         Ok(interleave_record_batch(&references, &indices)?)
     }
 
-    async fn chunk_index(&self, chunk: &Chunk, columns: &[usize]) -> Result<Arc<ChunkIndex>> {
+    /// As [`Table::rows`], for rows that are read once: few rows of a large file are read
+    /// from the pages that they lie in, and nothing is kept.
+    pub async fn take(&self, positions: &[RowPosition], columns: &[usize]) -> Result<RecordBatch> {
+        let schema = self.projected(columns);
+        let mut wanted: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
+        for position in positions {
+            wanted
+                .entry(position.chunk)
+                .or_default()
+                .insert(position.offset);
+        }
+        let chunks = self.chunks().await?;
+        let mut sources: Vec<RecordBatch> = Vec::with_capacity(wanted.len());
+        for (&chunk, offsets) in &wanted {
+            let offsets: Vec<u32> = offsets.iter().collect();
+            let arrays = self
+                .take_of(&chunks[chunk as usize], columns, &offsets)
+                .await?;
+            sources.push(batch_of(schema.clone(), arrays, offsets.len())?);
+        }
+        if sources.is_empty() {
+            return Ok(RecordBatch::new_empty(schema));
+        }
+        let number_of: HashMap<u32, (usize, &RoaringBitmap)> = wanted
+            .iter()
+            .enumerate()
+            .map(|(number, (chunk, offsets))| (*chunk, (number, offsets)))
+            .collect();
+        let indices: Vec<(usize, usize)> = positions
+            .iter()
+            .map(|position| {
+                let (number, offsets) = number_of[&position.chunk];
+                (number, offsets.rank(position.offset) as usize - 1)
+            })
+            .collect();
+        let references: Vec<&RecordBatch> = sources.iter().collect();
+        Ok(interleave_record_batch(&references, &indices)?)
+    }
+
+    /// Columns of some rows of a chunk, by ascending offset.
+    pub(crate) async fn take_of(
+        &self,
+        chunk: &Chunk,
+        columns: &[usize],
+        offsets: &[u32],
+    ) -> Result<Vec<ArrayRef>> {
+        match &chunk.source {
+            ChunkSource::Memory(batch) => {
+                let wanted = UInt32Array::from(offsets.to_vec());
+                Ok(columns
+                    .iter()
+                    .map(|column| arrow::compute::take(batch.column(*column), &wanted, None))
+                    .collect::<std::result::Result<_, _>>()?)
+            }
+            ChunkSource::File(fragment) => {
+                let names = self.physical_names(columns);
+                let version = self.base.version().await?;
+                version.take(fragment, &names, offsets).boxed().await
+            }
+        }
+    }
+
+    fn physical_names(&self, columns: &[usize]) -> Vec<&str> {
         let all = self.def.columns();
-        let name: String = columns
+        columns
             .iter()
             .map(|column| all[*column].physical.as_str())
-            .collect::<Vec<_>>()
-            .join(",");
+            .collect()
+    }
+
+    async fn chunk_index(&self, chunk: &Chunk, columns: &[usize]) -> Result<Arc<ChunkIndex>> {
+        let name = self.physical_names(columns).join(",");
         let build = async {
             let arrays = self.chunk_columns(chunk, columns).await?;
             Ok(Arc::new(ChunkIndex::build(&arrays)?))

@@ -7,6 +7,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use omnigraph_engine as engine;
 use omnigraph_engine::error::{ConstraintKind, ConstraintViolation, ObjectKind};
+use omnigraph_engine::merge::MergeConflict;
 
 use crate::error::PgError;
 
@@ -111,6 +112,7 @@ sqlstates! {
     IDLE_SESSION_TIMEOUT = "57P05";
     IO_ERROR = "58030";
     SNAPSHOT_TOO_OLD = "72000";
+    MERGE_CONFLICT = "MG001";
     INTERNAL_ERROR = "XX000";
     DATA_CORRUPTED = "XX001";
 }
@@ -154,6 +156,11 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         )
         .detail(error.to_string())
         .hint("Use DROP ... CASCADE to drop the branch with its commits, or merge it first."),
+        engine::Error::MergeConflicts {
+            source_branch,
+            target,
+            conflicts,
+        } => merge_conflicts(error, source_branch, target, conflicts),
         engine::Error::Unavailable { .. } => PgError::new(IO_ERROR, error.to_string())
             .hint("Nothing was published. Try again when the store answers."),
         engine::Error::OutcomeUnknown { commit } => {
@@ -226,6 +233,24 @@ fn conflict(
             .detail(detail.to_string())
             .hint("The transaction might succeed if retried.")
     }
+}
+
+/// Conflicts told in an error's detail; `merge_conflicts()` gives all.
+const TOLD_CONFLICTS: usize = 100;
+
+fn merge_conflicts(
+    error: &engine::Error,
+    source: &str,
+    target: &str,
+    conflicts: &[MergeConflict],
+) -> PgError {
+    let told = conflicts.iter().take(TOLD_CONFLICTS);
+    let detail: Vec<serde_json::Value> = told.map(omnigraph_udfs::merge_conflicts::json).collect();
+    PgError::new(MERGE_CONFLICT, error.to_string())
+        .detail(serde_json::Value::from(detail).to_string())
+        .hint(format!(
+            "SELECT * FROM merge_conflicts('{source}', '{target}') shows all of them. Write to the source branch and merge again, or choose a side with on_conflict => 'ours' or 'theirs'."
+        ))
 }
 
 fn constraint(violation: &ConstraintViolation) -> PgError {
@@ -420,6 +445,14 @@ mod tests {
             ),
             (engine::Error::BranchDeleted { name: "x".into() }, "3F000"),
             (engine::Error::Unmerged { name: "x".into() }, "2BP01"),
+            (
+                engine::Error::MergeConflicts {
+                    source_branch: "x".into(),
+                    target: "main".into(),
+                    conflicts: [].into(),
+                },
+                "MG001",
+            ),
             (
                 engine::Error::Unavailable {
                     message: "x".into(),

@@ -10,7 +10,6 @@
 //! SELECT name, ahead, behind FROM branches();
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -22,9 +21,9 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::names::{BranchName, CommitId};
+use omnigraph_engine::BranchInfo;
+use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
-use omnigraph_engine::{BranchInfo, CommitInfo};
 
 use crate::error::Result;
 use crate::function::{Argument, Call, Column, TableFunction, arrow_schema};
@@ -86,8 +85,8 @@ fn columns() -> Vec<Column> {
 #[derive(Debug)]
 struct Row {
     branch: BranchInfo,
-    ahead: i64,
-    behind: i64,
+    ahead: u64,
+    behind: u64,
 }
 
 /// The branches, each compared with `main` when its row is taken.
@@ -101,7 +100,10 @@ async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> 
         let access = access.clone();
         async move {
             let (ahead, behind) = match main {
-                Some(main) => compare(&access, branch.head, main).await?,
+                Some(main) => {
+                    let (head, main) = (branch.head.to_string(), main.to_string());
+                    access.ahead_behind(&head, &main).await?
+                }
                 None => (0, 0),
             };
             Ok(Row {
@@ -112,65 +114,6 @@ async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> 
         }
     });
     Ok(rows.boxed())
-}
-
-/// How many commits of `ours` are not among those of `theirs`, and the other way round. Both
-/// histories are followed in turn until one meets what the other has seen.
-async fn compare(access: &GraphAccess, ours: CommitId, theirs: CommitId) -> Result<(i64, i64)> {
-    if ours == theirs {
-        return Ok((0, 0));
-    }
-    let mut sides = [Side::of(access, ours), Side::of(access, theirs)];
-    loop {
-        for at in 0..2 {
-            let Some(id) = sides[at].next().await? else {
-                continue;
-            };
-            if let Some(&distance) = sides[1 - at].seen.get(&id) {
-                let here = sides[at].distance - 1;
-                return Ok(if at == 0 {
-                    (here, distance)
-                } else {
-                    (distance, here)
-                });
-            }
-        }
-        if sides.iter().all(|side| side.ended) {
-            return Ok((sides[0].distance, sides[1].distance));
-        }
-    }
-}
-
-struct Side {
-    commits: BoxStream<'static, omnigraph_engine::Result<CommitInfo>>,
-    /// How many commits were followed, and how far from the start each is.
-    distance: i64,
-    seen: HashMap<CommitId, i64>,
-    ended: bool,
-}
-
-impl Side {
-    fn of(access: &GraphAccess, from: CommitId) -> Self {
-        Side {
-            commits: access.commits(&from.to_string()),
-            distance: 0,
-            seen: HashMap::new(),
-            ended: false,
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<CommitId>> {
-        if self.ended {
-            return Ok(None);
-        }
-        let Some(commit) = self.commits.try_next().await? else {
-            self.ended = true;
-            return Ok(None);
-        };
-        self.seen.insert(commit.id, self.distance);
-        self.distance += 1;
-        Ok(Some(commit.id))
-    }
 }
 
 fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
@@ -190,8 +133,8 @@ fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
         number(|row| i64::try_from(row.branch.head_seq).ok()),
         Arc::new(created.with_timezone("UTC")),
         text(|row| row.branch.created_from.clone()),
-        number(|row| Some(row.ahead)),
-        number(|row| Some(row.behind)),
+        number(|row| i64::try_from(row.ahead).ok()),
+        number(|row| i64::try_from(row.behind).ok()),
         Arc::new(protected),
     ];
     RecordBatch::try_new(schema, columns)

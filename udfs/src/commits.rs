@@ -25,6 +25,7 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::TryStreamExt;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::CommitInfo;
+use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::schema::Schema;
 
 use crate::args::Args;
@@ -81,8 +82,11 @@ impl TableFunction for Commits {
 
     fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
         let args = Args::new(self, &call.arguments);
-        // Every commit has at most one parent, so both answers are the same.
-        args.bool("first_parent")?;
+        let which = if args.bool("first_parent")? {
+            Ancestors::FirstParent
+        } else {
+            Ancestors::All
+        };
         let reference = args.text("ref")?.to_owned();
         let context = call.context;
         let commits = futures::stream::once(async move {
@@ -90,7 +94,12 @@ impl TableFunction for Commits {
                 CURRENT => context.snapshot().await?.commit().to_string(),
                 _ => reference,
             };
-            Ok::<_, Error>(context.access()?.commits(&reference).map_err(Error::from))
+            Ok::<_, Error>(
+                context
+                    .access()?
+                    .commits(&reference, which)
+                    .map_err(Error::from),
+            )
         })
         .try_flatten();
         Ok(rows::pages(

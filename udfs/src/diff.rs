@@ -22,15 +22,15 @@ use datafusion::scalar::ScalarValue;
 use futures::Stream;
 use futures::stream::{StreamExt, TryStreamExt};
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::Error as EngineError;
-use omnigraph_engine::diff::{self, RowDiff, TypeDiff};
+use omnigraph_engine::diff::{self, TypeDiff};
 use omnigraph_engine::schema::{Schema, TypeDef};
+use omnigraph_engine::{Error as EngineError, Snapshot};
 
 use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::function::{Argument, Call, Column, FunctionContext, TableFunction, arrow_schema};
 use crate::jsonb;
-use crate::rows::{self, BATCH_ROWS};
+use crate::rows;
 
 #[derive(Debug)]
 pub struct Diff {
@@ -81,12 +81,17 @@ impl TableFunction for Diff {
             args.text("from_ref")?.to_owned(),
             args.text("to_ref")?.to_owned(),
         );
-        let found = futures::stream::once(compare(call.context, from, to)).try_flatten();
+        let context = call.context;
+        let found = futures::stream::once(async move {
+            let (from, to) = (context.resolve(&from).await?, context.resolve(&to).await?);
+            Ok::<_, Error>(between(context, from, to))
+        })
+        .try_flatten();
         Ok(rows::batches(arrow_schema(&columns()), found))
     }
 }
 
-fn columns() -> Vec<Column> {
+pub(crate) fn columns() -> Vec<Column> {
     vec![
         Column::new("op", PgType::TEXT),
         Column::new("kind", PgType::TEXT),
@@ -97,36 +102,23 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-/// The types one after another; the rows of one are in memory at a time.
-async fn compare(
+/// The types one after another; a page of rows is in memory at a time.
+pub(crate) fn between(
     context: Arc<dyn FunctionContext>,
-    from: String,
-    to: String,
-) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
-    let (from, to) = (context.resolve(&from).await?, context.resolve(&to).await?);
-    let types = futures::stream::iter(diff::types(&from, &to));
-    let found = types.then(move |id| {
-        let (context, from, to) = (Arc::clone(&context), from.clone(), to.clone());
-        async move {
-            let found = context.access()?.diff(&from, &to, id).await?;
-            Ok::<_, Error>(futures::stream::iter(found.map(pages).unwrap_or_default()))
-        }
-    });
-    Ok(found.try_flatten())
+    from: Snapshot,
+    to: Snapshot,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    futures::stream::iter(diff::types(&from, &to))
+        .map(move |id| Ok::<_, Error>(context.access()?.diff(&from, &to, id)?))
+        .map_ok(|pages| pages.map_err(Error::from))
+        .try_flatten()
+        .map(|page| batch(&page?))
 }
 
-/// The rows of one type in batches.
-fn pages(found: TypeDiff) -> Vec<Result<RecordBatch>> {
-    found
-        .rows
-        .chunks(BATCH_ROWS)
-        .map(|rows| batch(&found, rows))
-        .collect()
-}
-
-fn batch(found: &TypeDiff, rows: &[RowDiff]) -> Result<RecordBatch> {
+fn batch(found: &TypeDiff) -> Result<RecordBatch> {
+    let rows = &found.rows;
     let (old, new) = (
-        Columns::of(&found.def, &found.before),
+        Columns::of(&found.old_def, &found.before),
         Columns::of(&found.def, &found.after),
     );
     let mut befores = StringBuilder::new();

@@ -14,6 +14,7 @@ use datafusion::scalar::ScalarValue;
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::Snapshot;
+use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::schema::Schema;
 
 use crate::error::Result;
@@ -61,6 +62,8 @@ pub trait TableFunction: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Call {
     pub context: Arc<dyn FunctionContext>,
+    /// The rows' schema: what [`TableFunction::columns`] answered when the call was bound.
+    pub schema: arrow::datatypes::SchemaRef,
     /// One per declared argument, in its first type or another one that it lists, defaults
     /// filled in. A variadic argument arrives as one array.
     pub arguments: Vec<ScalarValue>,
@@ -80,6 +83,9 @@ pub trait FunctionContext: Send + Sync + fmt::Debug {
     /// What the statement reads of the session's branch, the transaction's own writes
     /// included: the same one however often it is asked for.
     async fn snapshot(&self) -> Result<Snapshot>;
+
+    /// A function published a commit on a branch: whoever listens to commits is told.
+    fn committed(&self, _branch: &BranchName, _commit: CommitId) {}
 
     /// What a reference names: `current` is what the statement reads.
     async fn resolve(&self, reference: &str) -> Result<Snapshot> {

@@ -22,6 +22,13 @@ pub(crate) fn object(members: &Map<String, Value>) -> String {
     out
 }
 
+/// One value.
+pub fn value(column: &dyn Array, row: usize) -> Result<String> {
+    let mut out = String::new();
+    push_value(&mut out, column, row)?;
+    Ok(out)
+}
+
 /// One row as an object of its columns.
 pub(crate) fn row(names: &[&str], batch: &RecordBatch, row: usize) -> Result<String> {
     let mut order: Vec<usize> = (0..names.len().min(batch.num_columns())).collect();

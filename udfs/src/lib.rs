@@ -3,16 +3,20 @@
 pub mod args;
 pub mod branch_create;
 pub mod branch_delete;
+pub mod branch_merge;
 pub mod branches;
+pub mod commit_changes;
 pub mod commits;
 pub mod diff;
 pub mod error;
 pub mod function;
 mod jsonb;
+pub mod merge_conflicts;
 pub mod neighbors;
 pub mod pg;
 pub mod rows;
 pub mod source;
+pub mod table_diff;
 pub mod traverse;
 
 use std::sync::Arc;
@@ -29,10 +33,14 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
     vec![
         Arc::new(branch_create::BranchCreate::new()),
         Arc::new(branch_delete::BranchDelete::new()),
+        Arc::new(branch_merge::BranchMerge::new()),
         Arc::new(branches::Branches),
+        Arc::new(commit_changes::CommitChanges::new()),
         Arc::new(commits::Commits::new()),
         Arc::new(diff::Diff::new()),
+        Arc::new(merge_conflicts::MergeConflicts::new()),
         Arc::new(neighbors::Neighbors::new()),
+        Arc::new(table_diff::TableDiff::new()),
         Arc::new(traverse::Traverse::new()),
     ]
 }

@@ -179,6 +179,7 @@ impl ExecutionPlan for FunctionExec {
             })?;
         let rows = self.source.function.call(Call {
             context: Arc::clone(&scope.0),
+            schema: self.source.schema(),
             arguments: self.source.arguments.clone(),
             bounds: self.bounds.clone(),
             limit: self.limit,

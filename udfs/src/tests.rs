@@ -206,15 +206,26 @@ async fn call(
     given: &[(&str, ScalarValue)],
 ) -> Result<Vec<String>, String> {
     let function = function(name);
+    let arguments = arguments(&*function, given);
+    let schema = context
+        .snapshot()
+        .await
+        .expect("it exists")
+        .schema()
+        .clone();
+    let constants: Vec<Option<ScalarValue>> = arguments.iter().cloned().map(Some).collect();
+    let declared = function
+        .columns(&constants, Some(&schema))
+        .map_err(|error| error.to_string())?;
     let stream = function
         .call(Call {
             context: context.clone(),
-            arguments: arguments(&*function, given),
+            schema: crate::arrow_schema(&declared),
+            arguments,
             bounds: Vec::new(),
             limit: None,
         })
         .map_err(|error| error.to_string())?;
-    let declared = function.columns(&[], None).expect("they are fixed");
     assert_eq!(stream.schema(), crate::arrow_schema(&declared));
     let batches: Vec<RecordBatch> = stream
         .try_collect()
@@ -450,4 +461,80 @@ async fn conditions_on_depth_and_limits_reach_the_walk() {
     let (rows, plan) = select(&world, col("id").eq(lit("cyd")), Some(1)).await;
     assert_eq!(rows, ["cyd|2"]);
     assert!(plan.contains("Filter"), "{plan}");
+}
+
+#[tokio::test]
+async fn one_table_is_compared_with_typed_columns() {
+    let world = World::new().await;
+    let refs = |table: &str| {
+        vec![
+            ("table", text(table)),
+            ("from_ref", text("main")),
+            ("to_ref", text("review")),
+        ]
+    };
+    assert_eq!(
+        call(&world.main, "table_diff", &refs("person"))
+            .await
+            .expect("two states"),
+        [
+            "update|bob|bob|bob|NULL|30",
+            "delete|cyd|cyd|NULL|NULL|NULL"
+        ]
+    );
+    assert_eq!(
+        call(&world.main, "table_diff", &refs("nope"))
+            .await
+            .unwrap_err(),
+        "type \"nope\" does not exist"
+    );
+    assert_eq!(
+        call(
+            &world.main,
+            "commit_changes",
+            &[("commit", text("review~1"))]
+        )
+        .await
+        .expect("a commit"),
+        [
+            r#"update|node|person|bob|{"id": "bob", "age": null, "name": "bob"}|{"id": "bob", "age": 30, "name": "bob"}"#
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_branch_is_merged_once_its_conflicts_are_resolved() {
+    let world = World::new().await;
+    world
+        .upsert("main", "person", &[("bob", Some(40))], &[])
+        .await;
+    let source = [("source", text("review"))];
+    assert_eq!(
+        call(&world.main, "merge_conflicts", &source)
+            .await
+            .expect("two branches"),
+        ["DivergentUpdate|person|bob|age|null|40|30"]
+    );
+    let refused = call(&world.main, "branch_merge", &source)
+        .await
+        .unwrap_err();
+    assert!(
+        refused.ends_with("merging \"review\" into \"main\" meets a conflict"),
+        "{refused}"
+    );
+    let theirs = [source[0].clone(), ("on_conflict", text("theirs"))];
+    let merged = call(&world.main, "branch_merge", &theirs)
+        .await
+        .expect("a side is chosen");
+    let cells: Vec<&str> = merged[0].split('|').collect();
+    assert_eq!(
+        [cells[0], cells[2], cells[3], cells[4], cells[6]],
+        ["merged", "0", "1", "3", "false"]
+    );
+    assert_eq!(
+        call(&world.main, "merge_conflicts", &source)
+            .await
+            .expect("merged"),
+        Vec::<String>::new()
+    );
 }

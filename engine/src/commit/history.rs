@@ -1,89 +1,13 @@
-//! Walking back over commits, and finding one by its id.
+//! Finding a commit by its id, and the state after it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures::stream::{BoxStream, StreamExt};
-
-use super::CommitInfo;
 use super::log::read_object;
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::{BranchState, CommitPointer, EntryKind, LogEntry};
 use crate::graph::GraphShared;
 use crate::names::CommitId;
 use crate::storage::layout;
-
-/// The commits from `start` on, newest first: those of its own branch, then those of the
-/// branch it was made from, and so on.
-pub(crate) fn walk(
-    graph: Arc<GraphShared>,
-    branch_id: String,
-    start: Arc<LogEntry>,
-    from: CommitId,
-) -> BoxStream<'static, Result<CommitInfo>> {
-    let walk = Walk {
-        graph,
-        branch_id,
-        next: Some(start),
-        skip_until: Some(from),
-        ready: VecDeque::new(),
-    };
-    futures::stream::unfold(walk, |mut walk| async move {
-        let item = walk.next().await.transpose()?;
-        Some((item, walk))
-    })
-    .boxed()
-}
-
-struct Walk {
-    graph: Arc<GraphShared>,
-    branch_id: String,
-    next: Option<Arc<LogEntry>>,
-    /// Newer commits of the same entry are passed over until this one is met.
-    skip_until: Option<CommitId>,
-    ready: VecDeque<CommitInfo>,
-}
-
-impl Walk {
-    async fn next(&mut self) -> Result<Option<CommitInfo>> {
-        loop {
-            if let Some(commit) = self.ready.pop_front() {
-                return Ok(Some(commit));
-            }
-            let Some(entry) = self.next.take() else {
-                return Ok(None);
-            };
-            match &entry.kind {
-                EntryKind::Commits { commits } => {
-                    let branch = self.graph.branch_label(&self.branch_id);
-                    for commit in commits.iter().rev() {
-                        if self.skip_until.is_some_and(|wanted| wanted != commit.id) {
-                            continue;
-                        }
-                        self.skip_until = None;
-                        self.ready
-                            .push_back(CommitInfo::new(commit, entry.seq, branch.clone()));
-                    }
-                    if entry.seq > 0 {
-                        self.step(self.branch_id.clone(), entry.seq - 1).await?;
-                    }
-                }
-                EntryKind::Fork { from } => {
-                    self.skip_until = Some(from.commit);
-                    self.step(from.branch.clone(), from.seq).await?;
-                }
-                _ if entry.seq > 0 => self.step(self.branch_id.clone(), entry.seq - 1).await?,
-                _ => {}
-            }
-        }
-    }
-
-    async fn step(&mut self, branch_id: String, seq: u64) -> Result<()> {
-        self.next = Some(entry(&self.graph, &branch_id, seq).await?);
-        self.branch_id = branch_id;
-        Ok(())
-    }
-}
 
 /// A commit by its id: the log entry that lists it, and the state after it. What points to a
 /// commit is written with its data, so it may name one that was never published; the log
@@ -92,7 +16,7 @@ pub(crate) async fn find(
     graph: &Arc<GraphShared>,
     id: CommitId,
 ) -> Result<(String, Arc<LogEntry>, BranchState)> {
-    let unknown = || Error::not_found(ObjectKind::Commit, id.to_string());
+    let unknown = || unknown(id);
     let pointer: CommitPointer = read_object(&graph.store, &layout::commit(id))
         .await?
         .ok_or_else(unknown)?;
@@ -140,7 +64,11 @@ async fn state_after(
     Ok(Some(state))
 }
 
-async fn entry(graph: &Arc<GraphShared>, branch_id: &str, seq: u64) -> Result<Arc<LogEntry>> {
+pub(crate) async fn entry(
+    graph: &Arc<GraphShared>,
+    branch_id: &str,
+    seq: u64,
+) -> Result<Arc<LogEntry>> {
     graph
         .logs
         .entry(branch_id, seq)
@@ -149,4 +77,8 @@ async fn entry(graph: &Arc<GraphShared>, branch_id: &str, seq: u64) -> Result<Ar
             object: layout::log_entry(branch_id, seq),
             message: "it is missing from the log".to_owned(),
         })
+}
+
+pub(crate) fn unknown(id: CommitId) -> Error {
+    Error::not_found(ObjectKind::Commit, id.to_string())
 }

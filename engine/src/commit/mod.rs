@@ -4,11 +4,13 @@
 //! (`slot.rs`). There is no second step, so there is nothing to recover: a crash at any moment
 //! leaves the old state visible and some files that nobody names.
 
+pub mod ancestry;
 pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod publish;
 pub(crate) mod rebase;
+mod restate;
 mod slot;
 
 use crate::format::{Commit, CommitKind};

@@ -24,10 +24,12 @@ use crate::format::{
     self, BranchState, ChangedIds, CommitPointer, EntryKind, LogEntry, TableLine, Written,
 };
 use crate::graph::GraphShared;
+use crate::merge::publish::MergeChange;
 use crate::names::{BranchName, CommitId};
 use crate::schema::TypeId;
 use crate::snapshot::SnapshotState;
 use crate::storage::layout;
+use crate::table::BaseTable;
 use crate::write::bulk::BulkChange;
 use crate::write::changes::Changes;
 use crate::write::transaction::CommitMessage;
@@ -76,6 +78,7 @@ pub(crate) struct Proposal {
 pub(crate) enum Payload {
     Rows(Changes),
     Bulk(BulkChange),
+    Merge(MergeChange),
 }
 
 impl Proposal {
@@ -126,13 +129,14 @@ impl Proposal {
                 .map(|(id, _)| *id)
                 .collect(),
             Payload::Bulk(bulk) => bulk.tables.clone(),
+            Payload::Merge(merge) => merge.tables.keys().copied().collect(),
         }
     }
 
     /// Does it replace all rows of the table?
     pub fn replaces(&self, table: TypeId) -> bool {
         match &self.payload {
-            Payload::Rows(_) => false,
+            Payload::Rows(_) | Payload::Merge(_) => false,
             Payload::Bulk(bulk) => bulk.replaced.contains(&table),
         }
     }
@@ -153,6 +157,28 @@ impl Proposal {
                 Some(ids)
             }
             Payload::Bulk(bulk) => bulk.written.get(&table).cloned(),
+            Payload::Merge(merge) => {
+                let mut ids = merge.tables.get(&table)?.written.clone()?;
+                ids.sort_unstable();
+                ids.dedup();
+                Some(ids)
+            }
+        }
+    }
+
+    /// The commit that is merged into the branch, with its generation.
+    pub fn merges(&self) -> Option<(CommitId, u64)> {
+        match &self.payload {
+            Payload::Merge(merge) => Some((merge.parent, merge.generation)),
+            Payload::Rows(_) | Payload::Bulk(_) => None,
+        }
+    }
+
+    /// The version that takes the place of the table's own, if there is one already.
+    pub fn adopted(&self, table: TypeId) -> Option<&Arc<BaseTable>> {
+        match &self.payload {
+            Payload::Merge(merge) => merge.tables.get(&table)?.adopted.as_ref(),
+            Payload::Rows(_) | Payload::Bulk(_) => None,
         }
     }
 
@@ -175,6 +201,7 @@ impl Proposal {
                     (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
                 }),
             Payload::Bulk(bulk) => bulk.counts,
+            Payload::Merge(merge) => merge.counts(),
         }
     }
 }
@@ -330,7 +357,7 @@ impl BranchShared {
             match next {
                 Ok(next) => {
                     state = next.state.clone();
-                    generation += 1;
+                    generation = next.commit.generation;
                     kept.push(waiting);
                     prepared.push(next);
                 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
+use futures::FutureExt;
 use roaring::RoaringBitmap;
 
 use super::publish::{Payload, Proposal};
@@ -78,6 +79,7 @@ pub(crate) async fn prepare(
             }
             bulk.deletions.clone()
         }
+        Payload::Merge(merge) => merge.places(&proposal.base, state).boxed().await?,
     };
     build(proposal, state, deletions, generation, seq, time).await
 }
@@ -102,7 +104,13 @@ async fn build(
         let empty = Vec::new();
         let positions = deletions.get(&id).unwrap_or(&empty);
         let added = proposal.staged.get(&id).cloned().unwrap_or_default();
-        let next = next_version(&version, base, positions, added, proposal.replaces(id)).await?;
+        let next = match proposal.adopted(id) {
+            Some(table) => table.version().await?.clone(),
+            None => {
+                let replaces = proposal.replaces(id);
+                next_version(&version, base, positions, added, replaces).await?
+            }
+        };
         let def = state
             .schema
             .by_id(id)
@@ -139,15 +147,24 @@ async fn build(
         written.push((next, Some(version)));
     }
     let (inserted, updated, deleted) = proposal.counts();
+    let merged = proposal.merges();
+    let generation = merged.map_or(generation, |(_, other)| generation.max(other + 1));
     let commit = Commit {
         id: proposal.id,
-        parents: vec![state.commit],
+        parents: [state.commit]
+            .into_iter()
+            .chain(merged.map(|(parent, _)| parent))
+            .collect(),
         generation,
         actor: proposal.actor.clone(),
         time,
         message: proposal.message.message.clone(),
         metadata: proposal.message.metadata.clone(),
-        kind: CommitKind::Data,
+        kind: if merged.is_some() {
+            CommitKind::Merge
+        } else {
+            CommitKind::Data
+        },
         schema: None,
         inserted,
         updated,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use lance::dataset::builder::DatasetBuilder;
-use lance::dataset::fragment::{FileFragment, FragReadConfig};
+use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
 use lance::dataset::transaction::{Operation, TransactionBuilder, UpdateMode};
 use lance::dataset::{CommitBuilder, Dataset, InsertBuilder, WriteMode, WriteParams};
 use lance_core::utils::deletion::DeletionVector;
@@ -25,6 +25,9 @@ use crate::storage::Store;
 
 /// Rows in one data file at the most: what is decoded, cached and indexed as one piece.
 const ROWS_PER_FILE: usize = 1 << 17;
+
+/// A single row costs about as much to read as this many that lie side by side.
+const ROWS_PER_PAGE_READ: usize = 64;
 
 /// Where a log entry says that a table lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -268,13 +271,13 @@ impl TableVersion {
             .map(|(name, _)| *name)
             .collect();
         if !missing.is_empty() {
-            let batch = self.read(fragment, &missing, 0..fragment.rows).await?;
-            for (name, array) in missing.iter().zip(batch.columns()) {
+            let arrays = self.read(fragment, &missing, 0..fragment.rows).await?;
+            for (name, array) in missing.iter().zip(&arrays) {
                 cache
                     .insert((fragment.key.clone(), (*name).to_owned()), array.clone())
                     .await;
             }
-            let mut read = batch.columns().iter();
+            let mut read = arrays.iter();
             for column in columns.iter_mut().filter(|column| column.is_none()) {
                 *column = read.next().cloned();
             }
@@ -285,29 +288,56 @@ impl TableVersion {
             .collect()
     }
 
+    /// Some rows of a fragment, by ascending offset. Few are read from the pages that they lie
+    /// in, and nothing is kept; many come as [`TableVersion::columns`] does.
+    pub async fn take(
+        &self,
+        fragment: &Fragment,
+        names: &[&str],
+        offsets: &[u32],
+    ) -> Result<Vec<ArrayRef>> {
+        let sparse = offsets.len() * ROWS_PER_PAGE_READ < fragment.rows as usize;
+        let cached = names.iter().all(|name| {
+            let key = (fragment.key.clone(), (*name).to_owned());
+            self.resources.columns.contains_key(&key)
+        });
+        if sparse && !cached {
+            let reader = self.reader(fragment, names).await?;
+            let batch = reader
+                .take_as_batch(offsets, None)
+                .await
+                .map_err(lance_error)?;
+            return in_order(&batch, names);
+        }
+        let wanted = UInt32Array::from(offsets.to_vec());
+        let columns = self.columns(fragment, names).await?;
+        Ok(columns
+            .iter()
+            .map(|column| arrow::compute::take(column, &wanted, None))
+            .collect::<std::result::Result<_, _>>()?)
+    }
+
     async fn read(
         &self,
         fragment: &Fragment,
         names: &[&str],
         rows: std::ops::Range<u32>,
-    ) -> Result<RecordBatch> {
-        let projection = self.dataset.schema().project(names).map_err(lance_error)?;
-        let config = FragReadConfig::default().with_ignore_deletions(true);
-        let reader = self
-            .lance_fragment(fragment.id)?
-            .open(&projection, config)
-            .await
-            .map_err(lance_error)?;
+    ) -> Result<Vec<ArrayRef>> {
+        let reader = self.reader(fragment, names).await?;
         let batch = reader
             .read_range_as_batch(rows.start as usize..rows.end as usize)
             .await
             .map_err(lance_error)?;
-        // Lance may order the projection by its schema; the caller asked for names.
-        let order: Vec<usize> = names
-            .iter()
-            .map(|name| batch.schema().index_of(name))
-            .collect::<std::result::Result<_, _>>()?;
-        Ok(batch.project(&order)?)
+        in_order(&batch, names)
+    }
+
+    async fn reader(&self, fragment: &Fragment, names: &[&str]) -> Result<FragmentReader> {
+        let projection = self.dataset.schema().project(names).map_err(lance_error)?;
+        let config = FragReadConfig::default().with_ignore_deletions(true);
+        self.lance_fragment(fragment.id)?
+            .open(&projection, config)
+            .await
+            .map_err(lance_error)
     }
 
     fn lance_fragment(&self, id: u64) -> Result<FileFragment> {
@@ -508,6 +538,15 @@ impl TableVersion {
         }
         self.front.settle(paths).await
     }
+}
+
+/// Lance may order a projection by its schema; the caller asked for names.
+fn in_order(batch: &RecordBatch, names: &[&str]) -> Result<Vec<ArrayRef>> {
+    let schema = batch.schema();
+    names
+        .iter()
+        .map(|name| Ok(batch.column(schema.index_of(name)?).clone()))
+        .collect()
 }
 
 fn dataset_root(manifest: &Path) -> Path {

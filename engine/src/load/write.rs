@@ -1,12 +1,8 @@
 //! From checked rows to one commit: through a transaction while they are few, straight into
 //! files beyond.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-
-use datafusion::error::DataFusionError;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::LoadMode;
 use super::check::Found;
@@ -14,7 +10,6 @@ use crate::clock;
 use crate::commit::CommitInfo;
 use crate::commit::publish::{Payload, Proposal};
 use crate::commit::rebase::table_of;
-use crate::dataset::Staged;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::names::BranchName;
@@ -23,6 +18,7 @@ use crate::schema::{TypeId, TypeKind};
 use crate::snapshot::Snapshot;
 use crate::table::RowPosition;
 use crate::write::bulk::BulkChange;
+use crate::write::files::FileWriter;
 use crate::write::transaction::{CommitMessage, TransactionOptions};
 
 /// Rows up to which a load is a transaction like any other, rebased if others commit.
@@ -37,15 +33,9 @@ pub(super) struct Writer {
     mode: LoadMode,
     held: Vec<TypeBatch>,
     held_rows: usize,
-    files: Option<BTreeMap<TypeId, Files>>,
+    files: Option<BTreeMap<TypeId, FileWriter>>,
     replaced: BTreeMap<TypeId, Vec<RowPosition>>,
     rows: u64,
-}
-
-/// The rows of one type on their way into files.
-struct Files {
-    rows: mpsc::Sender<arrow::array::RecordBatch>,
-    written: JoinHandle<Result<Staged>>,
 }
 
 impl Writer {
@@ -116,37 +106,14 @@ impl Writer {
             ));
         };
         let id = rows.def.id;
-        if !files.contains_key(&id) {
-            let version = table_of(&self.base.state, id)?.version().await?.clone();
-            let schema = rows.def.arrow_schema();
-            // Batches waiting to be written: each has some thousands of rows.
-            let (send, mut receive) = mpsc::channel(2);
-            let stream = futures::stream::poll_fn(move |context| {
-                receive
-                    .poll_recv(context)
-                    .map(|rows| rows.map(Ok::<_, DataFusionError>))
-            });
-            let stream = Box::pin(RecordBatchStreamAdapter::new(schema, stream));
-            let written = tokio::spawn(async move { version.stage_stream(stream).await });
-            files.insert(
-                id,
-                Files {
-                    rows: send,
-                    written,
-                },
-            );
-        }
-        if let Some(open) = files.get(&id)
-            && open.rows.send(rows.batch).await.is_err()
-            && let Some(failed) = files.remove(&id)
-        {
-            // The writer ended early: its error says why.
-            failed.written.await.map_err(Error::internal)??;
-            return Err(Error::internal(
-                "a file was closed before its rows were written",
-            ));
-        }
-        Ok(())
+        let file = match files.entry(id) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let version = table_of(&self.base.state, id)?.version().await?.clone();
+                place.insert(FileWriter::begin(version, rows.def.arrow_schema()))
+            }
+        };
+        file.write(rows.batch).await
     }
 
     pub async fn publish(
@@ -194,14 +161,13 @@ impl Writer {
 
     async fn publish_files(
         self,
-        files: BTreeMap<TypeId, Files>,
+        files: BTreeMap<TypeId, FileWriter>,
         actor: String,
         message: CommitMessage,
     ) -> Result<Option<CommitInfo>> {
         let mut staged = BTreeMap::new();
         for (id, open) in files {
-            drop(open.rows);
-            staged.insert(id, open.written.await.map_err(Error::internal)??);
+            staged.insert(id, open.finish().await?);
         }
         let state = &self.base.state;
         let overwrite = self.mode == LoadMode::Overwrite;

@@ -105,3 +105,99 @@ async fn a_transaction_of_many_statements_writes_one_file_and_one_manifest_per_t
     let cost = fixture.store.counts().since(&before);
     assert!(cost.puts <= 4, "data, manifest, pointer, log: {cost:?}");
 }
+
+fn team_name(number: usize) -> String {
+    format!("{number:07}-{:0>60}", number.wrapping_mul(2_654_435_761))
+}
+
+/// `count` teams with long names, in one commit.
+async fn add_teams(graph: &Graph, count: usize) {
+    let mut transaction = begin(graph, "main").await;
+    let team = transaction
+        .snapshot()
+        .schema()
+        .table("team")
+        .unwrap()
+        .clone();
+    let names: Vec<String> = (0..count).map(team_name).collect();
+    let values: Vec<[Option<&str>; 2]> = names
+        .iter()
+        .map(|name| [None, Some(name.as_str())])
+        .collect();
+    let values: Vec<&[Option<&str>]> = values.iter().map(|row| row.as_slice()).collect();
+    transaction
+        .insert(team.id, rows(&team, &values))
+        .await
+        .unwrap();
+    commit(transaction).await.unwrap();
+}
+
+/// Deletes ten teams far apart on `b` and adds ten, and does so elsewhere on `main`.
+async fn change_ten_on_each_side(graph: &Graph, count: usize) {
+    graph
+        .create_branch(&branch("b"), "main", "a")
+        .await
+        .unwrap();
+    for (on, shift) in [("main", 1), ("b", 2)] {
+        let mut transaction = begin(graph, on).await;
+        let team = table(&transaction.snapshot(), "team");
+        let ids: Vec<String> = (0..10usize)
+            .map(|part| part * (count / 10) + shift)
+            .map(team_name)
+            .collect();
+        transaction.delete(team, &ids).await.unwrap();
+        for number in 0..10 {
+            let name = format!("{on}{number}");
+            insert(&mut transaction, "team", &[&[None, Some(&name)]])
+                .await
+                .unwrap();
+        }
+        commit(transaction).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn merging_ten_rows_reads_kilobytes_whatever_the_table_holds() {
+    let mut costs = Vec::new();
+    for count in [10_000, 200_000] {
+        let fixture = Fixture::in_memory().await;
+        add_teams(&fixture.graph, count).await;
+        change_ten_on_each_side(&fixture.graph, count).await;
+        // A process that has nothing in memory.
+        let graph = fixture.reopened().await;
+        let before = fixture.store.counts();
+        let merged = super::merges::merge(&graph, "b", "main").await.unwrap();
+        let cost = fixture.store.counts().since(&before);
+        assert_eq!(merged.tables["team"].deleted, 10);
+        assert_eq!(merged.tables["team"].inserted, 10);
+        assert!(cost.bytes_read < 256 << 10, "{count}: {cost:?}");
+        assert!(cost.bytes_written < 64 << 10, "{count}: {cost:?}");
+        costs.push(cost.total());
+    }
+    // A table of more files costs some requests for each file that was changed.
+    assert!(costs[1] < costs[0] + 40, "{costs:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_the_target_left_alone_is_adopted_without_being_read() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    add_people(graph, "main", &["ada"]).await.unwrap();
+    graph
+        .create_branch(&branch("b"), "main", "a")
+        .await
+        .unwrap();
+    graph
+        .create_branch(&branch("c"), "main", "a")
+        .await
+        .unwrap();
+    add_people(graph, "c", &["bob"]).await.unwrap();
+    add_teams(graph, 20_000).await;
+    let graph = fixture.reopened().await;
+    let before = fixture.store.counts();
+    let merged = super::merges::merge(&graph, "main", "c").await.unwrap();
+    let cost = fixture.store.counts().since(&before);
+    assert_eq!(merged.tables["team"].inserted, 20_000);
+    assert!(cost.bytes_read < 128 << 10, "{cost:?}");
+    assert!(cost.bytes_written < 16 << 10, "{cost:?}");
+}

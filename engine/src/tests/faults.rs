@@ -47,6 +47,8 @@ enum Writer {
     UpdateAndDelete,
     CreateBranch,
     DeleteBranch,
+    Merge,
+    FastForward,
 }
 
 async fn write(graph: &Graph, writer: Writer) -> Result<()> {
@@ -87,6 +89,12 @@ async fn write(graph: &Graph, writer: Writer) -> Result<()> {
         Writer::CreateBranch => {
             graph.create_branch(&branch("new"), "main", "a").await?;
         }
+        Writer::Merge => {
+            super::merges::merge(graph, "old", "main").await?;
+        }
+        Writer::FastForward => {
+            super::merges::merge(graph, "ahead", "main").await?;
+        }
         Writer::DeleteBranch => graph.delete_branch(&branch("old"), true, "a").await?,
     }
     Ok(())
@@ -117,6 +125,14 @@ async fn prepared() -> Fixture {
         .create_branch(&branch("old"), "main", "a")
         .await
         .unwrap();
+    add_people(&fixture.graph, "old", &["zoe"]).await.unwrap();
+    add_people(&fixture.graph, "main", &["yan"]).await.unwrap();
+    fixture
+        .graph
+        .create_branch(&branch("ahead"), "main", "a")
+        .await
+        .unwrap();
+    add_people(&fixture.graph, "ahead", &["xia"]).await.unwrap();
     fixture
 }
 
@@ -129,6 +145,8 @@ async fn a_stop_at_any_request_leaves_the_state_before_or_after() {
         Writer::UpdateAndDelete,
         Writer::CreateBranch,
         Writer::DeleteBranch,
+        Writer::Merge,
+        Writer::FastForward,
     ] {
         let mut visited = 0;
         for number in 0.. {
@@ -189,6 +207,8 @@ async fn one_failed_write_is_answered_truly_and_forgotten() {
         Writer::Insert,
         Writer::UpdateAndDelete,
         Writer::CreateBranch,
+        Writer::Merge,
+        Writer::FastForward,
     ] {
         for after in [false, true] {
             for number in 0.. {

@@ -5,6 +5,8 @@ mod contract;
 mod costs;
 mod faults;
 mod loads;
+mod merge_histories;
+mod merges;
 mod transactions;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 use futures::TryStreamExt;
 
 use super::*;
+use crate::commit::ancestry::Ancestors;
 use crate::error::{ConstraintKind, Error};
 
 fn violated(error: Error) -> (ConstraintKind, String) {
@@ -428,7 +429,11 @@ async fn many_small_commits_leave_few_files_and_every_row() {
         .unwrap()
         .len();
     assert!(chunks < 70, "{chunks} files for 150 rows");
-    let commits: Vec<_> = graph.commits("main").try_collect().await.unwrap();
+    let commits: Vec<_> = graph
+        .commits("main", Ancestors::All)
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(commits.len(), 152);
     assert!(
         commits
@@ -461,7 +466,12 @@ async fn concurrent_commits_are_grouped_and_none_is_lost() {
     }
     let found = people(&fixture.reopened().await, "main").await;
     assert_eq!(found.len(), 80);
-    let commits: Vec<_> = fixture.graph.commits("main").try_collect().await.unwrap();
+    let commits: Vec<_> = fixture
+        .graph
+        .commits("main", Ancestors::All)
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(commits.len(), 81);
     for pair in commits.windows(2) {
         assert_eq!(pair[0].parents, [pair[1].id], "history is one line");

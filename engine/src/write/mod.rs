@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod changes;
 pub(crate) mod constraint;
+pub(crate) mod files;
 pub mod identity;
 mod row_text;
 pub mod transaction;

@@ -1,13 +1,14 @@
 use clap::{Args, Subcommand};
-use omnigraph_engine::BranchInfo;
+use omnigraph_engine::merge::{MergeOptions, MergeOutcome, OnConflict};
 use omnigraph_engine::names::BranchName;
+use omnigraph_engine::{BranchInfo, CommitMessage};
 use serde_json::{Value, json};
 
 use crate::cli::address::{Address, Durable};
 use crate::cli::output::{Output, table, time, time_json};
 use crate::cli::{Actor, Failure, Format};
 
-/// Make, list and delete branches.
+/// Make, list, merge and delete branches.
 #[derive(Debug, Args)]
 pub(super) struct Branch {
     #[command(subcommand)]
@@ -18,6 +19,7 @@ pub(super) struct Branch {
 enum Verb {
     Create(Create),
     List(List),
+    Merge(Merge),
     Delete(Delete),
 }
 
@@ -48,6 +50,44 @@ struct List {
     format: Format,
 }
 
+/// Merge a branch into another one, in one commit.
+///
+/// Of a row that both sides changed, each property is taken from the side that changed it.
+/// Where they disagree nothing is merged, the conflicts are told one JSON object a line, and
+/// the exit code is 3.
+#[derive(Debug, Args)]
+struct Merge {
+    /// What to merge: a branch, a commit, or either followed by ~n
+    source: String,
+    /// The branch to merge into
+    #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+    into: String,
+    /// Says why, in the merge commit; a fast-forward makes no commit
+    #[arg(long, short, value_name = "TEXT")]
+    message: Option<String>,
+    /// What becomes of conflicts: ours keeps the target's side, theirs takes the source's
+    #[arg(long, value_enum, value_name = "SIDE", default_value_t = Side::Fail)]
+    on_conflict: Side,
+    /// Delete the source branch afterwards, unless somebody committed to it meanwhile
+    #[arg(long)]
+    delete_branch: bool,
+    #[command(flatten)]
+    address: Address,
+    #[command(flatten)]
+    durable: Durable,
+    #[command(flatten)]
+    actor: Actor,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Side {
+    Fail,
+    Ours,
+    Theirs,
+}
+
 /// Delete a branch.
 ///
 /// A branch with commits that are not in main is kept unless --cascade is given.
@@ -73,6 +113,7 @@ impl Branch {
         match &self.verb {
             Verb::Create(verb) => verb.format,
             Verb::List(verb) => verb.format,
+            Verb::Merge(verb) => verb.format,
             Verb::Delete(verb) => verb.format,
         }
     }
@@ -81,6 +122,7 @@ impl Branch {
         match self.verb {
             Verb::Create(verb) => verb.run().await,
             Verb::List(verb) => verb.run().await,
+            Verb::Merge(verb) => verb.run().await,
             Verb::Delete(verb) => verb.run().await,
         }
     }
@@ -119,6 +161,71 @@ impl List {
         Ok(Output::new(
             table(&["branch", "head", "seq", "from", "created", "by"], &rows),
             json!({ "branches": branches.iter().map(document).collect::<Vec<_>>() }),
+        ))
+    }
+}
+
+impl Merge {
+    async fn run(self) -> Result<Output, Failure> {
+        let into = BranchName::parse(&self.into)?;
+        let options = MergeOptions {
+            actor: self.actor.name(),
+            message: CommitMessage {
+                message: self.message,
+                ..CommitMessage::default()
+            },
+            on_conflict: match self.on_conflict {
+                Side::Fail => OnConflict::Fail,
+                Side::Ours => OnConflict::Ours,
+                Side::Theirs => OnConflict::Theirs,
+            },
+            delete_source: self.delete_branch,
+        };
+        let graph = self.address.open_to_write(self.durable).await?;
+        let summary = graph.merge(&self.source, &into, options).await?;
+        let mut text = match summary.outcome {
+            MergeOutcome::UpToDate => format!("{into} is already up to date"),
+            MergeOutcome::FastForward => format!("{into} was forwarded to {}", summary.commit),
+            MergeOutcome::Merged => {
+                format!("merged {} into {into}: {}", self.source, summary.commit)
+            }
+        };
+        for (table, counts) in &summary.tables {
+            text.push_str(&format!(
+                "\n  {table}: {} inserted, {} updated, {} deleted",
+                counts.inserted, counts.updated, counts.deleted
+            ));
+        }
+        match summary.source_deleted {
+            None => {}
+            Some(true) => text.push_str(&format!("\ndeleted branch {}", self.source)),
+            Some(false) => text.push_str(&format!(
+                "\nkept branch {}: somebody committed to it meanwhile",
+                self.source
+            )),
+        }
+        let tables: serde_json::Map<String, Value> = summary
+            .tables
+            .iter()
+            .map(|(table, counts)| {
+                let counts = json!({
+                    "inserted": counts.inserted,
+                    "updated": counts.updated,
+                    "deleted": counts.deleted,
+                });
+                (table.clone(), counts)
+            })
+            .collect();
+        Ok(Output::new(
+            text,
+            json!({
+                "source": self.source,
+                "into": into.as_str(),
+                "outcome": summary.outcome.name(),
+                "commit": summary.commit.to_string(),
+                "tables": tables,
+                "source_deleted": summary.source_deleted,
+            }),
         ))
     }
 }

@@ -1,6 +1,7 @@
 use clap::Args;
 use futures::TryStreamExt;
 use omnigraph_engine::CommitInfo;
+use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::names::BranchName;
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ impl Commits {
             self.limit
         };
         let mut commits = Vec::new();
-        let mut stream = graph.commits(&self.branch);
+        let mut stream = graph.commits(&self.branch, Ancestors::All);
         while commits.len() < limit
             && let Some(commit) = stream.try_next().await?
         {

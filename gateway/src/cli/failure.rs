@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use omnigraph_engine::error::{Error, ObjectKind};
+use omnigraph_engine::merge::MergeConflict;
 use serde_json::json;
 
 /// Exit codes. Those that later commands use keep their numbers free.
@@ -13,6 +14,8 @@ pub enum Exit {
     Failed = 1,
     /// The arguments make no sense; also what the argument parser exits with.
     Usage = 2,
+    /// The two sides of a merge disagree.
+    Conflicts = 3,
     /// Somebody else committed first, again and again.
     Lost = 4,
     Interrupted = 130,
@@ -84,10 +87,10 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = if error.is_retryable() {
-            Exit::Lost
-        } else {
-            Exit::Failed
+        let exit = match &error {
+            Error::MergeConflicts { .. } => Exit::Conflicts,
+            error if error.is_retryable() => Exit::Lost,
+            _ => Exit::Failed,
         };
         let message = error.to_string();
         let (detail, hint) = match error {
@@ -96,6 +99,10 @@ impl From<Error> for Failure {
             Error::Constraint(violation) => (violation.detail, None),
             Error::NotFound { kind, .. } => (None, not_found_hint(kind).map(str::to_owned)),
             Error::AlreadyExists { kind, .. } => (None, exists_hint(kind).map(str::to_owned)),
+            Error::MergeConflicts { conflicts, .. } => (
+                Some(listed(&conflicts)),
+                Some("Write to the source branch and merge again, or choose a side with --on-conflict ours or theirs.".to_owned()),
+            ),
             Error::Conflict { .. } => (
                 None,
                 Some("Another writer committed first; run the command again.".to_owned()),
@@ -117,6 +124,21 @@ impl From<Error> for Failure {
             hint,
         }
     }
+}
+
+/// Conflicts that a terminal is told.
+const TOLD_CONFLICTS: usize = 100;
+
+fn listed(conflicts: &[MergeConflict]) -> String {
+    let mut lines: Vec<String> = conflicts
+        .iter()
+        .take(TOLD_CONFLICTS)
+        .map(|conflict| omnigraph_udfs::merge_conflicts::json(conflict).to_string())
+        .collect();
+    if conflicts.len() > TOLD_CONFLICTS {
+        lines.push(format!("and {} more", conflicts.len() - TOLD_CONFLICTS));
+    }
+    lines.join("\n")
 }
 
 fn not_found_hint(kind: ObjectKind) -> Option<&'static str> {

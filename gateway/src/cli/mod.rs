@@ -28,8 +28,8 @@ use output::Output;
 /// A versioned, branchable property graph: make, load, export and inspect graphs.
 ///
 /// A graph is a directory (demo/graphs/knowledge.omni) or a URL (s3://bucket/prefix). Exit
-/// codes: 0 done; 1 failed; 2 wrong usage; 4 lost to a concurrent writer, run it again;
-/// 130 interrupted.
+/// codes: 0 done; 1 failed; 2 wrong usage; 3 merge conflicts; 4 lost to a concurrent writer,
+/// run it again; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(
     name = "omnigraph",

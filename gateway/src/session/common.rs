@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use omnigraph_catalog::actor::Actor;
 use omnigraph_catalog::lookup::quote_identifier;
-use omnigraph_engine::names::BranchName;
+use omnigraph_engine::names::{BranchName, CommitId};
 use parking_lot::Mutex;
 
 use super::live::Listed;
-use super::notify::Pending;
+use super::notify::{COMMITS, Pending};
 use super::path;
-use super::protocol::{SessionHandle, terminated};
+use super::protocol::{Notification, SessionHandle, terminated};
 use super::settings::{Scope, Settings};
 use super::shared::{GraphShared, Shared};
 use crate::error::{PgError, PgResult};
@@ -59,6 +59,22 @@ impl Drop for Common {
 impl Common {
     pub fn get(&self, name: &str) -> String {
         self.settings.lock().get(name).to_owned()
+    }
+
+    /// A commit of this session's was published: whoever listens is told.
+    pub fn tell_commit(&self, branch: &str, commit: CommitId) {
+        self.settings
+            .lock()
+            .learn("last_commit", commit.to_string());
+        let payload = serde_json::json!({
+            "branch": branch, "commit": commit.to_string(), "actor": self.actor.as_str(),
+        });
+        let notification = Notification {
+            pid: self.handle.pid(),
+            channel: COMMITS.to_owned(),
+            payload: payload.to_string(),
+        };
+        self.shared.channels.send(&self.database, &notification);
     }
 
     /// What SHOW prints.

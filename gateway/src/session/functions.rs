@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::provider::Snapshots;
-use omnigraph_engine::names::BranchName;
+use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::{Error, Snapshot};
 use omnigraph_udfs::FunctionContext;
 use tokio::sync::OnceCell;
 
 use super::Session;
+use super::common::Common;
 use super::protocol::Place;
 use super::transaction::State;
 use crate::error::PgResult;
@@ -20,6 +21,7 @@ use crate::error::PgResult;
 pub struct Context {
     access: Option<GraphAccess>,
     branch: BranchName,
+    common: Arc<Common>,
     /// Most statements call no function, so what only functions read is looked for when one asks.
     snapshot: OnceCell<Snapshot>,
 }
@@ -43,6 +45,7 @@ impl Session {
         Ok(Arc::new(Context {
             access,
             branch,
+            common: Arc::clone(&self.common),
             snapshot: OnceCell::new_with(snapshot),
         }))
     }
@@ -66,5 +69,9 @@ impl FunctionContext for Context {
             .get_or_try_init(|| access.snapshot(self.branch.as_str()))
             .await?;
         Ok(taken.clone())
+    }
+
+    fn committed(&self, branch: &BranchName, commit: CommitId) {
+        self.common.tell_commit(branch.as_str(), commit);
     }
 }

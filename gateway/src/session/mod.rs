@@ -35,8 +35,8 @@ use parking_lot::Mutex;
 
 use self::catalogs::Catalogs;
 use self::common::Common;
-use self::notify::{COMMITS, Listener};
-use self::protocol::{Interrupt, Notification, Place};
+use self::notify::Listener;
+use self::protocol::{Interrupt, Place};
 use self::settings::Settings;
 use self::shared::GraphShared;
 use self::transaction::{Open, Outside, Publication, State, commit_message};
@@ -327,22 +327,7 @@ impl Session {
         let Some(info) = info else {
             return;
         };
-        self.common
-            .settings
-            .lock()
-            .learn("last_commit", info.id.to_string());
-        let payload = serde_json::json!({
-            "branch": info.branch, "commit": info.id.to_string(), "actor": info.actor,
-        });
-        let notification = Notification {
-            pid: self.common.handle.pid(),
-            channel: COMMITS.to_owned(),
-            payload: payload.to_string(),
-        };
-        self.common
-            .shared
-            .channels
-            .send(&self.common.database, &notification);
+        self.common.tell_commit(&info.branch, info.id);
     }
 
     /// Takes back what the transaction did besides writing: its settings, cursors, LISTENs.

@@ -493,3 +493,60 @@ fn wrong_usage_and_missing_graphs_have_their_exit_codes() {
     assert!(error.contains("omnigraph cluster plan"), "{error}");
     assert!(tool.done(&["version"]).starts_with("omnigraph "));
 }
+
+#[test]
+fn branches_are_merged_and_conflicts_have_their_exit_code() {
+    let tool = Tool::with_graph();
+    let load = |branch: &str, mode: &str, lines: &str| {
+        tool.file("more.jsonl", lines.as_bytes());
+        tool.done(&[
+            "load",
+            "--data",
+            "more.jsonl",
+            "--mode",
+            mode,
+            "--branch",
+            branch,
+            "g.omni",
+        ]);
+    };
+    load("main", "append", PEOPLE);
+    tool.done(&["branch", "create", "b", "g.omni"]);
+    load(
+        "b",
+        "merge",
+        r#"{"type":"Person","data":{"name":"ada","age":37}}"#,
+    );
+    load(
+        "main",
+        "append",
+        r#"{"type":"Person","data":{"name":"cyd"}}"#,
+    );
+    let merged = tool.json(&["branch", "merge", "b", "--json", "g.omni"]);
+    assert_eq!(merged["outcome"], "merged");
+    assert_eq!(merged["tables"]["person"]["updated"], 1);
+    load(
+        "b",
+        "merge",
+        r#"{"type":"Person","data":{"name":"ada","age":1}}"#,
+    );
+    load(
+        "main",
+        "merge",
+        r#"{"type":"Person","data":{"name":"ada","age":2}}"#,
+    );
+    let told = tool.fails(3, &["branch", "merge", "b", "g.omni"]);
+    assert!(told.contains("DivergentUpdate"), "{told}");
+    let merged = tool.done(&[
+        "branch",
+        "merge",
+        "b",
+        "--on-conflict",
+        "theirs",
+        "--delete-branch",
+        "g.omni",
+    ]);
+    assert!(merged.contains("deleted branch b"), "{merged}");
+    let exported = tool.done(&["export", "g.omni"]);
+    assert!(exported.contains(r#""age":1"#), "{exported}");
+}

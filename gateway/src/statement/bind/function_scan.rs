@@ -185,6 +185,7 @@ impl ExecutionPlan for FunctionScanExec {
             .collect::<DfResult<Vec<_>>>()?;
         let call = Call {
             context: Arc::clone(&session.0),
+            schema: Arc::clone(&self.schema),
             arguments,
             bounds: Vec::new(),
             limit: None,

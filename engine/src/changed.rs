@@ -1,0 +1,248 @@
+//! Which rows may differ between two versions of a table, found without reading the rest.
+//!
+//! A row that is live in the same place of the same file on both sides is the same row. What
+//! remains is paired by id, in ranges of ids, so that memory is bounded whatever the change.
+//! A pair may still be equal by value: its row was only moved to another file.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::AsArray;
+use roaring::RoaringBitmap;
+
+use crate::error::Result;
+use crate::table::{Chunk, RowPosition, Table};
+
+/// Pairs that are in memory at the same time.
+const AT_ONCE: u64 = 1 << 18;
+/// Ids looked at for each boundary between ranges.
+const SAMPLES: u64 = 64;
+
+/// Offsets by the number of their chunk.
+pub(crate) type Places = BTreeMap<u32, RoaringBitmap>;
+
+/// A row by id, where the two sides have it. At least one side does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub id: String,
+    pub old: Option<RowPosition>,
+    pub new: Option<RowPosition>,
+}
+
+/// The pairs of two versions of a table, by ascending id.
+pub(crate) struct Pairs {
+    sides: [Side; 2],
+    /// The first id of each range but the first.
+    bounds: Vec<String>,
+    range: usize,
+}
+
+#[derive(Clone)]
+struct Side {
+    table: Option<Table>,
+    places: Places,
+}
+
+impl Pairs {
+    pub async fn between(old: Option<Table>, new: Option<Table>) -> Result<Pairs> {
+        let same = matches!((&old, &new), (Some(old), Some(new)) if old.key() == new.key());
+        let places = if same {
+            [Places::new(), Places::new()]
+        } else {
+            [
+                moved(old.as_ref(), new.as_ref()).await?,
+                moved(new.as_ref(), old.as_ref()).await?,
+            ]
+        };
+        let [old_places, new_places] = places;
+        let sides = [
+            Side {
+                table: old,
+                places: old_places,
+            },
+            Side {
+                table: new,
+                places: new_places,
+            },
+        ];
+        let bounds = bounds(&sides).await?;
+        Ok(Pairs {
+            sides,
+            bounds,
+            range: 0,
+        })
+    }
+
+    /// The old side's rows, and the new side's.
+    pub fn places(&self) -> [&Places; 2] {
+        [&self.sides[0].places, &self.sides[1].places]
+    }
+
+    /// The next range of ids; some may hold none.
+    pub async fn next(&mut self) -> Result<Option<Vec<Pair>>> {
+        let range = self.range;
+        if range > self.bounds.len() || self.sides.iter().all(|side| side.places.is_empty()) {
+            return Ok(None);
+        }
+        self.range += 1;
+        let from = range.checked_sub(1).map(|at| self.bounds[at].as_str());
+        let to = self.bounds.get(range).map(String::as_str);
+        let within = |id: &str| from.is_none_or(|from| id >= from) && to.is_none_or(|to| id < to);
+        let [mut olds, mut news] = [Vec::new(), Vec::new()];
+        for (side, found) in self.sides.iter().zip([&mut olds, &mut news]) {
+            side.each_id(|id, position| {
+                if within(id) {
+                    found.push((id.to_owned(), position));
+                }
+            })
+            .await?;
+            found.sort_unstable();
+        }
+        Ok(Some(paired(olds, news)))
+    }
+}
+
+impl Side {
+    /// Calls `with` for every row, chunk by chunk.
+    async fn each_id(&self, mut with: impl FnMut(&str, RowPosition)) -> Result<()> {
+        let Some(table) = &self.table else {
+            return Ok(());
+        };
+        let chunks = table.chunks().await?;
+        for (&chunk, offsets) in &self.places {
+            let offsets: Vec<u32> = offsets.iter().collect();
+            let columns = table
+                .take_of(&chunks[chunk as usize], &[0], &offsets)
+                .await?;
+            let ids = columns[0].as_string::<i32>();
+            for (row, &offset) in offsets.iter().enumerate() {
+                with(ids.value(row), RowPosition { chunk, offset });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The live rows of `table` that are not, in the same place, live rows of `other`.
+pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Result<Places> {
+    let Some(table) = table else {
+        return Ok(Places::new());
+    };
+    let others = Located::of(other).await?;
+    let mut found = Places::new();
+    for (number, chunk) in table.chunks().await?.iter().enumerate() {
+        let offsets: RoaringBitmap = match others.chunk(chunk) {
+            // Live here and gone there: exactly what the other side deleted.
+            Some((_, same)) => match &same.deleted {
+                Some(gone) => gone
+                    .iter()
+                    .filter(|offset| chunk.is_live(*offset))
+                    .collect(),
+                None => RoaringBitmap::new(),
+            },
+            None => {
+                let mut all: RoaringBitmap = (0..chunk.rows).collect();
+                if let Some(deleted) = &chunk.deleted {
+                    all -= &**deleted;
+                }
+                all
+            }
+        };
+        if !offsets.is_empty() {
+            found.insert(number as u32, offsets);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn count(places: &Places) -> u64 {
+    places.values().map(RoaringBitmap::len).sum()
+}
+
+/// A table's chunks by what they were read from, to find a row of another version in it.
+#[derive(Debug)]
+pub(crate) struct Located {
+    chunks: HashMap<std::sync::Arc<str>, (u32, Chunk)>,
+}
+
+impl Located {
+    pub async fn of(table: Option<&Table>) -> Result<Located> {
+        let mut chunks = HashMap::new();
+        if let Some(table) = table {
+            for (number, chunk) in table.chunks().await?.iter().enumerate() {
+                chunks.insert(chunk.key.clone(), (number as u32, chunk.clone()));
+            }
+        }
+        Ok(Located { chunks })
+    }
+
+    /// The same file in this table.
+    pub fn chunk(&self, chunk: &Chunk) -> Option<(u32, &Chunk)> {
+        self.chunks
+            .get(&chunk.key)
+            .map(|(number, chunk)| (*number, chunk))
+    }
+
+    /// Where the row of `chunk` at `offset` is in this table, if it is still live there.
+    pub fn row(&self, chunk: &Chunk, offset: u32) -> Option<RowPosition> {
+        let (number, same) = self.chunk(chunk)?;
+        same.is_live(offset).then_some(RowPosition {
+            chunk: number,
+            offset,
+        })
+    }
+}
+
+/// Where to divide the ids so that about [`AT_ONCE`] rows lie in each range.
+async fn bounds(sides: &[Side; 2]) -> Result<Vec<String>> {
+    let total: u64 = sides.iter().map(|side| count(&side.places)).sum();
+    if total <= AT_ONCE {
+        return Ok(Vec::new());
+    }
+    let every = AT_ONCE / SAMPLES;
+    let mut samples = Vec::new();
+    let mut seen = 0;
+    for side in sides {
+        side.each_id(|id, _| {
+            if seen % every == 0 {
+                samples.push(id.to_owned());
+            }
+            seen += 1;
+        })
+        .await?;
+    }
+    samples.sort_unstable();
+    let mut bounds: Vec<String> = samples
+        .into_iter()
+        .skip(SAMPLES as usize)
+        .step_by(SAMPLES as usize)
+        .collect();
+    bounds.dedup();
+    Ok(bounds)
+}
+
+/// Joins two lists that are sorted by id.
+fn paired(olds: Vec<(String, RowPosition)>, news: Vec<(String, RowPosition)>) -> Vec<Pair> {
+    let mut pairs = Vec::with_capacity(olds.len().max(news.len()));
+    let (mut olds, mut news) = (olds.into_iter().peekable(), news.into_iter().peekable());
+    loop {
+        let order = match (olds.peek(), news.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => return pairs,
+        };
+        let old = if order.is_le() { olds.next() } else { None };
+        let new = if order.is_ge() { news.next() } else { None };
+        let (old_at, new_at) = (
+            old.as_ref().map(|(_, at)| *at),
+            new.as_ref().map(|(_, at)| *at),
+        );
+        if let Some((id, _)) = new.or(old) {
+            pairs.push(Pair {
+                id,
+                old: old_at,
+                new: new_at,
+            });
+        }
+    }
+}
