@@ -44,6 +44,11 @@ struct Side {
 
 impl Pairs {
     pub async fn between(old: Option<Table>, new: Option<Table>) -> Result<Pairs> {
+        Self::in_ranges(old, new, AT_ONCE).await
+    }
+
+    /// With about so many rows in a range.
+    async fn in_ranges(old: Option<Table>, new: Option<Table>, at_once: u64) -> Result<Pairs> {
         let same = matches!((&old, &new), (Some(old), Some(new)) if old.key() == new.key());
         let places = if same {
             [Places::new(), Places::new()]
@@ -64,7 +69,7 @@ impl Pairs {
                 places: new_places,
             },
         ];
-        let bounds = bounds(&sides).await?;
+        let bounds = bounds(&sides, at_once).await?;
         Ok(Pairs {
             sides,
             bounds,
@@ -192,13 +197,13 @@ impl Located {
     }
 }
 
-/// Where to divide the ids so that about [`AT_ONCE`] rows lie in each range.
-async fn bounds(sides: &[Side; 2]) -> Result<Vec<String>> {
+/// Where to divide the ids so that about `at_once` rows lie in each range.
+async fn bounds(sides: &[Side; 2], at_once: u64) -> Result<Vec<String>> {
     let total: u64 = sides.iter().map(|side| count(&side.places)).sum();
-    if total <= AT_ONCE {
+    if total <= at_once {
         return Ok(Vec::new());
     }
-    let every = AT_ONCE / SAMPLES;
+    let every = at_once / SAMPLES;
     let mut samples = Vec::new();
     let mut seen = 0;
     for side in sides {
@@ -243,6 +248,59 @@ fn paired(olds: Vec<(String, RowPosition)>, news: Vec<(String, RowPosition)>) ->
                 old: old_at,
                 new: new_at,
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Fixture, add_people, begin, commit};
+
+    async fn all(mut pairs: Pairs) -> (usize, Vec<Pair>) {
+        let (mut ranges, mut all) = (0, Vec::new());
+        while let Some(range) = pairs.next().await.unwrap() {
+            ranges += 1;
+            all.extend(range);
+        }
+        (ranges, all)
+    }
+
+    #[tokio::test]
+    async fn ranges_divide_the_pairs_and_keep_their_order() {
+        let fixture = Fixture::in_memory().await;
+        let graph = &fixture.graph;
+        let names: Vec<String> = (0..600)
+            .map(|number| format!("p{}", number * 7 % 600))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (first, rest) = names.split_at(300);
+        add_people(graph, "main", first).await.unwrap();
+        let old = graph.snapshot("main").await.unwrap().table_named("person");
+        add_people(graph, "main", rest).await.unwrap();
+        let mut transaction = begin(graph, "main").await;
+        let gone: Vec<String> = first
+            .iter()
+            .step_by(3)
+            .map(|name| (*name).to_owned())
+            .collect();
+        let person = old.as_ref().unwrap().def().id;
+        transaction.delete(person, &gone).await.unwrap();
+        commit(transaction).await.unwrap();
+        let new = graph.snapshot("main").await.unwrap().table_named("person");
+        let whole = Pairs::in_ranges(old.clone(), new.clone(), AT_ONCE)
+            .await
+            .unwrap();
+        let (one, expected) = all(whole).await;
+        assert_eq!((one, expected.len()), (1, 400));
+        assert!(expected.is_sorted_by(|left, right| left.id < right.id));
+        for at_once in [SAMPLES, 2 * SAMPLES, 300] {
+            let parts = Pairs::in_ranges(old.clone(), new.clone(), at_once)
+                .await
+                .unwrap();
+            let (ranges, found) = all(parts).await;
+            assert!(ranges > 1 && ranges <= 8, "{ranges}");
+            assert_eq!(found, expected);
         }
     }
 }

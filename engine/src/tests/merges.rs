@@ -57,7 +57,7 @@ async fn run(graph: &Graph, on: &str, operation: &str) {
     commit(transaction).await.unwrap();
 }
 
-async fn run_all(graph: &Graph, on: &str, operations: &str) {
+pub(super) async fn run_all(graph: &Graph, on: &str, operations: &str) {
     for operation in operations.split("; ").filter(|text| !text.is_empty()) {
         run(graph, on, operation).await;
     }
@@ -102,14 +102,14 @@ pub(super) async fn contents(
     all
 }
 
-fn conflicts(outcome: Result<MergeSummary>) -> Vec<MergeConflict> {
+pub(super) fn conflicts(outcome: Result<MergeSummary>) -> Vec<MergeConflict> {
     match outcome {
         Err(Error::MergeConflicts { conflicts, .. }) => conflicts.to_vec(),
         other => panic!("{other:?}"),
     }
 }
 
-fn kinds(conflicts: &[MergeConflict]) -> String {
+pub(super) fn kinds(conflicts: &[MergeConflict]) -> String {
     let told: BTreeSet<String> = conflicts
         .iter()
         .map(|conflict| {
@@ -169,7 +169,7 @@ async fn cell(base: &str, ours: &str, theirs: &str, table: &str, id: &str) -> St
 }
 
 /// No edge without its nodes, no unique value twice, no more edges than allowed.
-fn whole(rows: &BTreeMap<(String, String), Vec<Option<String>>>) {
+pub(super) fn whole(rows: &BTreeMap<(String, String), Vec<Option<String>>>) {
     assert_eq!(broken(rows), BTreeSet::new());
 }
 

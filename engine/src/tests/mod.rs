@@ -6,6 +6,7 @@ mod costs;
 mod faults;
 mod loads;
 mod merge_histories;
+mod merge_races;
 mod merges;
 mod transactions;
 
