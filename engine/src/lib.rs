@@ -9,6 +9,7 @@
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
 //! | `maintain` | the same rows in better files |
+//! | [`pattern`] | graph patterns and how they are matched |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
 //! | [`load`] | whole files in and out |
@@ -32,6 +33,7 @@ mod maintain;
 pub mod merge;
 pub mod names;
 pub mod ndjson;
+pub mod pattern;
 pub mod schema;
 pub mod snapshot;
 pub mod storage;

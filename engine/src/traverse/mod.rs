@@ -22,6 +22,8 @@ mod tests;
 mod topologies;
 mod walk;
 
+pub(crate) use adjacency::{Adjacency, Ends};
+pub(crate) use dictionary::Dictionary;
 pub use neighbors::{NeighborsRequest, neighbors, neighbors_schema};
 pub use search::{TraverseRequest, traverse, traverse_schema};
 pub use topologies::Topologies;

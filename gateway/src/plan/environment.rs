@@ -201,6 +201,10 @@ impl Environment for Frozen {
         self.session_schema.clone()
     }
 
+    fn graph(&self, schema: Option<&str>) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
+        Ok(self.branch(self.path.schema(schema.unwrap_or("public"))))
+    }
+
     fn catalog(&self) -> Arc<dyn CatalogLookup> {
         self.catalogs.lookup()
     }

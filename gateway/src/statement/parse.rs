@@ -5,6 +5,7 @@
 
 mod copy;
 mod cursor;
+pub mod graph_table;
 mod rewrite;
 mod settings;
 mod utility;
@@ -210,7 +211,7 @@ impl Positions {
 /// PostgreSQL's words and position. Empty statements are left out.
 pub fn parse(sql: &str) -> PgResult<Vec<ParsedStatement>> {
     let positions = Arc::new(Positions::new(sql));
-    let tokens = tokenize(sql, &positions)?;
+    let tokens = graph_table::fold(sql, tokenize(sql, &positions)?, &positions)?;
     let mut statements = Vec::new();
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
         let tokens: Vec<TokenWithSpan> = tokens

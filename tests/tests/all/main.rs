@@ -4,6 +4,7 @@ mod branches;
 mod copy;
 mod cursors;
 mod functions;
+mod graph_table;
 mod merges;
 mod protocol;
 mod settings;

@@ -22,6 +22,7 @@ use datafusion::prelude::SessionConfig;
 use super::apply::Apply;
 use super::apply_exec::{ApplyExec, Inner};
 use super::function_scan::{FunctionScan, FunctionScanExec};
+use super::graph_table::GraphMatch;
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
 const LEFT_OUT: &[&str] = &[
@@ -133,6 +134,9 @@ impl ExtensionPlanner for Nodes {
         physical_inputs: &[Arc<dyn ExecutionPlan>],
         state: &SessionState,
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(matched) = node.as_any().downcast_ref::<GraphMatch>() {
+            return matched.physical(state).await.map(Some);
+        }
         if let Some(scan) = node.as_any().downcast_ref::<FunctionScan>() {
             let nothing = DFSchema::try_from(Schema::empty())?;
             let args = scan

@@ -21,6 +21,7 @@ use super::coerce::{Context, positioned};
 use super::expr::{Ctx, SetCall, binary};
 use super::function_scan::FunctionScan;
 use super::functions::{element_type, undefined};
+use super::graph_table;
 use super::scope::{Level, Outer, Rel, Scope, ScopeColumn, internal};
 use super::select::{QueryRel, rel_of, rename};
 use super::subquery::apply_all;
@@ -514,6 +515,19 @@ impl Binder<'_> {
             F::Table {
                 name,
                 alias,
+                args: Some(args),
+                ..
+            } if graph_table::is_pattern(name) => {
+                self.graph_factor(name, &args.args, alias.as_ref(), left, level, parent)
+            }
+            F::Function {
+                name, args, alias, ..
+            } if graph_table::is_pattern(name) => {
+                self.graph_factor(name, args, alias.as_ref(), left, level, parent)
+            }
+            F::Table {
+                name,
+                alias,
                 args: None,
                 version,
                 sample,
@@ -629,23 +643,27 @@ impl Binder<'_> {
         let rel = self.query(subquery, &inner_level, Some(around))?;
         let name = alias.map(|alias| fold(&alias.name)).unwrap_or_default();
         let item = self.aliased(rel, &name, alias)?;
-        let outer = inner_level.outer.take();
-        // What comes from further out is a value from outside here already.
-        let (own, through): (Vec<Outer>, Vec<Outer>) = outer
-            .into_iter()
-            .partition(|outer| has_columns(&outer.expr));
-        let plan = super::replace_placeholders(&item.plan, &|id| {
-            through
-                .iter()
-                .find(|outer| outer.id == id)
-                .map(|outer| outer.expr.clone())
-        })?;
-        let item = FromItem { plan, ..item };
-        if own.is_empty() {
-            Ok(Factor::Item(item))
-        } else {
-            Ok(Factor::Dependent { item, outer: own })
-        }
+        depending(item, &inner_level)
+    }
+
+    /// GRAPH_TABLE, which sees what stands left of it.
+    fn graph_factor(
+        &mut self,
+        name: &ast::ObjectName,
+        args: &[ast::FunctionArg],
+        alias: Option<&ast::TableAlias>,
+        left: Option<&FromItem>,
+        level: &Rc<Level>,
+        parent: &Option<Rc<Scope>>,
+    ) -> PgResult<Factor> {
+        let inner_level = Rc::new(Level::default());
+        let around = lateral_scope(left, level, parent);
+        let rel = self.graph_pattern(name, args, &inner_level, around)?;
+        let name = alias
+            .map(|alias| fold(&alias.name))
+            .unwrap_or_else(|| "graph_table".to_owned());
+        let item = self.aliased(rel, &name, alias)?;
+        depending(item, &inner_level)
     }
 
     fn aliased(
@@ -1359,6 +1377,28 @@ fn lateral_scope(
         .map(|left| (left.rels.clone(), left.visible.clone()))
         .unwrap_or_default();
     Scope::new(rels, visible, Rc::clone(level), parent.clone())
+}
+
+/// The item, with the values that its level takes from outside of it.
+fn depending(item: FromItem, level: &Level) -> PgResult<Factor> {
+    // What comes from further out is a value from outside here already.
+    let (own, through): (Vec<Outer>, Vec<Outer>) = level
+        .outer
+        .take()
+        .into_iter()
+        .partition(|outer| has_columns(&outer.expr));
+    let plan = super::replace_placeholders(&item.plan, &|id| {
+        through
+            .iter()
+            .find(|outer| outer.id == id)
+            .map(|outer| outer.expr.clone())
+    })?;
+    let item = FromItem { plan, ..item };
+    Ok(if own.is_empty() {
+        Factor::Item(item)
+    } else {
+        Factor::Dependent { item, outer: own }
+    })
 }
 
 fn dependent_scope(left: &FromItem, factor: &Factor) -> (Vec<Rel>, Vec<ScopeColumn>) {

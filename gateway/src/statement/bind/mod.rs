@@ -23,6 +23,7 @@ mod expr;
 mod from;
 mod function_scan;
 mod functions;
+mod graph_table;
 mod naming;
 mod operators;
 mod resolve;
@@ -49,6 +50,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::create_physical_expr;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::types::PgType;
+use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::{Schema, TypeId};
 use omnigraph_udfs::TableFunction;
 use sqlparser::ast;
@@ -76,6 +78,11 @@ pub trait Environment: Send + Sync {
     /// The schema of the graph as the session's branch has it, for functions whose columns
     /// depend on it.
     fn graph_schema(&self) -> Option<Arc<Schema>>;
+
+    /// The branch that a schema is, with its graph's schema; without a name the session's own.
+    fn graph(&self, _schema: Option<&str>) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
+        Ok(None)
+    }
 
     fn catalog(&self) -> Arc<dyn CatalogLookup>;
 
@@ -526,6 +533,8 @@ struct Binder<'e> {
     /// Internal names are numbered.
     fresh: usize,
     ctes: Vec<select::Cte>,
+    /// The graphs whose patterns are being bound, innermost last.
+    graphs: Vec<graph_table::GraphRef>,
     reads: Vec<TableUse>,
     /// How many queries deep; 1 is the statement itself.
     depth: usize,
@@ -547,6 +556,7 @@ impl<'e> Binder<'e> {
             params: Vec::new(),
             fresh: 0,
             ctes: Vec::new(),
+            graphs: Vec::new(),
             reads: Vec::new(),
             depth: 0,
             volatile: false,

@@ -1,0 +1,177 @@
+//! Graph patterns: which paths of a snapshot look like this?
+//!
+//! A [`Pattern`] is what a query language lowers its patterns to: path patterns made of
+//! vertices, edges and repeated groups of them, over variables that may be shared. Its
+//! conditions are [`Condition`]s, which the language brings; a pattern only knows which
+//! properties each of them looks at.
+//!
+//! A pattern is compiled to a [`Program`], which begins at one of its vertices, the
+//! [`Candidate`] that the caller finds cheapest, and runs over batches of partial matches:
+//! always the newest batch first, so that memory follows the length of paths and not the
+//! number of matches.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | labels | label expressions, and the types that they mean |
+//! | check | what a pattern has to keep to |
+//! | program | a pattern as instructions, from a chosen start |
+//! | graph | the tables, dictionaries and adjacencies behind element types |
+//! | frame | batches of partial matches, each the continuation of another |
+//! | matcher | runs a program |
+//! | search | the paths that a selector keeps, between each two ends |
+//! | emit | matches as rows |
+
+mod check;
+mod emit;
+mod frame;
+mod graph;
+mod labels;
+mod matcher;
+mod program;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+
+use crate::schema::TypeId;
+pub use crate::traverse::Direction;
+
+pub use check::{check, types_of};
+pub use emit::{Output, Rows, output_type};
+pub use labels::LabelExpression;
+pub use matcher::{Failure, Matching, matches};
+pub use program::{Candidate, MAX_REPEATS, Program, candidates};
+
+/// A variable's number in its pattern.
+pub type VariableId = usize;
+/// A condition's, cost's or path's number in its pattern.
+pub type ConditionId = usize;
+pub type PathId = usize;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    pub variables: Vec<Variable>,
+    pub paths: Vec<PathPattern>,
+    /// What each condition and cost looks at.
+    pub conditions: Vec<Vec<Property>>,
+    /// Conditions on the whole match, beside those that stand in its parts.
+    pub filters: Vec<ConditionId>,
+    /// No edge may be taken twice in a match.
+    pub different_edges: bool,
+}
+
+/// One node or edge of a match; in a repeated group, the list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Variable {
+    /// What messages call it; `None` for elements that nobody named.
+    pub name: Option<String>,
+    pub is_edge: bool,
+    /// The types that its elements may have.
+    pub types: Vec<TypeId>,
+    pub is_group: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PathPattern {
+    pub selector: Selector,
+    pub mode: Mode,
+    /// Begins and ends with a vertex; between two edges there is at least one.
+    pub parts: Vec<Part>,
+    /// Conditions on the path, in effect before the selector chooses.
+    pub conditions: Vec<ConditionId>,
+}
+
+/// Vertices that stand side by side are conditions on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Part {
+    Vertex(VertexPattern),
+    Edge(EdgePattern),
+    Group(Group),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VertexPattern {
+    pub variable: VariableId,
+    pub types: Vec<TypeId>,
+    pub conditions: Vec<ConditionId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EdgePattern {
+    pub variable: VariableId,
+    pub types: Vec<TypeId>,
+    pub direction: Direction,
+    pub conditions: Vec<ConditionId>,
+    pub cost: Option<ConditionId>,
+}
+
+/// Parts that are repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Group {
+    pub parts: Vec<Part>,
+    pub min: u32,
+    /// `None`: any number of times.
+    pub max: Option<u32>,
+    /// Conditions on each repetition.
+    pub conditions: Vec<ConditionId>,
+}
+
+/// Which of the paths between the same two nodes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Selector {
+    All,
+    /// So many of the shortest; among equals, those whose edges come first in their tables.
+    Shortest(u64),
+    /// All of the so many least lengths.
+    ShortestGroups(u64),
+    /// One whose costs add up to the least.
+    Cheapest,
+}
+
+/// What must not come twice in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    Walk,
+    /// Edges.
+    Trail,
+    /// Nodes, but the last may be the first.
+    Simple,
+    /// Nodes.
+    Acyclic,
+}
+
+/// A property of a variable's element.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Property {
+    pub variable: VariableId,
+    pub kind: PropertyKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PropertyKind {
+    /// A column by its SQL name; NULL for elements whose type has none.
+    Column(String),
+    /// A text that is the element's own in the whole graph: its table, a colon, its id.
+    ElementId,
+}
+
+/// A condition or a cost, as the query language evaluates it: over one array for each of its
+/// properties.
+pub trait Condition: fmt::Debug + Send + Sync {
+    /// Which rows it is true for. The arrays have the engine's types.
+    fn holds(&self, properties: &[ArrayRef], rows: usize) -> Result<BooleanArray, Failure>;
+
+    /// What each row costs.
+    fn cost(&self, properties: &[ArrayRef], rows: usize) -> Result<Vec<f64>, Failure>;
+}
+
+/// Told how much memory a match uses, which it may refuse.
+pub trait Memory: fmt::Debug + Send {
+    fn resize(&mut self, bytes: usize) -> Result<(), Failure>;
+}
+
+pub type Conditions = Vec<Arc<dyn Condition>>;
