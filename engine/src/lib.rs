@@ -9,6 +9,7 @@
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
 //! | `maintain` | the same rows in better files |
+//! | [`algorithms`] | whole graphs: ranks, components, communities |
 //! | [`pattern`] | graph patterns and how they are matched |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
@@ -19,6 +20,7 @@
 //! | [`dataset`] | the wall around Lance |
 //! | [`storage`] | the wall around the object store |
 
+pub mod algorithms;
 mod changed;
 pub mod clock;
 pub mod commit;

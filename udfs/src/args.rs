@@ -73,6 +73,14 @@ impl<'a> Args<'a> {
         }
     }
 
+    pub fn float(&self, name: &'static str) -> Result<f64> {
+        match self.value(name)? {
+            ScalarValue::Float64(Some(value)) => Ok(*value),
+            ScalarValue::Float64(None) | ScalarValue::Null => Err(self.null(name)),
+            other => Err(self.mistyped(name, "a number", other)),
+        }
+    }
+
     pub fn bool(&self, name: &'static str) -> Result<bool> {
         match self.value(name)? {
             ScalarValue::Boolean(Some(value)) => Ok(*value),

@@ -1,23 +1,31 @@
 //! The SQL functions, one per file. [`register`] is the list.
 
+mod algorithm;
 pub mod args;
+pub mod betweenness;
 pub mod branch_create;
 pub mod branch_delete;
 pub mod branch_merge;
 pub mod branches;
 pub mod commit_changes;
 pub mod commits;
+pub mod connected_components;
+pub mod degree;
 pub mod diff;
 pub mod error;
 pub mod function;
 mod jsonb;
+pub mod label_propagation;
 pub mod merge_conflicts;
 pub mod neighbors;
+pub mod pagerank;
 pub mod pg;
 pub mod rows;
 pub mod source;
+pub mod strongly_connected_components;
 pub mod table_diff;
 pub mod traverse;
+pub mod triangle_count;
 
 use std::sync::Arc;
 
@@ -31,17 +39,24 @@ pub use source::FunctionSource;
 /// Every table function, by name.
 pub fn register() -> Vec<Arc<dyn TableFunction>> {
     vec![
+        Arc::new(betweenness::Betweenness::new()),
         Arc::new(branch_create::BranchCreate::new()),
         Arc::new(branch_delete::BranchDelete::new()),
         Arc::new(branch_merge::BranchMerge::new()),
         Arc::new(branches::Branches),
         Arc::new(commit_changes::CommitChanges::new()),
         Arc::new(commits::Commits::new()),
+        Arc::new(connected_components::ConnectedComponents::new()),
+        Arc::new(degree::Degree::new()),
         Arc::new(diff::Diff::new()),
+        Arc::new(label_propagation::LabelPropagation::new()),
         Arc::new(merge_conflicts::MergeConflicts::new()),
         Arc::new(neighbors::Neighbors::new()),
+        Arc::new(pagerank::Pagerank::new()),
+        Arc::new(strongly_connected_components::StronglyConnectedComponents::new()),
         Arc::new(table_diff::TableDiff::new()),
         Arc::new(traverse::Traverse::new()),
+        Arc::new(triangle_count::TriangleCount::new()),
     ]
 }
 

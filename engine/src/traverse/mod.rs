@@ -23,8 +23,11 @@ mod topologies;
 mod walk;
 
 pub(crate) use adjacency::{Adjacency, Ends};
+pub use cancel::Cancel;
 pub(crate) use dictionary::Dictionary;
 pub use neighbors::{NeighborsRequest, neighbors, neighbors_schema};
+pub(crate) use plan::Plan;
 pub use search::{TraverseRequest, traverse, traverse_schema};
 pub use topologies::Topologies;
+pub(crate) use topologies::on_a_thread;
 pub use walk::{Direction, Hops};

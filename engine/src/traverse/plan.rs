@@ -14,7 +14,7 @@ use crate::traverse::walk::{Direction, Node, Step};
 
 /// The node types that some edge types join, the edges' adjacencies, and the ways to go.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     pub types: Vec<NodeType>,
     pub edges: Vec<EdgeType>,
     /// For each node type, the steps that lead on from it, in the order of the edge types.
@@ -24,13 +24,13 @@ pub(super) struct Plan {
 }
 
 #[derive(Debug)]
-pub(super) struct NodeType {
+pub(crate) struct NodeType {
     pub table: Table,
     pub dictionary: Arc<Dictionary>,
 }
 
 #[derive(Debug)]
-pub(super) struct EdgeType {
+pub(crate) struct EdgeType {
     pub table: Table,
     pub adjacency: Arc<Adjacency>,
 }

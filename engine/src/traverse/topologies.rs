@@ -396,7 +396,7 @@ fn text(column: Option<arrow::array::ArrayRef>) -> Result<StringArray> {
 }
 
 /// Runs long work where it blocks nobody; giving the future up ends it.
-async fn on_a_thread<T: Send + 'static>(
+pub(crate) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce(Cancel) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (cancel, _guard) = Cancel::on_drop();

@@ -151,3 +151,44 @@ async fn bad_arguments_have_their_codes() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn algorithms_answer_for_each_node() {
+    let (_server, client) = people().await;
+    let sql = "SELECT id, out_degree, in_degree FROM degree('knows') ORDER BY id";
+    assert_eq!(
+        lines(&client, sql).await,
+        ["ada 1 1", "bob 1 1", "cyd 1 1", "dan 0 0"]
+    );
+    for function in ["connected_components", "strongly_connected_components"] {
+        let sql = format!(
+            "SELECT string_agg(id, ',' ORDER BY id) FROM {function}('knows') GROUP BY component ORDER BY 1"
+        );
+        assert_eq!(
+            lines(&client, &sql).await,
+            ["ada,bob,cyd", "dan"],
+            "{function}"
+        );
+    }
+    let sql = "SELECT id, triangles FROM triangle_count(edges => 'knows') WHERE triangles > 0 ORDER BY id";
+    assert_eq!(lines(&client, sql).await, ["ada 1", "bob 1", "cyd 1"]);
+    let sql = "SELECT round(sum(rank)::numeric, 6) FROM pagerank('knows', iterations => 50)";
+    assert_eq!(lines(&client, sql).await, ["1.000000"]);
+    let sql = "SELECT id, betweenness FROM betweenness('knows') ORDER BY id";
+    assert_eq!(
+        lines(&client, sql).await,
+        ["ada 1", "bob 1", "cyd 1", "dan 0"]
+    );
+    let sql = "SELECT count(DISTINCT community) FROM label_propagation('knows')";
+    assert_eq!(lines(&client, sql).await, ["2"]);
+    let sql = "SELECT count(*) FROM degree('wrote')";
+    assert_eq!(lines(&client, sql).await, ["4"], "the people, and no note");
+    for sql in [
+        "SELECT * FROM pagerank('person')",
+        "SELECT * FROM pagerank('knows', damping => 2)",
+        "SELECT * FROM betweenness('knows', samples => 0)",
+        "SELECT * FROM label_propagation('knows', iterations => -1)",
+    ] {
+        assert_eq!(code(client.simple_query(sql).await), "22023", "{sql}");
+    }
+}
