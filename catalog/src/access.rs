@@ -226,13 +226,16 @@ impl GraphAccess {
         self.graph.snapshot(reference).await
     }
 
-    /// A transaction on a branch. `optimistic`: from the newest state that this process knows
-    /// of, for a write that is published at once or else made anew.
-    pub async fn begin(&self, branch: &BranchName, optimistic: bool) -> Result<Transaction> {
+    /// A transaction on a branch, by this actor whatever the options say.
+    pub async fn begin(
+        &self,
+        branch: &BranchName,
+        options: TransactionOptions,
+    ) -> Result<Transaction> {
         self.check(Action::Read, Resource::Reference(branch.as_str()))?;
         let options = TransactionOptions {
             actor: self.actor.to_string(),
-            optimistic,
+            ..options
         };
         self.graph.begin(branch, options).await
     }
@@ -313,7 +316,7 @@ impl GraphAccess {
         branch: &BranchName,
         mode: LoadMode,
         input: impl std::io::Read + Send + 'static,
-        message: Option<String>,
+        message: CommitMessage,
     ) -> Result<LoadSummary> {
         self.check(Action::Write, Resource::Reference(branch.as_str()))?;
         let options = LoadOptions {

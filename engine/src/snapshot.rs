@@ -7,6 +7,7 @@ use crate::clock::Environment;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{Schema, TypeId};
 use crate::table::{BaseTable, Overlay, Table};
+use crate::write::conditions::ReadSet;
 
 /// What a reader reads. Cheap to clone; nothing it shows ever changes.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Snapshot {
     pub(crate) state: Arc<SnapshotState>,
     /// What an open transaction changed, by type.
     pub(crate) overlays: Arc<HashMap<TypeId, Arc<Overlay>>>,
+    /// Notes which tables are looked at, in a serializable transaction.
+    pub(crate) reads: Option<Arc<ReadSet>>,
 }
 
 /// One published state of a branch.
@@ -38,6 +41,7 @@ impl Snapshot {
         Snapshot {
             state,
             overlays: Arc::default(),
+            reads: None,
         }
     }
 
@@ -70,6 +74,9 @@ impl Snapshot {
     pub fn table(&self, id: TypeId) -> Option<Table> {
         let def = self.state.schema.by_id(id)?;
         let base = self.state.tables.get(&id)?;
+        if let Some(reads) = &self.reads {
+            reads.add(id);
+        }
         Some(Table::new(
             def.clone(),
             base.clone(),

@@ -144,6 +144,11 @@ impl BaseTable {
         &self.location
     }
 
+    /// Is the other one the same files?
+    pub fn same_version(&self, other: &BaseTable) -> bool {
+        self.location.dir == other.location.dir && self.location.version == other.location.version
+    }
+
     pub async fn version(&self) -> Result<&TableVersion> {
         self.version
             .get_or_try_init(|| TableVersion::open(&self.resources, &self.store, &self.location))

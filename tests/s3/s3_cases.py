@@ -151,12 +151,12 @@ def two_servers_write_one_bucket(bench):
         for storm, server in zip(storms, servers):
             storm.blow(server)
         time.sleep(5)
-        # All at once: over a slow store a process may win every slot while another waits.
         for storm in storms:
             storm.stop()
         for storm in storms:
             storm.calm()
-            ok(storm.commits > 2, f"only {storm.commits} commits")
+        shares = [storm.commits for storm in storms]
+        ok(min(shares) * 6 >= sum(shares), f"less than a third of the mean: {shares}")
         merged = storms[0]
         merged.writers += storms[1].writers
         for server in servers:

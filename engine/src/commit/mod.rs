@@ -12,6 +12,7 @@ pub(crate) mod publish;
 pub(crate) mod rebase;
 mod restate;
 mod slot;
+mod turn;
 
 use crate::format::{Commit, CommitKind};
 use crate::names::CommitId;

@@ -8,15 +8,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::CommitInfo;
 use super::log::{BranchLog, Published};
 use super::rebase::{self, Prepared};
+use super::turn::Turn;
 use crate::clock;
 use crate::dataset::Staged;
 use crate::error::{Error, Result};
@@ -32,6 +35,7 @@ use crate::storage::layout;
 use crate::table::BaseTable;
 use crate::write::bulk::BulkChange;
 use crate::write::changes::Changes;
+use crate::write::conditions::{Conditions, ReadSet};
 use crate::write::transaction::CommitMessage;
 
 /// Commits in one log entry.
@@ -49,6 +53,8 @@ pub(crate) struct BranchShared {
     pub head_state: Mutex<Option<Arc<SnapshotState>>>,
     queue: Mutex<VecDeque<Waiting>>,
     publishing: tokio::sync::Mutex<()>,
+    /// The entry by which this process asked to go first, if it did.
+    pub asked: AtomicU64,
 }
 
 struct Waiting {
@@ -69,6 +75,7 @@ pub(crate) struct Proposal {
     pub actor: String,
     pub message: CommitMessage,
     pub payload: Payload,
+    pub conditions: Conditions,
     /// The rows to add, in files already.
     pub staged: BTreeMap<TypeId, Staged>,
     /// The same rows, where they are few enough to be held.
@@ -86,6 +93,7 @@ impl Proposal {
     pub async fn of_rows(
         base: Arc<SnapshotState>,
         changes: Changes,
+        reads: Option<Arc<ReadSet>>,
         actor: String,
         message: CommitMessage,
     ) -> Result<Proposal> {
@@ -113,6 +121,10 @@ impl Proposal {
             id: clock::commit_id(&*environment),
             base,
             actor,
+            conditions: Conditions {
+                expected_head: message.expected_head,
+                reads,
+            },
             message,
             payload: Payload::Rows(changes),
             staged: staged.into_iter().collect(),
@@ -221,6 +233,7 @@ impl BranchShared {
             head_state: Mutex::new(None),
             queue: Mutex::default(),
             publishing: tokio::sync::Mutex::new(()),
+            asked: AtomicU64::new(0),
         })
     }
 
@@ -290,14 +303,26 @@ impl BranchShared {
 
     async fn publish_group(self: &Arc<Self>, mut group: Vec<Waiting>) {
         let give_up = Instant::now() + LOCK_TIMEOUT;
-        let mut state = self.known_state().await;
+        let mut turn = Turn::new();
         loop {
-            let start = match state {
+            let start = match turn.begin(self).await {
                 Ok(start) => start,
                 Err(error) => return fail(group, &error),
             };
+            self.join_waiting(&mut group);
             let (waiting, prepared) = self.prepare_group(group, &start).await;
             group = waiting;
+            let durable = join_all(
+                prepared
+                    .iter()
+                    .map(|one| self.make_durable(one, start.seq + 1)),
+            )
+            .await;
+            if durable.iter().any(Result::is_err) {
+                // Those after one that failed stood on it: they are prepared again.
+                group = answer_failed(group, durable);
+                continue;
+            }
             if group.is_empty() {
                 return;
             }
@@ -314,11 +339,10 @@ impl BranchShared {
                         },
                     );
                 }
-                Ok(Published::Theirs(_)) => {
-                    // Whoever lost waits a little, so that two processes take turns.
-                    let jitter = self.graph.environment.random() as u64 % 4000;
-                    tokio::time::sleep(Duration::from_micros(jitter)).await;
-                    state = self.head_state().await;
+                Ok(Published::Theirs(entry)) => {
+                    if let Err(error) = turn.lost(self, &entry).await {
+                        return fail(group, &error);
+                    }
                 }
                 Err(Error::OutcomeUnknown { .. }) => {
                     for waiting in group {
@@ -332,8 +356,15 @@ impl BranchShared {
         }
     }
 
-    /// Prepares the members one on top of the other. Those that fail are answered and left
-    /// out.
+    /// Whoever came to wait in the meantime is taken along.
+    fn join_waiting(&self, group: &mut Vec<Waiting>) {
+        let mut queue = self.queue.lock();
+        let room = GROUP.saturating_sub(group.len()).min(queue.len());
+        group.extend(queue.drain(..room));
+    }
+
+    /// Prepares the members one on top of the other, in memory. Those that fail are answered
+    /// and left out.
     async fn prepare_group(
         self: &Arc<Self>,
         group: Vec<Waiting>,
@@ -346,15 +377,7 @@ impl BranchShared {
         let mut kept = Vec::with_capacity(group.len());
         let mut prepared: Vec<Prepared> = Vec::with_capacity(group.len());
         for waiting in group {
-            let next =
-                match rebase::prepare(&waiting.proposal, &state, generation + 1, seq, time).await {
-                    Ok(next) => match self.make_durable(&next, seq).await {
-                        Ok(()) => Ok(next),
-                        Err(error) => Err(error),
-                    },
-                    Err(error) => Err(error),
-                };
-            match next {
+            match rebase::prepare(&waiting.proposal, &state, generation + 1, seq, time).await {
                 Ok(next) => {
                     state = next.state.clone();
                     generation = next.commit.generation;
@@ -463,6 +486,20 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
             })
             .collect(),
     }
+}
+
+/// Answers the members that failed; the others are left.
+fn answer_failed(group: Vec<Waiting>, outcomes: Vec<Result<()>>) -> Vec<Waiting> {
+    let mut left = Vec::with_capacity(group.len());
+    for (waiting, outcome) in group.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => left.push(waiting),
+            Err(error) => {
+                let _ = waiting.reply.send(Err(error));
+            }
+        }
+    }
+    left
 }
 
 fn fail(group: Vec<Waiting>, error: &Error) {

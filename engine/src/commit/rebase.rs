@@ -48,6 +48,7 @@ pub(crate) async fn prepare(
     seq: u64,
     time: i64,
 ) -> Result<Prepared> {
+    proposal.conditions.check(&proposal.base, state)?;
     let moved = !same_state(&proposal.base, state);
     if moved {
         check_shapes(proposal, state)?;
@@ -265,13 +266,7 @@ fn same_state(base: &SnapshotState, state: &SnapshotState) -> bool {
 }
 
 fn same_table(left: Option<&Arc<BaseTable>>, right: Option<&Arc<BaseTable>>) -> bool {
-    match (left, right) {
-        (Some(left), Some(right)) => {
-            left.location().dir == right.location().dir
-                && left.location().version == right.location().version
-        }
-        _ => false,
-    }
+    matches!((left, right), (Some(left), Some(right)) if left.same_version(right))
 }
 
 /// What was written was checked against a definition: it must still be that one.

@@ -110,7 +110,11 @@ pub enum EntryKind {
     Forward,
     Reset,
     Fence,
-    Noop,
+    /// Nothing changed. Who wrote it kept losing the next slot and asks all others to let it
+    /// publish first, for `hold_ms` milliseconds of their own clocks at most.
+    Noop {
+        hold_ms: u64,
+    },
     /// The end of the branch. Nothing is ever written after it.
     Tombstone,
 }
@@ -124,7 +128,7 @@ impl EntryKind {
             EntryKind::Forward => "forward",
             EntryKind::Reset => "reset",
             EntryKind::Fence => "fence",
-            EntryKind::Noop => "noop",
+            EntryKind::Noop { .. } => "noop",
             EntryKind::Tombstone => "tombstone",
         }
     }

@@ -39,7 +39,7 @@ pub enum LoadMode {
 #[derive(Clone, Default)]
 pub struct LoadOptions {
     pub actor: String,
-    pub message: Option<String>,
+    pub message: CommitMessage,
     pub progress: Option<Arc<dyn Fn(LoadProgress) + Send + Sync>>,
 }
 
@@ -114,11 +114,7 @@ pub async fn load(
     if !errors.is_empty() {
         return Err(refused(&errors));
     }
-    let message = CommitMessage {
-        message: options.message,
-        ..CommitMessage::default()
-    };
-    summary.commit = writer.publish(options.actor, message).await?;
+    summary.commit = writer.publish(options.actor, options.message).await?;
     Ok(summary)
 }
 

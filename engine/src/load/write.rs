@@ -144,7 +144,7 @@ impl Writer {
     async fn try_small(&self, actor: &str, message: &CommitMessage) -> Result<Option<CommitInfo>> {
         let options = TransactionOptions {
             actor: actor.to_owned(),
-            optimistic: false,
+            ..TransactionOptions::default()
         };
         let mut transaction = self.graph.begin(&self.branch, options).await?;
         let (nodes, edges): (Vec<&TypeBatch>, Vec<&TypeBatch>) =
@@ -206,6 +206,10 @@ impl Writer {
             id: clock::commit_id(&**self.graph.environment()),
             base: state.clone(),
             actor,
+            conditions: Conditions {
+                expected_head: message.expected_head,
+                reads: None,
+            },
             message,
             payload: Payload::Bulk(bulk),
             staged,

@@ -44,6 +44,7 @@ async fn a_one_row_insert_takes_five_requests_in_two_steps() {
     let options = TransactionOptions {
         actor: "tester".to_owned(),
         optimistic: true,
+        ..TransactionOptions::default()
     };
     let before = fixture.store.counts();
     let mut transaction = fixture.graph.begin(&main(), options).await.unwrap();

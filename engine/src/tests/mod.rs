@@ -96,7 +96,7 @@ pub(super) fn branch(name: &str) -> crate::names::BranchName {
 pub(super) async fn begin(graph: &Graph, branch: &str) -> Transaction {
     let options = TransactionOptions {
         actor: "tester".to_owned(),
-        optimistic: false,
+        ..TransactionOptions::default()
     };
     graph.begin(&self::branch(branch), options).await.unwrap()
 }

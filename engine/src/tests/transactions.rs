@@ -1,8 +1,11 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::TryStreamExt;
 
 use super::*;
 use crate::commit::ancestry::Ancestors;
 use crate::error::{ConstraintKind, Error};
+use crate::storage::{Fault, Faults, Operation};
 
 fn violated(error: Error) -> (ConstraintKind, String) {
     match error {
@@ -479,6 +482,135 @@ async fn concurrent_commits_are_grouped_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn a_serializable_transaction_depends_on_what_it_read() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    let options = TransactionOptions {
+        actor: "tester".to_owned(),
+        serializable: true,
+        ..TransactionOptions::default()
+    };
+    let begin = || graph.begin(&main(), options.clone());
+    add_people(graph, "main", &["ada"]).await.unwrap();
+
+    // Each reads what the other writes: one of them has to give way.
+    let (mut left, mut right) = (begin().await.unwrap(), begin().await.unwrap());
+    assert_eq!(
+        column(&left.snapshot(), "team", "name").await,
+        [] as [&str; 0]
+    );
+    assert_eq!(column(&right.snapshot(), "person", "name").await, ["ada"]);
+    insert(&mut left, "person", &[&[None, Some("bob"), None, None]])
+        .await
+        .unwrap();
+    insert(&mut right, "team", &[&[None, Some("red")]])
+        .await
+        .unwrap();
+    commit(left).await.unwrap();
+    let error = commit(right).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Conflict { table, .. } if table == "person"),
+        "{error}"
+    );
+
+    // What it wrote and the rules that were checked for it are no reads.
+    let mut left = begin().await.unwrap();
+    insert(&mut left, "person", &[&[None, Some("cy"), None, None]])
+        .await
+        .unwrap();
+    add_people(graph, "main", &["dan"]).await.unwrap();
+    commit(left).await.unwrap();
+    assert_eq!(people(graph, "main").await, ["ada", "bob", "cy", "dan"]);
+
+    // Who writes nothing never fails.
+    let reader = begin().await.unwrap();
+    assert_eq!(column(&reader.snapshot(), "person", "name").await.len(), 4);
+    add_people(graph, "main", &["eve"]).await.unwrap();
+    assert_eq!(reader.commit(CommitMessage::default()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_expected_head_turns_rebasing_off() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    let first = add_people(graph, "main", &["ada"]).await.unwrap().id;
+    let expecting = |head| CommitMessage {
+        expected_head: Some(head),
+        ..CommitMessage::default()
+    };
+    let (mut left, mut right) = (begin(graph, "main").await, begin(graph, "main").await);
+    insert(&mut left, "team", &[&[None, Some("red")]])
+        .await
+        .unwrap();
+    insert(&mut right, "team", &[&[None, Some("blue")]])
+        .await
+        .unwrap();
+    // Both at once, so that they may share one log entry: still only one of them comes right
+    // after the head that both expect.
+    let (left, right) = tokio::join!(
+        left.commit(expecting(first)),
+        right.commit(expecting(first))
+    );
+    let (won, lost) = match (left, right) {
+        (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won.unwrap(), lost),
+        both => panic!("one of them must win: {both:?}"),
+    };
+    assert!(lost.to_string().contains(&first.to_string()), "{lost}");
+    let mut next = begin(graph, "main").await;
+    insert(&mut next, "team", &[&[None, Some("green")]])
+        .await
+        .unwrap();
+    next.commit(expecting(won.id)).await.unwrap();
+}
+
+/// A process for which every request takes a while.
+#[derive(Debug)]
+struct Slow;
+
+#[async_trait::async_trait]
+impl Faults for Slow {
+    async fn on(&self, _: Operation, _: &str) -> Fault {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        Fault::None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_process_gets_its_turn_among_fast_ones() {
+    let fixture = Fixture::in_memory().await;
+    let slow_store = fixture.store.with_faults(Arc::new(Slow));
+    let slow = Graph::open(slow_store, resources()).await.unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let storm = {
+        let (graph, done) = (fixture.graph.clone(), done.clone());
+        tokio::spawn(async move {
+            let mut count = 0;
+            while !done.load(Ordering::SeqCst) {
+                add_people(&graph, "main", &[format!("fast{count}").as_str()])
+                    .await
+                    .unwrap();
+                count += 1;
+            }
+            count
+        })
+    };
+    for number in 0..5 {
+        add_people(&slow, "main", &[format!("slow{number}").as_str()])
+            .await
+            .unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    let fast = storm.await.unwrap();
+    let commits: Vec<_> = fixture.graph.commits("main").try_collect().await.unwrap();
+    assert_eq!(
+        commits.len(),
+        fast + 6,
+        "who asks to go first makes no commit by it"
+    );
+    assert_eq!(people(&fixture.graph, "main").await.len(), fast + 5);
+}
+
+#[tokio::test]
 async fn an_optimistic_transaction_is_checked_when_it_is_published() {
     let fixture = Fixture::in_memory().await;
     let other = fixture.reopened().await;
@@ -487,6 +619,7 @@ async fn an_optimistic_transaction_is_checked_when_it_is_published() {
     let options = TransactionOptions {
         actor: "tester".to_owned(),
         optimistic: true,
+        ..TransactionOptions::default()
     };
     let mut stale = fixture.graph.begin(&main(), options.clone()).await.unwrap();
     assert!(!stale.is_current().await.unwrap());

@@ -2,6 +2,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod changes;
+pub(crate) mod conditions;
 pub(crate) mod constraint;
 pub(crate) mod files;
 pub mod identity;

@@ -11,6 +11,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema as ArrowSchema;
 
 use super::changes::{Changes, TableEffect};
+use super::conditions::ReadSet;
 use super::constraint::{self, DST, Moment, SRC};
 use super::identity::fill_ids;
 use super::value::ValueChecker;
@@ -29,13 +30,17 @@ pub struct TransactionOptions {
     /// published is right all the same: publication proves that the state was the newest.
     /// Whoever publishes nothing must ask [`Transaction::is_current`].
     pub optimistic: bool,
+    /// Publish only if no table that was read has changed in the meantime.
+    pub serializable: bool,
 }
 
-/// What goes into the commit besides the rows.
+/// What a commit says, and asks for, besides its rows.
 #[derive(Debug, Clone, Default)]
 pub struct CommitMessage {
     pub message: Option<String>,
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Publish only right after this commit; anything else at the head is a conflict.
+    pub expected_head: Option<CommitId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +59,7 @@ pub struct Transaction {
     base: Arc<SnapshotState>,
     actor: String,
     changes: Changes,
+    reads: Option<Arc<ReadSet>>,
 }
 
 impl Transaction {
@@ -67,11 +73,20 @@ impl Transaction {
             base,
             actor: options.actor,
             changes: Changes::default(),
+            reads: options.serializable.then(Arc::default),
         }
     }
 
     /// The base with the transaction's own writes in it.
     pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            reads: self.reads.clone(),
+            ..self.view()
+        }
+    }
+
+    /// The same for checks of its own, which are not reads.
+    fn view(&self) -> Snapshot {
         let overlays: HashMap<_, _> = self
             .changes
             .tables
@@ -81,6 +96,7 @@ impl Transaction {
         Snapshot {
             state: self.base.clone(),
             overlays: Arc::new(overlays),
+            reads: None,
         }
     }
 
@@ -166,7 +182,7 @@ impl Transaction {
         let def = self.def(table)?;
         let wanted: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
         let wanted: Vec<&str> = wanted.into_iter().collect();
-        let view = self.snapshot();
+        let view = self.view();
         let found = self.table(&view, table)?.find_ids(&wanted).await?;
         let deleted: Vec<(String, RowPosition)> = wanted
             .iter()
@@ -182,7 +198,7 @@ impl Transaction {
     /// Empties a table. A node type with edges needs `cascade`, which empties those too.
     pub async fn truncate(&mut self, table: TypeId, cascade: bool) -> Result<Deleted> {
         let def = self.def(table)?;
-        let view = self.snapshot();
+        let view = self.view();
         let mut tables = vec![def.clone()];
         if def.kind == TypeKind::Node {
             for edge in self.base.schema.edges() {
@@ -234,13 +250,14 @@ impl Transaction {
         if self.changes.is_empty() {
             return Ok(None);
         }
-        let proposal = Proposal::of_rows(self.base, self.changes, self.actor, message).await?;
+        let proposal =
+            Proposal::of_rows(self.base, self.changes, self.reads, self.actor, message).await?;
         self.branch.submit(proposal).await.map(Some)
     }
 
     async fn apply(&mut self, effects: Vec<TableEffect>) -> Result<()> {
         self.changes.check_room(&effects)?;
-        constraint::check(&self.snapshot(), &effects, Moment::Statement).await?;
+        constraint::check(&self.view(), &effects, Moment::Statement).await?;
         // That an id is its key's text is asked last: a key that is taken is told as such.
         for effect in &effects {
             let Some(put) = &effect.put else { continue };
@@ -288,7 +305,7 @@ impl Transaction {
         rows: &RecordBatch,
     ) -> Result<Vec<Option<RowPosition>>> {
         let ids: Vec<&str> = rows.column(0).as_string::<i32>().iter().flatten().collect();
-        self.table(&self.snapshot(), table)?.find_ids(&ids).await
+        self.table(&self.view(), table)?.find_ids(&ids).await
     }
 
     /// The rows with their ids, once every value is known to be allowed.

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use futures::FutureExt;
-use omnigraph_engine::Graph;
 use omnigraph_engine::error::{Error, ObjectKind};
 use omnigraph_engine::load::{LoadMode, LoadOptions, LoadProgress, LoadSummary, load};
 use omnigraph_engine::names::BranchName;
+use omnigraph_engine::{CommitMessage, Graph};
 use serde_json::json;
 
 use crate::cli::address::{Address, Durable};
@@ -140,7 +140,10 @@ impl Source {
         let shown = progress.clone();
         let options = LoadOptions {
             actor: self.actor.name(),
-            message: self.message.clone(),
+            message: CommitMessage {
+                message: self.message.clone(),
+                ..CommitMessage::default()
+            },
             progress: Some(Arc::new(move |state: LoadProgress| shown.rows(state.rows))),
         };
         let loaded = load(graph, branch, mode, input, options)

@@ -29,8 +29,8 @@ use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::lookup::SearchPath;
 use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::error::ObjectKind;
-use omnigraph_engine::names::BranchName;
-use omnigraph_engine::{CommitInfo, Error, Snapshot};
+use omnigraph_engine::names::{BranchName, CommitId};
+use omnigraph_engine::{CommitInfo, CommitMessage, Error, Snapshot};
 use parking_lot::Mutex;
 
 use self::catalogs::Catalogs;
@@ -39,7 +39,7 @@ use self::notify::Listener;
 use self::protocol::{Interrupt, Place};
 use self::settings::Settings;
 use self::shared::GraphShared;
-use self::transaction::{Open, Outside, Publication, State, commit_message};
+use self::transaction::{Open, Outside, Publication, State};
 use crate::error::{PgError, PgResult, Severity};
 use crate::plan::Statement;
 use crate::sqlstate;
@@ -254,11 +254,10 @@ impl Session {
     }
 
     pub(crate) fn new_transaction(&self, block: bool) -> Open {
-        Open::new(
-            block,
-            self.common.get("default_transaction_read_only") == "on",
-            self.outside(),
-        )
+        let on = |name| self.common.get(name) == "on";
+        let mut open = Open::new(block, on("default_transaction_read_only"), self.outside());
+        open.serializable = self.common.get("default_transaction_isolation") == "serializable";
+        open
     }
 
     pub(crate) fn outside(&self) -> Outside {
@@ -280,13 +279,21 @@ impl Session {
         ))
     }
 
+    /// What the settings say of the commit to come.
+    pub(crate) fn commit_message(&self) -> CommitMessage {
+        let message = self.common.get("commit_message");
+        CommitMessage {
+            message: (!message.is_empty()).then_some(message),
+            // Both were checked when they were set.
+            metadata: serde_json::from_str(&self.common.get("commit_metadata")).unwrap_or_default(),
+            expected_head: CommitId::parse(&self.common.get("expected_head")).ok(),
+        }
+    }
+
     /// Ends the open transaction by publishing what it wrote. Whatever comes of it, the
     /// session is idle afterwards.
     pub(crate) async fn commit(&mut self, open: Box<Open>) -> PgResult<Option<CommitInfo>> {
-        let message = commit_message(
-            &self.common.get("commit_message"),
-            &self.common.get("commit_metadata"),
-        );
+        let message = self.commit_message();
         let start = open.start().clone();
         let branch = open.written().cloned();
         self.state = State::Idle;

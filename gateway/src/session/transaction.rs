@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use omnigraph_catalog::access::GraphAccess;
-use omnigraph_engine::names::BranchName;
-use omnigraph_engine::names::CommitId;
+use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::schema::Schema;
-use omnigraph_engine::{CommitInfo, CommitMessage, Error, Savepoint, Snapshot, Transaction};
+use omnigraph_engine::{
+    CommitInfo, CommitMessage, Error, Savepoint, Snapshot, Transaction, TransactionOptions,
+};
 use tokio::task::JoinHandle;
 
 use super::protocol::TransactionStatus;
@@ -60,6 +61,8 @@ pub struct Open {
     /// Begun by BEGIN; otherwise it ends with the query string or at Sync.
     pub block: bool,
     pub read_only: bool,
+    /// What it reads must stand unchanged when it commits.
+    pub serializable: bool,
     /// Has a statement read or written anything? Then its modes are fixed.
     pub used: bool,
     /// What `now()` says in it, in microseconds since 1970.
@@ -145,6 +148,7 @@ impl Open {
         Open {
             block,
             read_only,
+            serializable: false,
             used: false,
             started_at: super::shared::now(),
             optimistic: false,
@@ -228,7 +232,13 @@ impl Open {
         self.used = true;
         if !self.branches.contains_key(branch) {
             self.make_room()?;
-            let transaction = access.begin(branch, self.optimistic).await?;
+            self.refuse_second(branch)?;
+            let options = TransactionOptions {
+                optimistic: self.optimistic,
+                serializable: self.serializable,
+                ..TransactionOptions::default()
+            };
+            let transaction = access.begin(branch, options).await?;
             let start = transaction.savepoint();
             self.branches
                 .insert(branch.clone(), Begun { transaction, start });
@@ -242,6 +252,18 @@ impl Open {
                     "a branch of the transaction is missing",
                 )
             })
+    }
+
+    /// Only what is read of the written branch can be validated.
+    fn refuse_second(&self, branch: &BranchName) -> PgResult<()> {
+        match self.branches.keys().next() {
+            Some(first) if self.serializable => Err(PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!("this serializable transaction has used branch \"{first}\" and cannot also use \"{branch}\""),
+            )
+            .hint("Use REPEATABLE READ to look at several branches at once.")),
+            _ => Ok(()),
+        }
     }
 
     fn make_room(&self) -> PgResult<()> {
@@ -425,13 +447,4 @@ pub fn read_only() -> PgError {
         sqlstate::READ_ONLY_SQL_TRANSACTION,
         "cannot execute a writing statement in a read-only transaction",
     )
-}
-
-/// What `SET LOCAL commit_message` and `commit_metadata` have said.
-pub fn commit_message(message: &str, metadata: &str) -> CommitMessage {
-    CommitMessage {
-        message: (!message.is_empty()).then(|| message.to_owned()),
-        // The setting was checked to be an object when it was made.
-        metadata: serde_json::from_str(metadata).unwrap_or_default(),
-    }
 }

@@ -71,6 +71,7 @@ impl Session {
                 ));
             }
             settings.set("transaction_isolation", isolation, Scope::Local)?;
+            open.serializable = isolation == "serializable";
         }
         if let Some(deferrable) = modes.deferrable {
             settings.set(

@@ -206,3 +206,66 @@ async fn read_only_transactions_refuse_writes() {
     );
     run(&client, "COMMIT").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serializable_transactions_do_not_skew() {
+    let server = Server::start().await;
+    let (client, other) = (server.client().await, server.client().await);
+    let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+    // Each of these reads what the other writes, and nothing is there to be read.
+    for read in [
+        "SELECT count(*) FROM person",
+        "SELECT 1 FROM person WHERE slug = 'x'",
+        "SELECT * FROM traverse('knows', start => ARRAY[]::text[])",
+    ] {
+        run(
+            &client,
+            &format!("{begin}; {read}; INSERT INTO company (slug, name) VALUES ('c', 'C')"),
+        )
+        .await;
+        run(&other, "INSERT INTO person (slug, name) VALUES ('b', 'B')").await;
+        assert_eq!(code(client.simple_query("COMMIT").await), "40001", "{read}");
+        run(&client, "DELETE FROM person").await;
+    }
+    // Reading alone never fails, and a second branch could not be validated.
+    run(&client, &format!("{begin}; SELECT count(*) FROM person")).await;
+    run(
+        &other,
+        "INSERT INTO person (slug, name) VALUES ('c', 'C'); CREATE SCHEMA side",
+    )
+    .await;
+    run(&client, "COMMIT").await;
+    run(&client, &format!("{begin}; SELECT count(*) FROM person")).await;
+    assert_eq!(
+        code(
+            client
+                .simple_query("SELECT count(*) FROM side.person")
+                .await
+        ),
+        "0A000"
+    );
+    run(&client, "ROLLBACK").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_can_be_made_conditional_on_the_head() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    run(&client, "INSERT INTO person (slug, name) VALUES ('a', 'A')").await;
+    let head = one(&client, "SELECT id FROM commits() LIMIT 1").await;
+    assert_eq!(
+        code(client.simple_query("SET expected_head = 'main'").await),
+        "22023"
+    );
+    let write = |slug| {
+        format!(
+            "BEGIN; SET LOCAL expected_head = '{head}'; INSERT INTO person (slug, name) VALUES ('{slug}', 'B')"
+        )
+    };
+    run(&client, &write("b")).await;
+    run(&client, "COMMIT").await;
+    run(&client, &write("c")).await;
+    assert_eq!(code(client.simple_query("COMMIT").await), "40001");
+    assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
+    assert_eq!(one(&client, "SHOW expected_head").await, "");
+}

@@ -193,6 +193,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "escape_string_warning" BOOL, "on", User Remembered false, COMPAT, "Warn about backslash escapes in ordinary string literals.";
     "event_source" TEXT, "PostgreSQL", Postmaster Remembered false, LOG, "Sets the application name used to identify PostgreSQL messages in the event log.";
     "exit_on_error" BOOL, "off", User Remembered false, "Error Handling", "Terminate session on any error.";
+    "expected_head" TEXT, "", User Transaction false, GRAPH, "Commit only right after this commit, else fail with 40001; use SET LOCAL.";
     "extra_float_digits" int(-15, 3, Unit::None), "1", User Format false, LOCALE, "Sets the number of digits displayed for floating-point values.";
     "from_collapse_limit" int(1, MAX, Unit::None), "8", User Remembered false, TUNING, "Sets the FROM-list size beyond which subqueries are not collapsed.";
     "fsync" BOOL, "on", Postmaster Remembered false, WAL, "Forces synchronization of updates to disk.";

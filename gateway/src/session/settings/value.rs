@@ -1,6 +1,8 @@
 //! The text of a setting's value: checked and brought into one form on the way in, given
 //! its unit on the way out.
 
+use omnigraph_engine::names::CommitId;
+
 use super::table::{Kind, Setting, Unit};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -213,6 +215,12 @@ fn special(row: &Setting, text: &str) -> PgResult<String> {
                 }
             }
         }
+        "expected_head" if !text.is_empty() => match CommitId::parse(text) {
+            Ok(id) => Ok(id.to_string()),
+            Err(_) => {
+                Err(invalid(row, text).hint("It must be a commit's id, as commits() shows them."))
+            }
+        },
         "commit_message" if text.len() > MESSAGE_BYTES => Err(PgError::new(
             sqlstate::INVALID_PARAMETER_VALUE,
             format!("a commit message is at most {MESSAGE_BYTES} bytes long"),

@@ -50,10 +50,9 @@ impl Session {
         let mode = mode(options)?;
         let branch = self.branch().await?;
         let access = self.attached()?.access.clone();
-        let message = self.common.get("commit_message");
+        let message = self.commit_message();
         let (sender, receiver) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
-            let message = (!message.is_empty()).then_some(message);
             access
                 .load(&branch, mode, Pipe::new(receiver), message)
                 .await

@@ -1,0 +1,108 @@
+//! Taking turns with other processes that publish on the same branch.
+//!
+//! Whoever loses a slot has to rebase, which takes longer than the winner needs for its next
+//! commit: over a slow store one process could win every slot for ever. A writer that has lost
+//! some times therefore publishes a `noop`, which needs no rebase, and by it asks all others
+//! to wait for its next entry. This is politeness; nothing rests on it but fairness.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::log::Published;
+use super::publish::{BranchShared, describe};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::format::{EntryKind, LogEntry};
+use crate::snapshot::SnapshotState;
+
+/// Slots lost before asking to go first.
+const LOSSES: u32 = 3;
+/// The longest that anybody waits for another process.
+const LONGEST_HOLD: Duration = Duration::from_secs(5);
+const SHORTEST_HOLD: Duration = Duration::from_millis(100);
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
+/// One group's way to its slot.
+pub(super) struct Turn {
+    lost: u32,
+    attempt: Instant,
+}
+
+impl Turn {
+    pub fn new() -> Self {
+        Turn {
+            lost: 0,
+            attempt: Instant::now(),
+        }
+    }
+
+    /// The state to build on, once nobody else has asked to go first.
+    pub async fn begin(&mut self, branch: &Arc<BranchShared>) -> Result<Arc<SnapshotState>> {
+        wait_for_holder(branch).await?;
+        self.attempt = Instant::now();
+        if self.lost == 0 {
+            branch.known_state().await
+        } else {
+            branch.head_state().await
+        }
+    }
+
+    /// The slot went to `winner`.
+    pub async fn lost(&mut self, branch: &Arc<BranchShared>, winner: &LogEntry) -> Result<()> {
+        self.lost += 1;
+        let held = matches!(winner.kind, EntryKind::Noop { .. });
+        if self.lost >= LOSSES && !held {
+            return self.ask(branch).await;
+        }
+        // Whoever lost waits a little, so that two processes do not meet again in step.
+        let jitter = branch.graph.environment.random() as u64 % 4000;
+        tokio::time::sleep(Duration::from_micros(jitter)).await;
+        Ok(())
+    }
+
+    /// Asks to go first, for as long as an attempt has been seen to take and some more.
+    async fn ask(&self, branch: &Arc<BranchShared>) -> Result<()> {
+        let hold = (self.attempt.elapsed() * 4).clamp(SHORTEST_HOLD, LONGEST_HOLD);
+        let head = branch.head_state().await?;
+        let environment = &branch.graph.environment;
+        let entry = LogEntry {
+            seq: head.seq + 1,
+            nonce: clock::unique(&**environment),
+            time: environment.now().max(head.time + 1),
+            actor: String::new(),
+            kind: EntryKind::Noop {
+                hold_ms: hold.as_millis() as u64,
+            },
+            state: Some(describe(&head)),
+        };
+        match branch.log.publish(entry).await {
+            Ok(Published::Ours(entry)) => branch.asked.store(entry.seq, Ordering::Relaxed),
+            // Nothing depends on it: whatever fills the slot, the next attempt finds out.
+            Ok(Published::Theirs(_)) | Err(Error::OutcomeUnknown { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// If another process has asked to go first, waits for its entry or until its time is up.
+async fn wait_for_holder(branch: &Arc<BranchShared>) -> Result<()> {
+    let Some(head) = branch.log.known_head() else {
+        return Ok(());
+    };
+    let EntryKind::Noop { hold_ms } = head.kind else {
+        return Ok(());
+    };
+    if branch.asked.load(Ordering::Relaxed) == head.seq {
+        return Ok(());
+    }
+    let until = Instant::now() + Duration::from_millis(hold_ms).min(LONGEST_HOLD);
+    let mut pause = FIRST_LOOK;
+    while Instant::now() < until && branch.log.head().await?.seq == head.seq {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_LOOK);
+    }
+    Ok(())
+}
