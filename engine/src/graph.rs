@@ -119,12 +119,14 @@ impl Graph {
             updated: 0,
             deleted: 0,
             tables: BTreeMap::new(),
+            locked: BTreeMap::new(),
         };
         let state = BranchState {
             head: commit.id,
             generation: 0,
             schema: schema.digest().to_owned(),
             tables,
+            locked_at: None,
         };
         let pointer = format::encode(&format::CommitPointer {
             branch: branch_id.clone(),
@@ -572,6 +574,7 @@ impl GraphShared {
             time,
             schema,
             tables,
+            locked_at: state.locked_at,
             environment: self.environment.clone(),
         })
     }

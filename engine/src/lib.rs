@@ -50,6 +50,7 @@ pub use graph::{BranchInfo, Graph};
 pub use snapshot::Snapshot;
 pub use storage::{Durability, Store, StoreOptions, make_folder};
 pub use table::{Chunk, Lookup, RowPosition, ScanRequest, Table, TableKey};
+pub use write::locks::LockStrength;
 pub use write::transaction::{CommitMessage, Deleted, Savepoint, Transaction, TransactionOptions};
 
 #[cfg(test)]

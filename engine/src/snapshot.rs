@@ -33,6 +33,8 @@ pub(crate) struct SnapshotState {
     pub time: i64,
     pub schema: Arc<Schema>,
     pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
+    /// The newest entry with a commit that locked rows it did not write.
+    pub locked_at: Option<u64>,
     pub environment: Arc<dyn Environment>,
 }
 

@@ -6,6 +6,7 @@
 
 pub mod ancestry;
 pub(crate) mod history;
+mod locked;
 pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod publish;

@@ -17,15 +17,14 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::CommitInfo;
+use super::locked;
 use super::log::{BranchLog, Published};
-use super::rebase::{self, Prepared};
+use super::rebase::{self, Place, Prepared};
 use super::turn::Turn;
 use crate::clock;
 use crate::dataset::Staged;
 use crate::error::{Error, Result};
-use crate::format::{
-    self, BranchState, ChangedIds, CommitPointer, EntryKind, LogEntry, TableLine, Written,
-};
+use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine, Written};
 use crate::graph::GraphShared;
 use crate::merge::publish::MergeChange;
 use crate::names::{BranchName, CommitId};
@@ -35,11 +34,13 @@ use crate::storage::layout;
 use crate::table::BaseTable;
 use crate::write::bulk::BulkChange;
 use crate::write::changes::Changes;
-use crate::write::conditions::{Conditions, ReadSet};
+use crate::write::conditions::Conditions;
 use crate::write::transaction::CommitMessage;
 
 /// Commits in one log entry.
 const GROUP: usize = 64;
+/// Ids of rows that the commits of one entry may list in it, in bytes.
+const LISTED_BYTES: usize = 192 << 10;
 /// How long a commit that nobody conflicts with keeps trying to win the next slot.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -93,7 +94,7 @@ impl Proposal {
     pub async fn of_rows(
         base: Arc<SnapshotState>,
         changes: Changes,
-        reads: Option<Arc<ReadSet>>,
+        conditions: Conditions,
         actor: String,
         message: CommitMessage,
     ) -> Result<Proposal> {
@@ -121,10 +122,7 @@ impl Proposal {
             id: clock::commit_id(&*environment),
             base,
             actor,
-            conditions: Conditions {
-                expected_head: message.expected_head,
-                reads,
-            },
+            conditions,
             message,
             payload: Payload::Rows(changes),
             staged: staged.into_iter().collect(),
@@ -376,8 +374,19 @@ impl BranchShared {
         let mut generation = start.generation;
         let mut kept = Vec::with_capacity(group.len());
         let mut prepared: Vec<Prepared> = Vec::with_capacity(group.len());
+        let mut room = LISTED_BYTES;
         for waiting in group {
-            match rebase::prepare(&waiting.proposal, &state, generation + 1, seq, time).await {
+            let proposal = &waiting.proposal;
+            let place = Place {
+                generation: generation + 1,
+                seq,
+                time,
+            };
+            let next = async {
+                locked::check(self, proposal, start, &prepared).await?;
+                rebase::prepare(proposal, &state, place, &mut room).await
+            };
+            match next.await {
                 Ok(next) => {
                     state = next.state.clone();
                     generation = next.commit.generation;
@@ -406,9 +415,7 @@ impl BranchShared {
             if prepared.listed.is_empty() {
                 return Ok(());
             }
-            let ids = format::encode(&ChangedIds {
-                tables: prepared.listed.clone(),
-            })?;
+            let ids = format::encode(&prepared.listed)?;
             store.write(&layout::changes(id), ids).await
         };
         let tables = futures::future::try_join_all(
@@ -485,6 +492,7 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
                 )
             })
             .collect(),
+        locked_at: state.locked_at,
     }
 }
 

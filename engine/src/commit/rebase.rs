@@ -5,7 +5,7 @@
 //! and every rule between rows is checked anew: hashes and lists may only save a check, what
 //! decides is the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -15,16 +15,16 @@ use roaring::RoaringBitmap;
 use super::publish::{Payload, Proposal};
 use crate::dataset::{Staged, TableChange, TableVersion};
 use crate::error::{ConstraintKind, Error, Result};
-use crate::format::{Commit, CommitKind, TableCommit, TableLine, Written};
+use crate::format::{ChangedIds, Commit, CommitKind, TableCommit, TableLine, Written};
 use crate::index::same_row;
 use crate::maintain::tail;
 use crate::schema::TypeId;
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::{BaseTable, RowPosition, Table};
-use crate::write::changes::{Changes, TableEffect};
+use crate::write::changes::{Changes, TableChanges, TableEffect};
 use crate::write::constraint::{self, Moment};
 
-/// Ids listed in a log entry, in bytes.
+/// Ids of one commit listed in its log entry, in bytes.
 const LISTED_BYTES: usize = 16 << 10;
 /// Ids listed in an object of their own.
 pub(crate) const LISTED_ROWS: usize = 65_536;
@@ -37,21 +37,31 @@ pub(crate) struct Prepared {
     /// before the log names them.
     pub written: Vec<(TableVersion, Option<TableVersion>)>,
     /// Ids that found no room in the entry.
-    pub listed: BTreeMap<TypeId, Vec<String>>,
+    pub listed: ChangedIds,
 }
 
-/// Applies `proposal` to `state`, to be published as entry `seq` at `time`.
+/// Where in the branch's log a commit is to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub generation: u64,
+    pub seq: u64,
+    pub time: i64,
+}
+
+/// Applies `proposal` to `state`. `room` is what the entry has left for lists of ids, in bytes.
 pub(crate) async fn prepare(
     proposal: &Proposal,
     state: &Arc<SnapshotState>,
-    generation: u64,
-    seq: u64,
-    time: i64,
+    place: Place,
+    room: &mut usize,
 ) -> Result<Prepared> {
     proposal.conditions.check(&proposal.base, state)?;
     let moved = !same_state(&proposal.base, state);
     if moved {
         check_shapes(proposal, state)?;
+    }
+    if moved {
+        check_locked(proposal, state).await?;
     }
     let deletions = match &proposal.payload {
         Payload::Rows(changes) => {
@@ -82,22 +92,25 @@ pub(crate) async fn prepare(
         }
         Payload::Merge(merge) => merge.places(&proposal.base, state).boxed().await?,
     };
-    build(proposal, state, deletions, generation, seq, time).await
+    build(proposal, state, deletions, place, room).await
 }
 
 async fn build(
     proposal: &Proposal,
     state: &Arc<SnapshotState>,
     deletions: BTreeMap<TypeId, Vec<RowPosition>>,
-    generation: u64,
-    seq: u64,
-    time: i64,
+    place: Place,
+    room: &mut usize,
 ) -> Result<Prepared> {
+    let Place {
+        generation,
+        seq,
+        time,
+    } = place;
     let mut tables = state.tables.clone();
     let mut commit_tables = BTreeMap::new();
     let mut written = Vec::new();
-    let mut listed = BTreeMap::new();
-    let mut room = LISTED_BYTES;
+    let mut lists = Lists::new(room);
     let touched: Vec<TypeId> = proposal.tables();
     for id in touched {
         let base = table_of(state, id)?;
@@ -123,18 +136,7 @@ async fn build(
         let ids = proposal.written_ids(id);
         let written_ids = match ids {
             None => proposal.unlisted(id),
-            Some(ids) => {
-                let bytes: usize = ids.iter().map(|id| id.len() + 3).sum();
-                if bytes <= room {
-                    room -= bytes;
-                    Written::Ids(ids)
-                } else if ids.len() <= LISTED_ROWS {
-                    listed.insert(id, ids);
-                    Written::Elsewhere
-                } else {
-                    Written::Unlisted
-                }
-            }
+            Some(ids) => lists.list(ids, |elsewhere| elsewhere.tables.entry(id).or_default()),
         };
         commit_tables.insert(
             id,
@@ -147,6 +149,18 @@ async fn build(
         tables.insert(id, Arc::new(BaseTable::of_version(store, next.clone())));
         written.push((next, Some(version)));
     }
+    let mut locked = BTreeMap::new();
+    for (id, rows) in proposal.conditions.locks.exclusive() {
+        let ids = rows.into_iter().map(str::to_owned).collect();
+        let list = lists.list(ids, |elsewhere| elsewhere.locked.entry(id).or_default());
+        locked.insert(id, list);
+    }
+    let listed = lists.elsewhere;
+    let locked_at = if locked.is_empty() {
+        state.locked_at
+    } else {
+        Some(seq)
+    };
     let (inserted, updated, deleted) = proposal.counts();
     let merged = proposal.merges();
     let generation = merged.map_or(generation, |(_, other)| generation.max(other + 1));
@@ -171,6 +185,7 @@ async fn build(
         updated,
         deleted,
         tables: commit_tables,
+        locked,
     };
     let state = Arc::new(SnapshotState {
         branch: state.branch.clone(),
@@ -182,6 +197,7 @@ async fn build(
         time,
         schema: state.schema.clone(),
         tables,
+        locked_at,
         environment: state.environment.clone(),
     });
     Ok(Prepared {
@@ -190,6 +206,41 @@ async fn build(
         written,
         listed,
     })
+}
+
+/// The lists of ids of one commit, in its entry as long as there is room.
+struct Lists<'a> {
+    own: usize,
+    entry: &'a mut usize,
+    elsewhere: ChangedIds,
+}
+
+impl<'a> Lists<'a> {
+    fn new(entry: &'a mut usize) -> Self {
+        Lists {
+            own: LISTED_BYTES,
+            entry,
+            elsewhere: ChangedIds::default(),
+        }
+    }
+
+    fn list(
+        &mut self,
+        ids: Vec<String>,
+        elsewhere: impl FnOnce(&mut ChangedIds) -> &mut Vec<String>,
+    ) -> Written {
+        let bytes: usize = ids.iter().map(|id| id.len() + 3).sum();
+        if bytes <= self.own.min(*self.entry) {
+            self.own -= bytes;
+            *self.entry -= bytes;
+            Written::Ids(ids)
+        } else if ids.len() <= LISTED_ROWS {
+            *elsewhere(&mut self.elsewhere) = ids;
+            Written::Elsewhere
+        } else {
+            Written::Unlisted
+        }
+    }
 }
 
 /// The table's next version. A commit that leaves many small files merges them itself, so
@@ -355,40 +406,65 @@ async fn rebased_effects(
 async fn moved_positions(
     proposal: &Proposal,
     id: TypeId,
-    changes: &crate::write::changes::TableChanges,
+    changes: &TableChanges,
     state: &Arc<SnapshotState>,
-) -> Result<std::collections::HashMap<Arc<str>, RowPosition>> {
-    let before = Snapshot::of(proposal.base.clone());
-    let after = Snapshot::of(state.clone());
-    let missing = || Error::internal("a type of the schema has no table");
-    let before: Table = before.table(id).ok_or_else(missing)?;
-    let after: Table = after.table(id).ok_or_else(missing)?;
-    let changed: Vec<(&Arc<str>, RowPosition)> = changes
+) -> Result<HashMap<Arc<str>, RowPosition>> {
+    let (rows, before): (Vec<&Arc<str>>, Vec<RowPosition>) = changes
         .rows
         .iter()
         .filter_map(|(row, change)| change.base.map(|base| (row, base)))
-        .collect();
-    let ids: Vec<&str> = changed.iter().map(|(row, _)| &***row).collect();
-    let found = after.find_ids(&ids).await?;
+        .unzip();
+    let ids: Vec<&str> = rows.iter().map(|row| &***row).collect();
+    let found = unchanged(proposal, id, &ids, &before, state).await?;
+    Ok(rows.into_iter().cloned().zip(found).collect())
+}
+
+/// A conflict if a row that was locked is not as it was.
+async fn check_locked(proposal: &Proposal, state: &Arc<SnapshotState>) -> Result<()> {
+    let base = Snapshot::of(proposal.base.clone());
+    for (id, rows) in proposal.conditions.locks.rows() {
+        if same_table(proposal.base.tables.get(&id), state.tables.get(&id)) {
+            continue;
+        }
+        let before = base.table(id).ok_or_else(missing)?.find_ids(&rows).await?;
+        // A row that the transaction itself has inserted is not there to be locked.
+        let (rows, before): (Vec<&str>, Vec<RowPosition>) = rows
+            .into_iter()
+            .zip(before)
+            .filter_map(|(row, position)| Some((row, position?)))
+            .unzip();
+        unchanged(proposal, id, &rows, &before, state).await?;
+    }
+    Ok(())
+}
+
+/// Where rows of the base are in `state`; a conflict if one is not as it was.
+async fn unchanged(
+    proposal: &Proposal,
+    id: TypeId,
+    ids: &[&str],
+    positions: &[RowPosition],
+    state: &Arc<SnapshotState>,
+) -> Result<Vec<RowPosition>> {
+    let before = Snapshot::of(proposal.base.clone());
+    let after = Snapshot::of(state.clone());
+    let before: Table = before.table(id).ok_or_else(missing)?;
+    let after: Table = after.table(id).ok_or_else(missing)?;
+    let found = after.find_ids(ids).await?;
     let (old_chunks, new_chunks) = (before.chunks().await?, after.chunks().await?);
-    let mut positions = std::collections::HashMap::with_capacity(changed.len());
+    let mut moved = Vec::with_capacity(ids.len());
     let mut relocated: Vec<(RowPosition, RowPosition, &str)> = Vec::new();
-    for ((row, old), new) in changed.into_iter().zip(found) {
+    for ((row, old), new) in ids.iter().zip(positions).zip(found) {
         let Some(new) = new else {
-            return Err(conflict(
-                proposal,
-                id,
-                row,
-                "the row as it was",
-                "the row is gone",
-            ));
+            let gone = "the row is gone";
+            return Err(conflict(proposal, id, row, "the row as it was", gone));
         };
         let same_place = old.offset == new.offset
             && old_chunks[old.chunk as usize].key == new_chunks[new.chunk as usize].key;
         if !same_place {
-            relocated.push((old, new, row));
+            relocated.push((*old, new, row));
         }
-        positions.insert(row.clone(), new);
+        moved.push(new);
     }
     if !relocated.is_empty() {
         let columns: Vec<usize> = (0..before.def().columns().len()).collect();
@@ -398,17 +474,16 @@ async fn moved_positions(
         let news = after.rows(&news, &columns).await?;
         for (at, (_, _, row)) in relocated.iter().enumerate() {
             if !same_row(&olds, at, &news, at)? {
-                return Err(conflict(
-                    proposal,
-                    id,
-                    row,
-                    "the row as it was",
-                    "the row was changed",
-                ));
+                let changed = "the row was changed";
+                return Err(conflict(proposal, id, row, "the row as it was", changed));
             }
         }
     }
-    Ok(positions)
+    Ok(moved)
+}
+
+fn missing() -> Error {
+    Error::internal("a type of the schema has no table")
 }
 
 fn positions_of(effect: &TableEffect) -> Vec<RowPosition> {
@@ -466,8 +541,5 @@ pub(crate) fn conflict(
 }
 
 pub(crate) fn table_of(state: &SnapshotState, id: TypeId) -> Result<&Arc<BaseTable>> {
-    state
-        .tables
-        .get(&id)
-        .ok_or_else(|| Error::internal("a type of the schema has no table"))
+    state.tables.get(&id).ok_or_else(missing)
 }

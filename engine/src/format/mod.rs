@@ -148,6 +148,9 @@ pub struct BranchState {
     pub generation: u64,
     pub schema: String,
     pub tables: BTreeMap<TypeId, TableLine>,
+    /// The newest entry of this log with a commit that locked rows it did not write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_at: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,6 +181,9 @@ pub struct Commit {
     pub deleted: u64,
     /// The tables that it changed.
     pub tables: BTreeMap<TypeId, TableCommit>,
+    /// Rows that it locked against others without writing them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub locked: BTreeMap<TypeId, Written>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,9 +233,11 @@ pub struct CommitPointer {
 }
 
 /// The ids of one commit, by table, where its log entry has no room for them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChangedIds {
     pub tables: BTreeMap<TypeId, Vec<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub locked: BTreeMap<TypeId, Vec<String>>,
 }
 
 /// One step of the log of names.
@@ -276,6 +284,12 @@ impl Object for LogEntry {
 impl Object for CommitPointer {
     const KIND: &'static str = "commit";
 }
+impl ChangedIds {
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.locked.is_empty()
+    }
+}
+
 impl Object for ChangedIds {
     const KIND: &'static str = "changes";
 }

@@ -208,7 +208,7 @@ impl Writer {
             actor,
             conditions: Conditions {
                 expected_head: message.expected_head,
-                reads: None,
+                ..Conditions::default()
             },
             message,
             payload: Payload::Bulk(bulk),

@@ -19,8 +19,8 @@ use futures::TryStreamExt;
 use crate::schema::{TypeDef, TypeId};
 use crate::storage::{Durability, Store, StoreOptions};
 use crate::{
-    CommitInfo, CommitMessage, Graph, ResourceLimits, Resources, Result, ScanRequest, Snapshot,
-    Transaction, TransactionOptions,
+    CommitInfo, CommitMessage, Graph, LockStrength, ResourceLimits, Resources, Result, ScanRequest,
+    Snapshot, Transaction, TransactionOptions,
 };
 
 const SCHEMA: &str = "

@@ -530,6 +530,105 @@ async fn a_serializable_transaction_depends_on_what_it_read() {
 }
 
 #[tokio::test]
+async fn locked_rows_conflict_with_other_locks_and_writes() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    let (update, share) = (LockStrength::Update, LockStrength::Share);
+    add_people(graph, "main", &["ada", "bob"]).await.unwrap();
+    // (left locks ada, right locks this person so, conflict?)
+    let cases = [
+        (update, "ada", update, true),
+        (update, "bob", update, false),
+        (update, "ada", share, false),
+        (share, "ada", share, false),
+        (share, "ada", update, false),
+    ];
+    let transaction = async |person: &str, strength, team: &str| {
+        let mut transaction = begin(graph, "main").await;
+        let people = table(&transaction.snapshot(), "person");
+        transaction
+            .lock(people, vec![person.to_owned()], strength)
+            .unwrap();
+        insert(&mut transaction, "team", &[&[None, Some(team)]])
+            .await
+            .unwrap();
+        transaction
+    };
+    for (number, (strength, person, other, conflict)) in cases.into_iter().enumerate() {
+        let left = transaction("ada", strength, &format!("left{number}")).await;
+        let right = transaction(person, other, &format!("right{number}")).await;
+        // From another process, from this one's queue: the log decides in both.
+        commit(left).await.unwrap();
+        let outcome = commit(right).await;
+        assert_eq!(outcome.is_err(), conflict, "case {number}: {outcome:?}");
+    }
+    // A row written in the meantime is as it was no more, however weak the lock.
+    for strength in [update, share] {
+        let locked = transaction("ada", strength, "late").await;
+        let mut writer = begin(graph, "main").await;
+        let people = table(&writer.snapshot(), "person");
+        writer.delete(people, &["ada".to_owned()]).await.unwrap();
+        commit(writer).await.unwrap();
+        let error = commit(locked).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Conflict { id, .. } if id == "ada"),
+            "{error}"
+        );
+        add_people(graph, "main", &["ada"]).await.unwrap();
+    }
+    // A lock that a savepoint took back holds nothing; one that writes nothing commits nothing.
+    let mut left = transaction("bob", share, "calm").await;
+    let savepoint = left.savepoint();
+    let people = table(&left.snapshot(), "person");
+    left.lock(people, vec!["ada".to_owned()], update).unwrap();
+    left.rollback_to(&savepoint);
+    let mut idle = begin(graph, "main").await;
+    idle.lock(people, vec!["bob".to_owned()], update).unwrap();
+    assert_eq!(idle.commit(CommitMessage::default()).await.unwrap(), None);
+    let right = transaction("ada", update, "calmer").await;
+    commit(right).await.unwrap();
+    commit(left).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_locked_rows_are_listed_beside_the_entry() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    let names: Vec<String> = (0..5_000)
+        .map(|number| format!("person-{number}"))
+        .collect();
+    let refs: Vec<&str> = names.iter().map(String::as_str).collect();
+    add_people(graph, "main", &refs).await.unwrap();
+    let (mut left, mut right) = (begin(graph, "main").await, begin(graph, "main").await);
+    let people = table(&left.snapshot(), "person");
+    left.lock(people, names.clone(), LockStrength::Update)
+        .unwrap();
+    insert(&mut left, "team", &[&[None, Some("red")]])
+        .await
+        .unwrap();
+    right
+        .lock(people, vec![names[4_321].clone()], LockStrength::Update)
+        .unwrap();
+    insert(&mut right, "team", &[&[None, Some("blue")]])
+        .await
+        .unwrap();
+    commit(left).await.unwrap();
+    let error = commit(right).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Conflict { id, .. } if *id == names[4_321]),
+        "{error}"
+    );
+    let many = (0..70_000).map(|number| number.to_string()).collect();
+    let refused = begin(graph, "main")
+        .await
+        .lock(people, many, LockStrength::Share);
+    assert!(
+        matches!(refused, Err(Error::LimitExceeded { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_expected_head_turns_rebasing_off() {
     let fixture = Fixture::in_memory().await;
     let graph = &fixture.graph;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::names::CommitId;
 use crate::schema::TypeId;
 use crate::snapshot::SnapshotState;
+use crate::write::locks::RowLocks;
 
 /// The tables that a serializable transaction has looked at, whatever it looked for.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub(crate) struct Conditions {
     /// The commit that must be the head.
     pub expected_head: Option<CommitId>,
     pub reads: Option<Arc<ReadSet>>,
+    pub locks: RowLocks,
 }
 
 impl Conditions {

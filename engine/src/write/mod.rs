@@ -6,6 +6,7 @@ pub(crate) mod conditions;
 pub(crate) mod constraint;
 pub(crate) mod files;
 pub mod identity;
+pub(crate) mod locks;
 mod row_text;
 pub mod transaction;
 pub mod value;

@@ -11,9 +11,10 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Schema as ArrowSchema;
 
 use super::changes::{Changes, TableEffect};
-use super::conditions::ReadSet;
+use super::conditions::{Conditions, ReadSet};
 use super::constraint::{self, DST, Moment, SRC};
 use super::identity::fill_ids;
+use super::locks::{LockStrength, RowLocks};
 use super::value::ValueChecker;
 use crate::commit::CommitInfo;
 use crate::commit::publish::{BranchShared, Proposal};
@@ -51,7 +52,10 @@ pub struct Deleted {
 
 /// The state of a transaction to come back to.
 #[derive(Debug, Clone)]
-pub struct Savepoint(Changes);
+pub struct Savepoint {
+    changes: Changes,
+    locks: RowLocks,
+}
 
 #[derive(Debug)]
 pub struct Transaction {
@@ -59,6 +63,7 @@ pub struct Transaction {
     base: Arc<SnapshotState>,
     actor: String,
     changes: Changes,
+    locks: RowLocks,
     reads: Option<Arc<ReadSet>>,
 }
 
@@ -73,6 +78,7 @@ impl Transaction {
             base,
             actor: options.actor,
             changes: Changes::default(),
+            locks: RowLocks::default(),
             reads: options.serializable.then(Arc::default),
         }
     }
@@ -232,12 +238,22 @@ impl Transaction {
         Ok(counts)
     }
 
+    /// Locks rows against others, by id: if this transaction commits, whoever wrote one of
+    /// them meanwhile conflicts with it, and for [`LockStrength::Update`] whoever locked one.
+    pub fn lock(&mut self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
+        self.locks.add(table, ids, strength)
+    }
+
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint(self.changes.clone())
+        Savepoint {
+            changes: self.changes.clone(),
+            locks: self.locks.clone(),
+        }
     }
 
     pub fn rollback_to(&mut self, savepoint: &Savepoint) {
-        self.changes = savepoint.0.clone();
+        self.changes = savepoint.changes.clone();
+        self.locks = savepoint.locks.clone();
     }
 
     /// Publishes everything as one commit; `None` if nothing was changed.
@@ -250,8 +266,13 @@ impl Transaction {
         if self.changes.is_empty() {
             return Ok(None);
         }
+        let conditions = Conditions {
+            expected_head: message.expected_head,
+            reads: self.reads,
+            locks: self.locks,
+        };
         let proposal =
-            Proposal::of_rows(self.base, self.changes, self.reads, self.actor, message).await?;
+            Proposal::of_rows(self.base, self.changes, conditions, self.actor, message).await?;
         self.branch.submit(proposal).await.map(Some)
     }
 
