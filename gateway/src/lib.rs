@@ -6,6 +6,7 @@ pub mod config;
 pub mod error;
 pub mod execute;
 pub mod plan;
+pub mod serve;
 pub mod server;
 pub mod session;
 pub mod sqlstate;

@@ -26,10 +26,6 @@ pub(crate) struct RowLocks {
 }
 
 impl RowLocks {
-    pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
-    }
-
     pub fn add(&mut self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
         if ids.is_empty() {
             return Ok(());

@@ -3,17 +3,10 @@
 //! Exit codes: 0 stopped as asked, 1 could not start or failed while running, 2 wrong arguments.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
-use omnigraph_catalog::access::{Databases, State};
-use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
-use omnigraph_gateway::config::{Args, Config, Durability};
-use omnigraph_gateway::execute::Limits;
-use omnigraph_gateway::server::{self, Banner};
-use omnigraph_gateway::session::connect::Gateway;
-use omnigraph_gateway::session::registry::Registry;
-use omnigraph_gateway::session::shared::{Facts, Shared};
+use omnigraph_gateway::config::Args;
+use omnigraph_gateway::serve::serve;
 use omnigraph_gateway::telemetry;
 
 fn main() -> ExitCode {
@@ -38,45 +31,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(config)) {
+    match runtime.block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("omnigraph-server: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    let durability = match config.durability {
-        Durability::Fsync => omnigraph_engine::Durability::Fsync,
-        Durability::None => omnigraph_engine::Durability::None,
-    };
-    let options = StoreOptions {
-        durability,
-        ..StoreOptions::default()
-    };
-    let store = Store::connect(&config.store.to_string(), &options).await?;
-    let databases = Databases::open(store, Resources::new(&ResourceLimits::default())).await?;
-    let graphs = databases
-        .list()
-        .into_iter()
-        .filter(|(_, state)| matches!(state, State::Serving(_)))
-        .map(|(name, _)| name)
-        .collect();
-    let facts = Facts {
-        durability: match config.durability {
-            Durability::Fsync => "fsync",
-            Durability::None => "none",
-        }
-        .to_owned(),
-        port: config.binds.first().map_or(0, std::net::SocketAddr::port),
-        tls: config.tls.is_some(),
-        max_connections: config.max_connections,
-        actors: config.authenticator.actors(),
-    };
-    let shared = Shared::new(databases, &Limits::default(), facts)?;
-    let registry = Arc::<Registry>::default();
-    server::run(config, Gateway::new(shared), registry, Banner { graphs }).await?;
-    Ok(())
 }

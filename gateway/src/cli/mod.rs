@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 
 pub use failure::{Exit, Failure};
 use output::Output;
@@ -90,7 +91,12 @@ impl Actor {
 impl Cli {
     /// Does what was asked and reports it. An interrupt ends it at once; what was not
     /// committed leaves no trace.
-    pub async fn run(self) -> ExitCode {
+    pub fn run(self) -> LocalBoxFuture<'static, ExitCode> {
+        // Boxed, so that it is compiled here and not in the program.
+        self.report().boxed_local()
+    }
+
+    async fn report(self) -> ExitCode {
         let format = self.command.format();
         let outcome = tokio::select! {
             outcome = self.command.run().boxed_local() => outcome,

@@ -22,7 +22,7 @@ const WAITING: usize = 16;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// A load that takes data in.
-pub(super) struct Load {
+pub(crate) struct Load {
     /// `None` inside ends the data; a channel that just closes means that the client gave up.
     sender: mpsc::Sender<Option<Bytes>>,
     task: JoinHandle<omnigraph_engine::Result<LoadSummary>>,
