@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::log::Published;
-use super::publish::{BranchShared, describe};
+use super::publish::BranchShared;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::format::{EntryKind, LogEntry};
@@ -18,6 +18,8 @@ use crate::snapshot::SnapshotState;
 
 /// Slots lost before asking to go first.
 const LOSSES: u32 = 3;
+/// Slots tried for that.
+const ASKING: u32 = 20;
 /// The longest that anybody waits for another process.
 const LONGEST_HOLD: Duration = Duration::from_secs(5);
 const SHORTEST_HOLD: Duration = Duration::from_millis(100);
@@ -62,26 +64,36 @@ impl Turn {
         Ok(())
     }
 
-    /// Asks to go first, for as long as an attempt has been seen to take and some more.
+    /// Asks to go first, for as long as an attempt has been seen to take and some more. The
+    /// others may be quick enough to take this slot too: then the next one.
     async fn ask(&self, branch: &Arc<BranchShared>) -> Result<()> {
         let hold = (self.attempt.elapsed() * 4).clamp(SHORTEST_HOLD, LONGEST_HOLD);
-        let head = branch.head_state().await?;
         let environment = &branch.graph.environment;
-        let entry = LogEntry {
-            seq: head.seq + 1,
-            nonce: clock::unique(&**environment),
-            time: environment.now().max(head.time + 1),
-            actor: String::new(),
-            kind: EntryKind::Noop {
-                hold_ms: hold.as_millis() as u64,
-            },
-            state: Some(describe(&head)),
-        };
-        match branch.log.publish(entry).await {
-            Ok(Published::Ours(entry)) => branch.asked.store(entry.seq, Ordering::Relaxed),
-            // Nothing depends on it: whatever fills the slot, the next attempt finds out.
-            Ok(Published::Theirs(_)) | Err(Error::OutcomeUnknown { .. }) => {}
-            Err(error) => return Err(error),
+        for _ in 0..ASKING {
+            let head = branch.log.head().await?;
+            if head.state.is_none() || matches!(head.kind, EntryKind::Noop { .. }) {
+                return Ok(());
+            }
+            let entry = LogEntry {
+                seq: head.seq + 1,
+                nonce: clock::unique(&**environment),
+                time: environment.now().max(head.time + 1),
+                actor: String::new(),
+                kind: EntryKind::Noop {
+                    hold_ms: hold.as_millis() as u64,
+                },
+                state: head.state.clone(),
+            };
+            match branch.log.publish(entry).await {
+                Ok(Published::Ours(entry)) => {
+                    branch.asked.store(entry.seq, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Ok(Published::Theirs(_)) => {}
+                // Nothing depends on it: the next attempt finds out what fills the slot.
+                Err(Error::OutcomeUnknown { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
