@@ -219,7 +219,7 @@ async fn search(
             {
                 seq -= 1;
             }
-            EntryKind::Maintain | EntryKind::Fence | EntryKind::Noop if seq > 0 => seq -= 1,
+            EntryKind::Maintain | EntryKind::Fence | EntryKind::Noop { .. } if seq > 0 => seq -= 1,
             _ => {
                 let (branch_id, entry, _) = history::find(graph, id).await?;
                 return listed(graph, &branch_id, &entry, id).ok_or_else(|| history::unknown(id));

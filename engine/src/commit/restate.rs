@@ -15,7 +15,12 @@ impl BranchShared {
         to: &SnapshotState,
         actor: &str,
     ) -> Result<bool> {
-        self.follow(head, EntryKind::Forward, Some(describe(to)), actor)
+        let state = BranchState {
+            // The locks are those of this log.
+            locked_at: head.locked_at,
+            ..describe(to)
+        };
+        self.follow(head, EntryKind::Forward, Some(state), actor)
             .await
     }
 

@@ -18,8 +18,8 @@ use crate::schema::{TypeId, TypeKind};
 use crate::snapshot::Snapshot;
 use crate::table::RowPosition;
 use crate::write::bulk::BulkChange;
-use crate::write::files::FileWriter;
 use crate::write::conditions::Conditions;
+use crate::write::files::FileWriter;
 use crate::write::transaction::{CommitMessage, TransactionOptions};
 
 /// Rows up to which a load is a transaction like any other, rebased if others commit.

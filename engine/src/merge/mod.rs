@@ -40,6 +40,7 @@ use crate::names::{BranchName, CommitId};
 use crate::schema::TypeId;
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::RowPosition;
+use crate::write::conditions::Conditions;
 use crate::write::transaction::CommitMessage;
 
 /// How often a merge starts over because others changed what it decided on.
@@ -254,6 +255,10 @@ impl Graph {
             actor: options.actor.clone(),
             message: options.message.clone(),
             payload: Payload::Merge(change),
+            conditions: Conditions {
+                expected_head: options.message.expected_head,
+                ..Conditions::default()
+            },
             staged,
             put: BTreeMap::new(),
         };

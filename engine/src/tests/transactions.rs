@@ -713,7 +713,11 @@ async fn a_slow_process_gets_its_turn_among_fast_ones() {
     done.store(true, Ordering::SeqCst);
     let others = storm.await.unwrap();
     let graph = fixture.reopened().await;
-    let commits: Vec<_> = graph.commits("main").try_collect().await.unwrap();
+    let commits: Vec<_> = graph
+        .commits("main", Ancestors::All)
+        .try_collect()
+        .await
+        .unwrap();
     let asking = "who asks to go first makes no commit by it";
     assert_eq!(commits.len(), others + 6, "{asking}");
     assert_eq!(people(&graph, "main").await.len(), others + 5);
