@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, UInt32Array, new_null_array,
+    ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, UInt32Array, new_null_array,
 };
 use arrow::datatypes::{Int64Type, Schema as ArrowSchema};
 use arrow::util::display::array_value_to_string;
