@@ -118,6 +118,8 @@ types! {
     REGDICTIONARY = 3769, "regdictionary", "regdictionary", 4, 3770, 0, 'N', false;
     JSONB = 3802, "jsonb", "jsonb", -1, 3807, 0, 'U', false;
     JSONB_ARRAY = 3807, "_jsonb", "jsonb[]", -1, 0, 3802, 'A', false;
+    JSONPATH = 4072, "jsonpath", "jsonpath", -1, 4073, 0, 'U', false;
+    JSONPATH_ARRAY = 4073, "_jsonpath", "jsonpath[]", -1, 0, 4072, 'A', false;
     REGNAMESPACE = 4089, "regnamespace", "regnamespace", 4, 4090, 0, 'N', false;
     REGNAMESPACE_ARRAY = 4090, "_regnamespace", "regnamespace[]", -1, 0, 4089, 'A', false;
     REGROLE = 4096, "regrole", "regrole", 4, 4097, 0, 'N', false;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::error::{PgError, PgResult};
 use crate::session::protocol::Column;
 use crate::sqlstate::{self, from_datafusion};
+use crate::statement::bind::Written;
 use crate::statement::bind::context::session_state_with;
 
 /// What running plans may use.
@@ -48,11 +49,14 @@ impl Default for Limits {
 pub struct Reading {
     pub snapshots: Arc<Snapshots>,
     pub functions: Arc<dyn FunctionContext>,
+    /// What parts of the statement that write have returned.
+    pub written: Arc<Written>,
 }
 
 impl Reading {
     fn put_into(&self, config: &mut SessionConfig) {
         config.set_extension(Arc::clone(&self.snapshots));
+        config.set_extension(Arc::clone(&self.written));
         config.set_extension(Arc::new(FunctionScope(Arc::clone(&self.functions))));
     }
 }

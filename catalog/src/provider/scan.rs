@@ -193,6 +193,19 @@ impl ScanExec {
     pub fn table(&self) -> &Table {
         &self.read.table
     }
+
+    /// The conditions that it evaluates, joined by AND.
+    pub fn filters(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.read.filters.exprs
+    }
+
+    /// The columns whose values it looks up; `None`: it reads all rows.
+    pub fn looked_up(&self) -> Option<&[usize]> {
+        match &self.read.access {
+            Access::Full => None,
+            Access::Equal { columns, .. } => Some(columns),
+        }
+    }
 }
 
 impl DisplayAs for ScanExec {

@@ -83,6 +83,20 @@ impl Prepared {
         })
     }
 
+    /// As [`Self::utility`], for a statement that takes parameters and gives no rows.
+    pub fn taking(parsed: Arc<ParsedStatement>, params: Arc<[PgType]>) -> Statement {
+        Arc::new(Prepared {
+            parsed: Some(parsed),
+            declared: Vec::new(),
+            described: Described {
+                params,
+                columns: None,
+            },
+            prepared_at: now(),
+            work: Mutex::new(None),
+        })
+    }
+
     fn bound(parsed: Arc<ParsedStatement>, declared: &[u32], work: Arc<Work>) -> Statement {
         Arc::new(Prepared {
             parsed: Some(parsed),
@@ -210,41 +224,10 @@ impl Session {
     }
 
     fn work_of(&self, bound: Bound, frozen: &Frozen, reads_catalog: bool) -> Work {
-        let (params, columns, reads) = match &bound {
-            Bound::Query(query) => (&query.params, Some(&query.columns), &query.reads),
-            Bound::Insert(insert) => (
-                &insert.params,
-                insert
-                    .returning
-                    .as_ref()
-                    .map(|returning| &returning.columns),
-                &insert.reads,
-            ),
-            Bound::Update(update) => (
-                &update.params,
-                update
-                    .returning
-                    .as_ref()
-                    .map(|returning| &returning.columns),
-                &update.reads,
-            ),
-            Bound::Delete(delete) => (
-                &delete.params,
-                delete
-                    .returning
-                    .as_ref()
-                    .map(|returning| &returning.columns),
-                &delete.reads,
-            ),
-        };
-        let target = match &bound {
-            Bound::Query(_) => None,
-            Bound::Insert(insert) => Some(&insert.target.schema),
-            Bound::Update(update) => Some(&update.target.schema),
-            Bound::Delete(delete) => Some(&delete.target.schema),
-        };
+        let columns = bound.returning();
         let mut branches: Vec<(BranchName, Arc<Schema>)> = Vec::new();
-        for schema in reads.iter().filter_map(branch_of).chain(target) {
+        let written = bound.targets().into_iter().map(|target| &target.schema);
+        for schema in bound.reads().iter().filter_map(branch_of).chain(written) {
             if let Some((name, seen)) = frozen.branch(schema)
                 && !branches.iter().any(|(known, _)| *known == name)
             {
@@ -253,11 +236,11 @@ impl Session {
         }
         let lookup = match &bound {
             Bound::Query(query) => Lookup::of(query, &self.common.shared.executor),
-            Bound::Insert(_) | Bound::Update(_) | Bound::Delete(_) => None,
+            _ => None,
         };
         Work {
             columns: columns.map(|columns| columns.iter().map(column).collect()),
-            params: params.iter().copied().collect(),
+            params: bound.params().iter().copied().collect(),
             branches,
             lookup,
             path: frozen.path().clone(),

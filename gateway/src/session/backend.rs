@@ -11,6 +11,7 @@ use super::Session;
 use super::prepared::PreparedStatements;
 use super::protocol::{Backend, Column, Described, Execution, Place, Timeouts, TransactionStatus};
 use super::settings::Settings;
+use super::shared::now;
 use super::transaction::State;
 use crate::error::{PgError, PgResult};
 use crate::plan::{Prepared, Statement};
@@ -54,6 +55,7 @@ impl Backend for Session {
         params: Vec<ScalarValue>,
         place: Place,
     ) -> PgResult<Execution> {
+        self.show_running(statement);
         self.execute_statement(statement, params, place)
             .boxed()
             .await
@@ -104,7 +106,9 @@ impl Backend for Session {
     }
 
     fn status(&self) -> TransactionStatus {
-        self.state.status()
+        let status = self.state.status();
+        self.show_waiting(status);
+        status
     }
 
     fn statements(&mut self) -> &mut PreparedStatements<Statement> {
@@ -138,5 +142,47 @@ impl Backend for Session {
             idle_in_transaction: settings.limit("idle_in_transaction_session_timeout"),
             idle_session: settings.limit("idle_session_timeout"),
         }
+    }
+}
+
+/// The longest text of a statement that other sessions see.
+const SHOWN_BYTES: usize = 1024;
+
+impl Session {
+    /// Shows the others what runs here.
+    fn show_running(&self, statement: &Statement) {
+        let Some(parsed) = &statement.parsed else {
+            return;
+        };
+        let now = now();
+        let mut query = parsed.text.as_str();
+        if query.len() > SHOWN_BYTES {
+            query = &query[..query.floor_char_boundary(SHOWN_BYTES)];
+        }
+        let application = self.common.get("application_name");
+        let mut doing = self.common.doing.lock();
+        doing.state = "active";
+        query.clone_into(&mut doing.query);
+        doing.application = application;
+        doing.query_start = Some(now);
+        doing.changed_at = Some(now);
+        doing.transaction_start = Some(match &self.state {
+            State::Open(open) => open.started_at,
+            State::Idle | State::Failed(_) => now,
+        });
+    }
+
+    /// Shows the others that the client is to say what comes next.
+    fn show_waiting(&self, status: TransactionStatus) {
+        let mut doing = self.common.doing.lock();
+        doing.state = match status {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::Open => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        };
+        if status == TransactionStatus::Idle {
+            doing.transaction_start = None;
+        }
+        doing.changed_at = Some(now());
     }
 }

@@ -10,11 +10,12 @@ use omnigraph_engine::names::{BranchName, CommitId};
 use parking_lot::Mutex;
 
 use super::live::Listed;
+use super::locks::Request;
 use super::notify::{COMMITS, Pending};
 use super::path;
 use super::protocol::{Notification, SessionHandle, terminated};
 use super::settings::{Scope, Settings};
-use super::shared::{GraphShared, Shared};
+use super::shared::{Doing, GraphShared, Shared};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::bind::SessionCalls;
@@ -33,6 +34,10 @@ pub struct Common {
     pub pending: Mutex<Vec<Pending>>,
     /// What `pg_prepared_statements` and `pg_cursors` show.
     pub listed: Mutex<Listed>,
+    /// When the transaction that has asked for its number began, and the number.
+    pub transaction: Mutex<Option<(i64, i64)>>,
+    /// Its row of `pg_stat_activity`.
+    pub doing: Arc<Mutex<Doing>>,
 }
 
 /// How many LISTENs and NOTIFYs one transaction may collect.
@@ -202,6 +207,10 @@ impl SessionCalls for Common {
         self.handle.interrupt().check()
     }
 
+    fn user(&self) -> String {
+        self.actor.to_string()
+    }
+
     fn backend_pid(&self) -> i32 {
         self.handle.pid()
     }
@@ -227,13 +236,49 @@ impl SessionCalls for Common {
     }
 
     fn try_advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<bool> {
-        self.shared.locks.try_lock(
-            &self.database,
+        let request = Request {
             key,
-            self.handle.pid(),
+            pid: self.handle.pid(),
             shared,
             of_transaction,
-        )
+        };
+        self.shared.locks.try_lock(&self.database, request)
+    }
+
+    fn advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<()> {
+        let request = Request {
+            key,
+            pid: self.handle.pid(),
+            shared,
+            of_transaction,
+        };
+        let limit = self.settings.lock().limit("lock_timeout");
+        self.shared
+            .locks
+            .lock(&self.database, request, limit, &|| self.check_interrupt())
+    }
+
+    fn blocking_pids(&self, pid: i32) -> Vec<i32> {
+        self.shared.locks.blockers(pid)
+    }
+
+    fn transaction_id(&self, started_at: i64) -> i64 {
+        let mut current = self.transaction.lock();
+        match *current {
+            Some((known, id)) if known == started_at => id,
+            _ => {
+                let id = self.shared.next_transaction();
+                *current = Some((started_at, id));
+                id
+            }
+        }
+    }
+
+    fn assigned_transaction_id(&self, started_at: i64) -> Option<i64> {
+        self.transaction
+            .lock()
+            .filter(|(known, _)| *known == started_at)
+            .map(|(_, id)| id)
     }
 
     fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool> {

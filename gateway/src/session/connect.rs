@@ -65,6 +65,8 @@ impl Backends for Gateway {
             settings: Mutex::new(self.settings(&startup)),
             pending: Mutex::default(),
             listed: Mutex::default(),
+            transaction: Mutex::default(),
+            doing: Arc::default(),
         });
         let session = Session {
             interrupt: startup.handle.interrupt(),
@@ -94,6 +96,7 @@ impl Backends for Gateway {
                 handle: startup.handle.clone(),
                 started_at: now(),
                 tls: startup.tls,
+                doing: Arc::clone(&session.common.doing),
             },
         );
         Ok(session)

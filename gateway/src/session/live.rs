@@ -61,6 +61,14 @@ fn text(value: impl Into<String>) -> Value {
     Value::Text(value.into())
 }
 
+fn text_of(value: Option<&str>) -> Value {
+    value.map_or(Value::Null, text)
+}
+
+fn time(micros: Option<i64>) -> Value {
+    micros.map_or(Value::Null, Value::Time)
+}
+
 fn setting_row(shown: Shown) -> Row {
     let Some(setting) = shown.row else {
         return vec![
@@ -161,19 +169,24 @@ impl Common {
             .sessions()
             .into_iter()
             .map(|(pid, activity)| {
+                let doing = activity.doing.lock().clone();
+                let waits = !self.shared.locks.blockers(pid).is_empty();
                 vec![
                     ("datname", text(&*activity.database)),
                     ("pid", Value::Int(i64::from(pid))),
                     ("usename", text(activity.actor.as_str())),
                     ("backend_start", Value::Time(activity.started_at)),
+                    ("application_name", text(doing.application)),
+                    ("xact_start", time(doing.transaction_start)),
+                    ("query_start", time(doing.query_start)),
+                    ("state_change", time(doing.changed_at)),
+                    ("wait_event_type", text_of(waits.then_some("Lock"))),
+                    ("wait_event", text_of(waits.then_some("advisory"))),
                     (
                         "state",
-                        text(if pid == self.handle.pid() {
-                            "active"
-                        } else {
-                            "idle"
-                        }),
+                        text_of((!doing.state.is_empty()).then_some(doing.state)),
                     ),
+                    ("query", text(doing.query)),
                     ("backend_type", text("client backend")),
                 ]
             })
@@ -198,7 +211,7 @@ impl Common {
             .locks
             .list(&self.database)
             .into_iter()
-            .map(|(key, hold)| {
+            .map(|(key, hold, granted)| {
                 // The halves of the number, as PostgreSQL shows them.
                 let (high, low) = ((key as u64 >> 32) as u32, key as u32);
                 vec![
@@ -215,7 +228,7 @@ impl Common {
                             "ExclusiveLock"
                         }),
                     ),
-                    ("granted", Value::Bool(true)),
+                    ("granted", Value::Bool(granted)),
                     ("fastpath", Value::Bool(false)),
                 ]
             })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use omnigraph_catalog::access::{Databases, GraphAccess};
 use omnigraph_catalog::actor::Actor;
@@ -29,6 +30,7 @@ pub struct Shared {
     pub facts: Facts,
     graphs: Mutex<HashMap<String, Arc<GraphShared>>>,
     sessions: Mutex<BTreeMap<i32, Activity>>,
+    transactions: AtomicI64,
 }
 
 /// What the server was started with, as SHOW tells it.
@@ -52,6 +54,19 @@ pub struct Activity {
     /// Microseconds since 1970.
     pub started_at: i64,
     pub tls: bool,
+    pub doing: Arc<Mutex<Doing>>,
+}
+
+/// What a session is doing, or did last.
+#[derive(Debug, Clone, Default)]
+pub struct Doing {
+    pub state: &'static str,
+    pub query: String,
+    pub application: String,
+    /// Microseconds since 1970.
+    pub query_start: Option<i64>,
+    pub transaction_start: Option<i64>,
+    pub changed_at: Option<i64>,
 }
 
 impl Shared {
@@ -66,6 +81,8 @@ impl Shared {
             facts,
             graphs: Mutex::default(),
             sessions: Mutex::default(),
+            // Numbers go on where those of an earlier start of the server cannot have come.
+            transactions: AtomicI64::new(now() / 1_000),
         }))
     }
 
@@ -77,6 +94,11 @@ impl Shared {
                 .entry(name.to_owned())
                 .or_insert_with(|| Arc::new(GraphShared::new(name, graph.clone()))),
         )
+    }
+
+    /// The number of a transaction that asks for one.
+    pub fn next_transaction(&self) -> i64 {
+        self.transactions.fetch_add(1, Ordering::Relaxed)
     }
 
     pub fn enter(&self, pid: i32, activity: Activity) {

@@ -37,7 +37,11 @@ impl Session {
             );
         }
         self.apply_modes(modes)?;
-        Ok(done("BEGIN"))
+        Ok(done(if modes.start {
+            "START TRANSACTION"
+        } else {
+            "BEGIN"
+        }))
     }
 
     /// What BEGIN and SET TRANSACTION ask of the running transaction.
@@ -135,6 +139,7 @@ impl Session {
             isolation: Some(settings.get("transaction_isolation").to_owned()),
             read_only: Some(settings.get("transaction_read_only") == "on"),
             deferrable: Some(settings.get("transaction_deferrable") == "on"),
+            start: false,
         }
     }
 

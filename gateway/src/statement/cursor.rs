@@ -9,8 +9,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::scalar::ScalarValue;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use omnigraph_catalog::types::PgType;
 use tokio::sync::Mutex;
 
 use super::done;
@@ -101,7 +103,13 @@ impl Cursors {
 }
 
 impl Session {
-    pub(crate) async fn declare(&mut self, declare: &Declare, place: Place) -> PgResult<Execution> {
+    pub(crate) async fn declare(
+        &mut self,
+        declare: &Declare,
+        types: &[PgType],
+        params: &[ScalarValue],
+        place: Place,
+    ) -> PgResult<Execution> {
         if !declare.hold && !self.state.in_block() && place.may_stand_alone() {
             return Err(PgError::new(
                 sqlstate::NO_ACTIVE_SQL_TRANSACTION,
@@ -121,9 +129,12 @@ impl Session {
             ));
         }
         self.open();
-        let statement = self.bind(Arc::new(declare.query.clone()), &[]).await?;
+        let declared: Vec<u32> = types.iter().map(|ty| ty.oid).collect();
+        let statement = self
+            .bind(Arc::new(declare.query.clone()), &declared)
+            .await?;
         let (work, snapshots) = self.current_with_snapshots(&statement, place).await?;
-        let rows = self.rows(&work, snapshots, &[], place).await?;
+        let rows = self.rows(&work, snapshots, params, place).await?;
         let cursor = Cursor {
             text: declare.query.text.clone(),
             declared_at: now(),
@@ -132,7 +143,7 @@ impl Session {
             scroll: declare.scroll == Some(true),
             columns: rows.columns,
             source: Arc::new(Mutex::new(Source {
-                stream: rows.stream,
+                stream: rows.stream.fuse().boxed(),
                 rest: None,
                 position: 0,
                 kept: Vec::new(),

@@ -40,8 +40,14 @@ impl Session {
             self.state.refuse_failed()?;
         }
         let columns = match &parsed.statement {
-            Parsed::Query(_) | Parsed::Insert(_) | Parsed::Update(_) | Parsed::Delete(_) => {
+            statement if statement.is_bound() => {
                 return self.bind(parsed, declared).await;
+            }
+            Parsed::Declare(declare) => {
+                let query = Arc::new(declare.query.clone());
+                let inner = self.bind(query, declared).await?;
+                let params = Arc::clone(&inner.described.params);
+                return Ok(Prepared::taking(parsed, params));
             }
             Parsed::Show(show) => Some(self.show_columns(show)?),
             Parsed::Explain(explain) => Some(explain::columns(explain)),
@@ -71,9 +77,11 @@ impl Session {
         }
         match &parsed.statement {
             Parsed::Query(_) => self.query(statement, &params, place).await,
-            Parsed::Insert(_) | Parsed::Update(_) | Parsed::Delete(_) => {
-                self.write(statement, &params, place).await
-            }
+            Parsed::Insert(_)
+            | Parsed::Update(_)
+            | Parsed::Delete(_)
+            | Parsed::Merge(_)
+            | Parsed::With(_) => self.write(statement, &params, place).await,
             Parsed::Truncate { tables, cascade } => self.truncate(tables, *cascade, place).await,
             Parsed::Explain(explain) => self.explain(&parsed, explain, place).await,
             Parsed::Call(_) => self.call(&parsed, place).await,
@@ -93,7 +101,10 @@ impl Session {
             Parsed::Prepare(prepare) => self.prepare_named(prepare).await,
             Parsed::Execute { name, arguments } => self.execute_named(name, arguments, place).await,
             Parsed::Deallocate(name) => self.deallocate(name.as_deref()),
-            Parsed::Declare(declare) => self.declare(declare, place).await,
+            Parsed::Declare(declare) => {
+                let types = &statement.described.params;
+                self.declare(declare, types, &params, place).await
+            }
             Parsed::Fetch(fetch) => self.fetch(fetch).await,
             Parsed::Close(name) => self.close(name.as_deref()),
             Parsed::CreateSchema {

@@ -18,11 +18,13 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use super::bind;
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
 pub use copy::{Copy, CopyDirection, CopyOption, CopySource};
 pub use cursor::{Declare, Fetch, FetchDirection};
+pub use rewrite::NOTHING;
 pub use settings::{Set, SetValue, Show, TransactionModes};
 use words::Words;
 
@@ -46,6 +48,9 @@ pub enum Statement {
     Insert(Box<ast::Insert>),
     Update(Box<ast::Update>),
     Delete(Box<ast::Delete>),
+    Merge(Box<ast::Merge>),
+    /// WITH in which something writes.
+    With(Box<ast::Query>),
     Explain(Box<Explain>),
     Set(Set),
     /// `SET TRANSACTION`; with `session`: `SET SESSION CHARACTERISTICS AS TRANSACTION`.
@@ -122,6 +127,25 @@ pub enum Statement {
     },
 }
 
+impl Statement {
+    /// Is it bound before it runs? Then its parameters and columns are known.
+    pub fn is_bound(&self) -> bool {
+        matches!(self, Statement::Query(_)) || self.is_write()
+    }
+
+    /// INSERT, UPDATE, DELETE, MERGE, alone or in WITH.
+    pub fn is_write(&self) -> bool {
+        matches!(
+            self,
+            Statement::Insert(_)
+                | Statement::Update(_)
+                | Statement::Delete(_)
+                | Statement::Merge(_)
+                | Statement::With(_)
+        )
+    }
+}
+
 /// A possibly qualified name, folded, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QualifiedName {
@@ -135,8 +159,16 @@ pub struct Explain {
     pub analyze: bool,
     pub verbose: bool,
     pub costs: bool,
-    pub json: bool,
+    pub format: ExplainFormat,
     pub statement: Statement,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainFormat {
+    Text,
+    Json,
+    Xml,
+    Yaml,
 }
 
 #[derive(Debug, Clone)]
@@ -317,7 +349,7 @@ fn classify(
         .map(str::to_ascii_uppercase)
         .unwrap_or_default();
     match first.as_str() {
-        "SELECT" | "WITH" | "VALUES" | "TABLE" | "INSERT" | "UPDATE" | "DELETE" | "" => {
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "" => {
             parse_sql(tokens, positions)
         }
         "EXPLAIN" => utility::explain(&mut words),
@@ -344,8 +376,8 @@ fn classify(
         "VACUUM" | "ANALYZE" | "ANALYSE" | "REINDEX" | "CHECKPOINT" | "LOCK" | "CLUSTER" => {
             Ok(utility::maintenance(&mut words, &first))
         }
-        "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "MERGE" | "DO" | "REFRESH" | "REASSIGN"
-        | "SECURITY" | "IMPORT" | "LOAD" => Ok(utility::other(&mut words, &first)),
+        "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "DO" | "REFRESH" | "REASSIGN" | "SECURITY"
+        | "IMPORT" | "LOAD" => Ok(utility::other(&mut words, &first)),
         _ => {
             // A parenthesis opens a query; anything else is no statement at all.
             if matches!(
@@ -365,19 +397,13 @@ fn parse_sql(tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult
     let tokens = rewrite::to_parser_dialect(tokens);
     let statement = run_parser(tokens, positions, |parser| parser.parse_statement())?;
     Ok(match statement {
-        ast::Statement::Query(query) => match *query.body {
-            // WITH … INSERT and its kind arrive inside a query.
-            ast::SetExpr::Insert(_)
-            | ast::SetExpr::Update(_)
-            | ast::SetExpr::Delete(_)
-            | ast::SetExpr::Merge(_) => Statement::Other {
-                tag: "WITH … data modification".to_owned(),
-            },
-            _ => Statement::Query(query),
-        },
+        // WITH … INSERT and its kind arrive inside a query.
+        ast::Statement::Query(query) if bind::writes(&query) => Statement::With(query),
+        ast::Statement::Query(query) => Statement::Query(query),
         ast::Statement::Insert(insert) => Statement::Insert(Box::new(insert)),
         ast::Statement::Update(update) => Statement::Update(Box::new(update)),
         ast::Statement::Delete(delete) => Statement::Delete(Box::new(delete)),
+        ast::Statement::Merge(merge) => Statement::Merge(Box::new(merge)),
         other => Statement::Other {
             tag: other
                 .to_string()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::parse::{Prepare, Statement as Parsed};
+use super::parse::Prepare;
 use super::{bind, done};
 use crate::error::{PgError, PgResult};
 use crate::session::Session;
@@ -14,13 +14,10 @@ use crate::sqlstate;
 impl Session {
     pub(crate) async fn prepare_named(&mut self, prepare: &Prepare) -> PgResult<Execution> {
         self.statements.check_free(&prepare.name)?;
-        if !matches!(
-            prepare.statement.statement,
-            Parsed::Query(_) | Parsed::Insert(_) | Parsed::Update(_) | Parsed::Delete(_)
-        ) {
+        if !prepare.statement.statement.is_bound() {
             return Err(PgError::new(
                 sqlstate::FEATURE_NOT_SUPPORTED,
-                "only queries and INSERT, UPDATE, DELETE can be prepared",
+                "only queries and INSERT, UPDATE, DELETE, MERGE can be prepared",
             ));
         }
         let catalogs = self.catalogs(false).await?;

@@ -136,6 +136,7 @@ impl Session {
         Ok(Reading {
             snapshots,
             functions: context,
+            written: Arc::default(),
         })
     }
 

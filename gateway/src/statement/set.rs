@@ -114,6 +114,9 @@ impl Session {
             let mut settings = self.common.settings.lock();
             if let Some(isolation) = &modes.isolation {
                 settings.set("default_transaction_isolation", isolation, Scope::Session)?;
+                if !self.state.in_block() {
+                    settings.set("transaction_isolation", isolation, Scope::Session)?;
+                }
             }
             let on = |value: bool| if value { "on" } else { "off" };
             if let Some(read_only) = modes.read_only {

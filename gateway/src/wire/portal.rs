@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::error::{PgError, PgResult};
@@ -49,10 +50,20 @@ impl Running {
     pub fn new(rows: Rows, encoder: RowEncoder) -> Self {
         Running {
             encoder,
-            stream: rows.stream,
+            stream: rows.stream.fuse().boxed(),
             tag: rows.tag,
             batch: None,
         }
+    }
+
+    /// Takes a batch whose rows are sent next.
+    pub fn begin(&mut self, batch: &RecordBatch) -> PgResult<()> {
+        self.batch = Some(Batch {
+            views: self.encoder.views(batch)?,
+            rows: batch.num_rows(),
+            next: 0,
+        });
+        Ok(())
     }
 
     /// The command tag after `count` rows.

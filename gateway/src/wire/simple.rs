@@ -1,5 +1,7 @@
 //! Simple query: a string of statements, run one after the other in one implicit transaction.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,7 +12,7 @@ use crate::session::protocol::{Backend, Execution, Next, Place, Rows};
 use crate::sqlstate;
 use crate::wire::connection::{Connection, caught, flush, guard};
 use crate::wire::heavy::{self, LARGE_SQL};
-use crate::wire::portal::{Batch, Running};
+use crate::wire::portal::Running;
 use crate::wire::reply;
 use crate::wire::rows::{Formats, RowEncoder};
 
@@ -92,8 +94,14 @@ where
         match guard(&self.handle, &mut self.channel, deadline, work).await? {
             Execution::Rows(rows) => {
                 self.news();
-                reply::row_description(&mut self.channel.out, &rows.columns, |_| false);
+                let columns = Arc::clone(&rows.columns);
                 let mut running = self.running(rows, &Formats::Text)?;
+                // What fails before its first row is an error and nothing else.
+                let first = self.next_item(&mut running.stream, deadline).await?;
+                reply::row_description(&mut self.channel.out, &columns, |_| false);
+                if let Some(batch) = first {
+                    running.begin(&batch)?;
+                }
                 if let Sent::All(count) = self.send_rows(&mut running, 0, deadline).await? {
                     self.held = Some(running.tag(count));
                 }
@@ -150,11 +158,7 @@ where
             let Some(batch) = self.next_item(&mut running.stream, deadline).await? else {
                 return Ok(Sent::All(count));
             };
-            running.batch = Some(Batch {
-                views: running.encoder.views(&batch)?,
-                rows: batch.num_rows(),
-                next: 0,
-            });
+            running.begin(&batch)?;
         }
     }
 

@@ -3,10 +3,13 @@
 mod branches;
 mod copy;
 mod cursors;
+mod function_cases;
 mod functions;
 mod graph_table;
+mod locks;
 mod merges;
 mod protocol;
+mod queries;
 mod settings;
 mod tool;
 mod transactions;

@@ -73,6 +73,7 @@ fn body(name: &str, arity: usize) -> Option<(Body, bool)> {
         ("array_to_string", 2 | 3) => (join, false),
         ("unnest", 1) => (|a| Ok(Arc::clone(&a[0])), true),
         ("generate_subscripts", 2 | 3) => (subscripts, true),
+        ("array_fill", 2) => (fill, false),
         ("generate_series", 2 | 3) => (series, true),
         _ => return None,
     })
@@ -170,8 +171,16 @@ pub fn slice(array: Expr, low: Expr, high: Expr, returns: &DataType) -> Expr {
 pub const LEFT: &str = "left";
 pub const ELEMENT: &str = "element";
 
+/// The names of `left = ANY (array)` and `left <> ALL (array)` over sides of one type: once the
+/// array is known, they are lists that a scan understands.
+pub const ANY_EQUAL: &str = "any_equal";
+pub const ALL_DIFFER: &str = "all_differ";
+/// The name of every other comparison with ANY or ALL.
+pub const QUANTIFIED: &str = "quantified";
+
 /// `left op ANY (array)` and `ALL`: `body` is the comparison of [`LEFT`] with [`ELEMENT`].
 pub fn quantified(
+    name: &'static str,
     left: Expr,
     left_type: &DataType,
     array: Expr,
@@ -230,7 +239,7 @@ pub fn quantified(
         Ok(Arc::new(values))
     };
     PgFunction::new(
-        "quantified",
+        name,
         DataType::Boolean,
         Volatility::Immutable,
         Arc::new(evaluate),
@@ -638,6 +647,46 @@ fn join(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         })
         .collect();
     Ok(Arc::new(values))
+}
+
+/// `array_fill(value, ARRAY[length])`.
+fn fill(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let lengths = arrays[1].as_list::<i32>();
+    let (mut indices, mut counts) = (Vec::new(), Vec::with_capacity(lengths.len()));
+    for row in 0..lengths.len() {
+        if lengths.is_null(row) {
+            return Err(Error::value(
+                "22004",
+                "dimension array or low bound array cannot be null",
+            ));
+        }
+        let given = lengths.value(row);
+        let given = given.as_primitive::<Int32Type>();
+        let count = match given.len() {
+            0 => 0,
+            1 if given.is_null(0) => {
+                return Err(Error::value("22004", "dimension values cannot be null"));
+            }
+            1 => given.value(0),
+            _ => {
+                return Err(Error::value(
+                    "0A000",
+                    "an array of more than one dimension is not supported",
+                ));
+            }
+        };
+        if i64::from(count) > MAX_ELEMENTS {
+            return Err(Error::value(
+                "54000",
+                "array size exceeds the maximum allowed",
+            ));
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        indices.extend(std::iter::repeat_n(row as u32, count));
+        counts.push(count);
+    }
+    let field = Arc::new(Field::new("item", arrays[0].data_type().clone(), true));
+    list(&field, &arrays[0], indices, counts, None)
 }
 
 fn subscripts(arrays: &[ArrayRef]) -> Result<ArrayRef> {

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Expr, Volatility};
 use serde_json::Value;
 
 use super::function::{PgFunction, call_with, rows};
+use super::{json_change as change, jsonpath};
 use crate::error::{Error, Result};
 
 type Body = fn(&[ArrayRef]) -> Result<ArrayRef>;
@@ -22,10 +23,22 @@ pub fn is_implemented(code: &str) -> bool {
 pub fn operator(code: &str, returns: &DataType, args: Vec<Expr>) -> Expr {
     let body = body(code);
     let name = code.to_owned();
-    call_with(code, "", returns.clone(), args, move |arrays| match body {
-        Some(body) => body(arrays),
-        None => Err(Error::value("0A000", format!("{name} is not supported"))),
-    })
+    let function = PgFunction::new(
+        code,
+        returns.clone(),
+        Volatility::Immutable,
+        Arc::new(move |arrays, _| match body {
+            Some(body) => body(arrays),
+            None => Err(Error::value("0A000", format!("{name} is not supported"))),
+        }),
+    );
+    // What it does with a NULL is what it is for.
+    let function = if code == "jsonb_set_lax" {
+        function.lenient()
+    } else {
+        function
+    };
+    function.over(args)
 }
 
 /// A function by name, or `None`.
@@ -129,6 +142,21 @@ fn body(code: &str) -> Option<Body> {
                 Ok(Some(normal(&value)))
             })
         },
+        "jsonb_delete_path" => |a| {
+            let (json, path) = (a[0].as_string::<i32>(), a[1].as_list::<i32>());
+            text(a, |row| {
+                let mut value = parse(json.value(row))?;
+                let path = path.value(row);
+                let path: Vec<&str> = path.as_string::<i32>().iter().flatten().collect();
+                change::delete(&mut value, &path)?;
+                Ok(Some(normal(&value)))
+            })
+        },
+        "jsonb_set" => |a| change::set(a),
+        "jsonb_set_lax" => |a| change::set_lax(a),
+        "jsonb_insert" => |a| change::insert(a),
+        "json_object" => |a| change::object(a, false),
+        "jsonb_object" => |a| change::object(a, true),
         "json_typeof" | "jsonb_typeof" => |a| {
             let json = a[0].as_string::<i32>();
             text(a, |row| Ok(Some(kind(&parse(json.value(row))?).to_owned())))
@@ -196,7 +224,7 @@ fn body(code: &str) -> Option<Body> {
                     .collect())
             })
         },
-        _ => return None,
+        _ => return jsonpath::body(code),
     })
 }
 
@@ -255,6 +283,14 @@ fn sorted(value: &Value) -> Vec<(&String, &Value)> {
     members
 }
 
+/// An object's values, in the order in which jsonb keeps them.
+pub(super) fn in_order(value: &Value) -> Vec<Value> {
+    sorted(value)
+        .into_iter()
+        .map(|(_, value)| value.clone())
+        .collect()
+}
+
 fn pretty(value: &Value, depth: usize, out: &mut String) {
     let indent = |depth: usize| "    ".repeat(depth);
     match value {
@@ -286,7 +322,7 @@ fn pretty(value: &Value, depth: usize, out: &mut String) {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -313,7 +349,7 @@ fn shown(value: &Value, as_plain: bool) -> Option<String> {
     }
 }
 
-fn index(length: usize, at: i32) -> Option<usize> {
+pub(super) fn index(length: usize, at: i32) -> Option<usize> {
     let at = if at < 0 {
         length.checked_sub(at.unsigned_abs() as usize)?
     } else {
@@ -322,7 +358,10 @@ fn index(length: usize, at: i32) -> Option<usize> {
     (at < length).then_some(at)
 }
 
-fn text(arrays: &[ArrayRef], each: impl Fn(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
+pub(super) fn text(
+    arrays: &[ArrayRef],
+    each: impl Fn(usize) -> Result<Option<String>>,
+) -> Result<ArrayRef> {
     let values: StringArray = rows(arrays, each)?;
     Ok(Arc::new(values))
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    DataType, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, i256,
 };
 use datafusion::logical_expr::{Expr, Volatility};
 
 use super::arithmetic::{self, narrow, out_of_range, power_of_ten, rescale, wide};
+use super::degrees;
 use super::function::{PgFunction, call, call_with};
 use crate::error::{Error, Result};
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 pub fn is_float_function(name: &str, arity: usize) -> bool {
     match arity {
         1 => unary(name).is_some(),
-        2 => matches!(name, "power" | "pow" | "atan2"),
+        2 => matches!(name, "power" | "pow" | "atan2" | "atan2d"),
         _ => false,
     }
 }
@@ -24,7 +25,8 @@ pub fn is_float_function(name: &str, arity: usize) -> bool {
 /// A function over float8 values.
 pub fn float(name: &str, args: Vec<Expr>) -> Expr {
     if args.len() == 2 {
-        let power = name != "atan2";
+        let power = !name.starts_with("atan2");
+        let degrees = name == "atan2d";
         return call_with(name, "", DataType::Float64, args, move |arrays| {
             let (left, right) = (
                 arrays[0].as_primitive::<Float64Type>(),
@@ -35,6 +37,9 @@ pub fn float(name: &str, args: Vec<Expr>) -> Expr {
                 .zip(right.iter())
                 .map(|pair| match pair {
                     (Some(left), Some(right)) if power => self::power(left, right).map(Some),
+                    (Some(left), Some(right)) if degrees => {
+                        Ok(Some(degrees::arc_tangent2(left, right)))
+                    }
                     (Some(left), Some(right)) => Ok(Some(left.atan2(right))),
                     _ => Ok(None),
                 })
@@ -122,6 +127,21 @@ fn unary(name: &str) -> Option<Unary> {
         "sinh" => |v| Ok(v.sinh()),
         "cosh" => |v| Ok(v.cosh()),
         "tanh" => |v| Ok(v.tanh()),
+        "asinh" => |v| Ok(v.asinh()),
+        "acosh" => |v| {
+            if v < 1.0 {
+                return Err(Error::value("22003", "input is out of range"));
+            }
+            Ok(v.acosh())
+        },
+        "atanh" => |v| unit(v).map(f64::atanh),
+        "sind" => |v| degrees::angle(v).map(degrees::sine),
+        "cosd" => |v| degrees::angle(v).map(degrees::cosine),
+        "tand" => |v| degrees::angle(v).map(degrees::tangent),
+        "cotd" => |v| degrees::angle(v).map(degrees::cotangent),
+        "asind" => |v| unit(v).map(degrees::arc_sine),
+        "acosd" => |v| unit(v).map(degrees::arc_cosine),
+        "atand" => |v| Ok(degrees::arc_tangent(v)),
         "degrees" => |v| Ok(v.to_degrees()),
         "radians" => |v| Ok(v.to_radians()),
         _ => return None,
@@ -361,6 +381,47 @@ pub fn width_bucket(args: Vec<Expr>) -> Expr {
     })
 }
 
+/// `factorial(n)`: exact, as far as numeric reaches.
+pub fn factorial(returns: &DataType, args: Vec<Expr>) -> Expr {
+    let ty = returns.clone();
+    call_with("factorial", "", returns.clone(), args, move |arrays| {
+        let values: PrimitiveArray<Decimal256Type> = super::function::rows(arrays, |row| {
+            let last = arrays[0].as_primitive::<Int64Type>().value(row);
+            if last < 0 {
+                return Err(Error::value(
+                    "22003",
+                    "factorial of a negative number is undefined",
+                ));
+            }
+            (2..=last)
+                .try_fold(i256::ONE, |product, factor| {
+                    product.checked_mul(i256::from(factor))
+                })
+                .map(Some)
+                .ok_or_else(|| Error::value("22003", "value overflows numeric format"))
+        })?;
+        narrow(&values, &ty)
+    })
+}
+
+/// `min_scale(value)`: the fewest digits behind the point that say the value exactly.
+pub fn min_scale(args: Vec<Expr>) -> Expr {
+    call("min_scale", DataType::Int32, args, |arrays| {
+        let (_, scale) = arithmetic::decimal_parts(arrays[0].data_type())?;
+        let values = wide(&arrays[0])?;
+        let ten = i256::from_i128(10);
+        let scales: Int32Array = super::function::rows(arrays, |row| {
+            let (mut value, mut digits) = (values.value(row), i32::from(scale));
+            while digits > 0 && value.wrapping_rem(ten) == i256::ZERO {
+                value = value.wrapping_div(ten);
+                digits -= 1;
+            }
+            Ok(Some(digits.max(0)))
+        })?;
+        Ok(Arc::new(scales))
+    })
+}
+
 /// `random()`: anew for each row.
 pub fn random() -> Expr {
     PgFunction::new(
@@ -376,7 +437,7 @@ pub fn random() -> Expr {
 }
 
 /// A number in [0, 1), from the hasher's per-process random keys and a counter.
-fn next_random() -> f64 {
+pub(super) fn next_random() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};

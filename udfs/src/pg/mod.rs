@@ -4,10 +4,15 @@
 
 pub mod arithmetic;
 pub mod array;
+mod degrees;
 pub mod function;
 pub mod json;
+mod json_change;
+mod jsonpath;
 pub mod math;
 pub mod regex;
+pub mod regex_position;
+pub mod sample;
 pub mod string;
 
 pub use function::{PgFunction, Strictness, call, call_with, rows};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListBuilder, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder,
 };
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::Expr;
@@ -278,9 +278,7 @@ pub fn function(name: &str, returns: &DataType, args: Vec<Expr>) -> Option<Expr>
         ("regexp_matches", 2 | 3) => all_matches,
         ("regexp_split_to_array" | "regexp_split_to_table", 2 | 3) => split,
         ("regexp_like", 2 | 3) => like,
-        ("regexp_count", 2) => count,
-        ("regexp_substr", 2) => substring,
-        _ => return None,
+        _ => return super::regex_position::function(name, returns, args),
     };
     Some(call(name, returns.clone(), args, body))
 }
@@ -459,15 +457,9 @@ fn like(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(BooleanArray::from(out)))
 }
 
-fn count(arrays: &[ArrayRef]) -> Result<ArrayRef> {
-    let mut out = Vec::with_capacity(arrays[0].len());
-    each(arrays, usize::MAX, |row| {
-        out.push(row.map(|(text, regex, _, _)| {
-            i32::try_from(regex.find_iter(text).count()).unwrap_or(i32::MAX)
-        }));
-        Ok(())
-    })?;
-    Ok(Arc::new(Int32Array::from(out)))
+/// `substring(text from pattern)`.
+pub fn substring_pattern(args: Vec<Expr>) -> Expr {
+    call("substring_pattern", DataType::Utf8, args, substring)
 }
 
 fn substring(arrays: &[ArrayRef]) -> Result<ArrayRef> {
@@ -481,11 +473,6 @@ fn substring(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         Ok(())
     })?;
     Ok(Arc::new(out.finish()))
-}
-
-/// `substring(text from pattern)`.
-pub fn substring_pattern(args: Vec<Expr>) -> Expr {
-    call("substring_pattern", DataType::Utf8, args, substring)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, ListBuilder, StringArray,
+    StringBuilder,
 };
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type};
 use datafusion::logical_expr::Expr;
 use sha2::Digest;
 
@@ -55,6 +56,8 @@ fn body(name: &str, arity: usize) -> Option<Body> {
         ("upper", 1) => |a| text1(a, |text| Ok(text.to_uppercase())),
         ("initcap", 1) => |a| text1(a, |text| Ok(initcap(text))),
         ("reverse", 1) => |a| text1(a, |text| Ok(text.chars().rev().collect())),
+        ("parse_ident", 1 | 2) => parse_ident,
+        ("unistr", 1) => |a| text1(a, unistr),
         ("md5", 1) => |a| text1(a, |text| Ok(md5(text.as_bytes()))),
         ("quote_ident", 1) => |a| {
             text1(a, |text| {
@@ -393,6 +396,103 @@ fn initcap(text: &str) -> String {
         inside = c.is_alphanumeric();
     }
     out
+}
+
+/// The parts of a qualified name; unquoted ones in lower case.
+fn parse_ident(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let text = s(arrays, 0)?;
+    let field = Arc::new(Field::new("item", DataType::Utf8, true));
+    let mut out = ListBuilder::new(StringBuilder::new()).with_field(field);
+    for row in 0..text.len() {
+        if arrays.iter().any(|array| array.is_null(row)) {
+            out.append(false);
+            continue;
+        }
+        let strict = arrays
+            .get(1)
+            .is_none_or(|strict| strict.as_boolean().value(row));
+        for part in identifiers(text.value(row), strict)? {
+            out.values().append_value(part);
+        }
+        out.append(true);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn identifiers(text: &str, strict: bool) -> Result<Vec<String>> {
+    let invalid = || {
+        Error::value(
+            "22023",
+            format!("string is not a valid identifier: \"{text}\""),
+        )
+    };
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start();
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut name = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let end = loop {
+                match chars.next() {
+                    Some((_, '"')) if chars.next_if(|(_, next)| *next == '"').is_some() => {
+                        name.push('"');
+                    }
+                    Some((at, '"')) => break at + 1,
+                    Some((_, c)) => name.push(c),
+                    None => return Err(invalid()),
+                }
+            };
+            if name.is_empty() {
+                return Err(invalid());
+            }
+            parts.push(name);
+            rest = &quoted[end..];
+        } else {
+            let word: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+                .collect();
+            if !word.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+                return Err(invalid());
+            }
+            rest = &rest[word.len()..];
+            parts.push(word.to_lowercase());
+        }
+        rest = rest.trim_start();
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after.trim_start(),
+            None if rest.is_empty() || !strict => return Ok(parts),
+            None => return Err(invalid()),
+        }
+    }
+}
+
+/// Escapes of Unicode characters: `\XXXX`, `\+XXXXXX`, `\uXXXX`, `\UXXXXXXXX`.
+fn unistr(text: &str) -> Result<String> {
+    let invalid = || Error::value("42601", "invalid Unicode escape");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('\\') {
+            out.push('\\');
+            rest = after;
+            continue;
+        }
+        let (skip, digits) = match rest.chars().next() {
+            Some('+') => (1, 6),
+            Some('u') => (1, 4),
+            Some('U') => (1, 8),
+            _ => (0, 4),
+        };
+        let hex = rest.get(skip..skip + digits).ok_or_else(invalid)?;
+        let code = u32::from_str_radix(hex, 16).map_err(|_| invalid())?;
+        out.push(char::from_u32(code).ok_or_else(invalid)?);
+        rest = &rest[skip + digits..];
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// `quote_literal`: with backslashes it becomes an E'' string.

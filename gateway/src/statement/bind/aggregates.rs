@@ -21,7 +21,7 @@ use sqlparser::ast;
 
 use super::catalog::{FunctionRow, functions_named};
 use super::coerce::{Context, positioned};
-use super::expr::{Ctx, binary};
+use super::expr::{Ctx, Grouping, binary};
 use super::functions::undefined;
 use super::scope::internal;
 use super::typed::Typed;
@@ -40,10 +40,10 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
         "string_agg" => argument == PgType::TEXT.oid,
         "array_agg" => argument != PgType::ANYARRAY.oid,
         "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg" => true,
-        "bit_and" | "bit_or" => true,
+        "bit_and" | "bit_or" | "bit_xor" => true,
         "percentile_cont" => row.args == [701, 701],
         "percentile_disc" => row.args == [701, 2283],
-        "mode" => true,
+        "mode" | "regr_count" => true,
         "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
         _ => moment(row.name).is_some(),
     }
@@ -626,6 +626,34 @@ impl Binder<'_> {
                 ),
                 result,
             ),
+            "bit_xor" => Typed::new(
+                self.add(
+                    ctx,
+                    &df::bit_and_or_xor::bit_xor_udaf(),
+                    vec![first.expr],
+                    &call,
+                    None,
+                ),
+                result,
+            ),
+            // The pairs in which both are known.
+            "regr_count" => {
+                call.order.clear();
+                let second = args
+                    .get(1)
+                    .cloned()
+                    .ok_or_else(|| undefined(name, &args, at))?;
+                let both = binary(
+                    Expr::IsNotNull(Box::new(first.expr)),
+                    Operator::And,
+                    Expr::IsNotNull(Box::new(second.expr)),
+                );
+                let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
+                Typed::new(
+                    self.add(ctx, &df::count::count_udaf(), vec![one], &call, Some(both)),
+                    PgType::INT8,
+                )
+            }
             "array_agg" => Typed::new(
                 self.add(
                     ctx,
@@ -691,6 +719,7 @@ impl Binder<'_> {
     }
 
     fn sum(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
+        let value_type = value.ty.oid;
         let (expr, ty) = match value.ty.oid {
             21 | 23 => (
                 self.coerce(value, PgType::INT8, Context::Implicit)?.expr,
@@ -719,12 +748,21 @@ impl Binder<'_> {
                     (cast.expr, numeric_of((precision + 10).min(76), scale))
                 }
             }
+            700 => (
+                self.coerce(value, PgType::FLOAT8, Context::Implicit)?.expr,
+                PgType::FLOAT8,
+            ),
             _ => (value.expr, value.ty),
         };
-        Ok(Typed::new(
+        let single = value_type == PgType::FLOAT4.oid;
+        let sum = Typed::new(
             self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None),
             ty,
-        ))
+        );
+        if single {
+            return self.coerce(sum, PgType::FLOAT4, Context::Explicit);
+        }
+        Ok(sum)
     }
 
     fn average(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
@@ -861,7 +899,7 @@ impl Binder<'_> {
         .at(at))
     }
 
-    /// `GROUPING(…)` is known where GROUPING SETS are; without them it is 0.
+    /// `GROUPING(…)` is a column that the aggregation gives.
     pub(super) fn grouping(
         &mut self,
         ctx: &mut Ctx,
@@ -877,7 +915,12 @@ impl Binder<'_> {
                 at,
             ));
         }
-        ctx.grouping.extend(args.iter().map(|arg| arg.expr.clone()));
-        Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4).at(at))
+        let name = self.name("g");
+        ctx.grouping.push(Grouping {
+            name: name.clone(),
+            args: args.iter().map(|arg| arg.expr.clone()).collect(),
+            at,
+        });
+        Ok(Typed::new(internal(&name), PgType::INT4).at(at))
     }
 }

@@ -2,8 +2,8 @@
 //! everything else that DataFusion's joins do not say.
 //!
 //! Inside the right plan, values of the left row are placeholders (`$o3`). Before planning,
-//! [`rewrite`](super::decorrelate) turns the shapes that are joins into joins and seals the rest:
-//! a sealed node hides its right plan from the planner, and [`exec`](super::apply_exec) plans it
+//! [`decorrelate`](super::decorrelate) turns the shapes that are joins into joins. The rest is
+//! sealed: that hides the right plan from the planner, and [`exec`](super::apply_exec) plans it
 //! anew for each distinct set of outer values, with the values in place, so that key lookups
 //! stay key lookups. Results are kept by outer values, within a bound.
 
@@ -163,6 +163,31 @@ impl UserDefinedLogicalNodeCore for Apply {
             .iter()
             .map(|field| field.name().clone())
             .collect()
+    }
+
+    /// The right side is needed as it is; the left side's columns only where somebody above, or
+    /// the right side, takes them.
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let width = self.left.schema().fields().len();
+        let lefts = output_columns
+            .iter()
+            .copied()
+            .filter(|at| *at < width)
+            .collect();
+        if self.sealed {
+            return Some(vec![lefts]);
+        }
+        let rights = match self.kind {
+            ApplyKind::Lateral { .. } => output_columns
+                .iter()
+                .filter_map(|at| at.checked_sub(width))
+                .collect(),
+            ApplyKind::Exists => Vec::new(),
+            ApplyKind::Scalar | ApplyKind::Array | ApplyKind::In => {
+                (0..self.right.schema().fields().len()).collect()
+            }
+        };
+        Some(vec![lefts, rights])
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

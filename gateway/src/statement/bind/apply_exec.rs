@@ -51,8 +51,11 @@ pub(super) struct ApplyExec {
 
 impl ApplyExec {
     pub(super) fn new(left: Arc<dyn ExecutionPlan>, inner: Arc<Inner>, schema: SchemaRef) -> Self {
+        // The left columns come first and in their order.
+        let mut known = EquivalenceProperties::new(Arc::clone(&schema));
+        known.add_orderings(left.equivalence_properties().oeq_class().iter().cloned());
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
+            known,
             datafusion::physical_plan::Partitioning::UnknownPartitioning(
                 left.output_partitioning().partition_count(),
             ),

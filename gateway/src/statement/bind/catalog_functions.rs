@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int32Builder, Int64Array, ListBuilder,
+    StringArray, StringBuilder, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field, Int16Type, Int32Type, Int64Type, UInt32Type};
+use arrow::datatypes::{
+    DataType, Field, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType,
+    TimestampMicrosecondType, UInt32Type,
+};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Volatility};
 use omnigraph_catalog::lookup::{
-    CatalogKind, CatalogLookup, PrivilegeOn, RelationSize, SearchPath,
+    CatalogKind, CatalogLookup, PrivilegeOn, RelationSize, SearchPath, quote_identifier,
 };
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::pg::{PgFunction, rows};
@@ -126,6 +129,20 @@ const KNOWN: &[(&str, &[usize])] = &[
     ("to_regrole", &[1]),
     ("to_regtype", &[1]),
     ("txid_current", &[0]),
+    ("txid_current_if_assigned", &[0]),
+    ("txid_status", &[1]),
+    ("timeofday", &[0]),
+    ("pg_sleep_for", &[1]),
+    ("pg_sleep_until", &[1]),
+    ("pg_blocking_pids", &[1]),
+    ("pg_safe_snapshot_blocking_pids", &[1]),
+    ("pg_jit_available", &[0]),
+    ("pg_current_logfile", &[0, 1]),
+    ("pg_notification_queue_usage", &[0]),
+    ("pg_index_column_has_property", &[3]),
+    ("pg_index_has_property", &[2]),
+    ("pg_indexam_has_property", &[2]),
+    ("pg_settings_get_flags", &[1]),
     ("pg_get_keywords", &[0]),
     ("pg_listening_channels", &[0]),
     ("pg_partition_ancestors", &[1]),
@@ -177,11 +194,20 @@ impl Binder<'_> {
             "pg_trigger_depth" => {
                 return Ok(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
             }
-            "txid_current" => return Ok(Typed::value(ScalarValue::Int64(Some(1)), PgType::INT8)),
             "pg_postmaster_start_time" | "pg_conf_load_time" => {
                 return Ok(Typed::value(
                     ScalarValue::TimestampMicrosecond(Some(started_at()), Some("UTC".into())),
                     PgType::TIMESTAMPTZ,
+                ));
+            }
+            "pg_jit_available" => return bool(false),
+            "pg_current_logfile" => {
+                return Ok(Typed::value(ScalarValue::Utf8(None), PgType::TEXT));
+            }
+            "pg_notification_queue_usage" => {
+                return Ok(Typed::value(
+                    ScalarValue::Float64(Some(0.0)),
+                    PgType::FLOAT8,
                 ));
             }
             "inet_client_port" | "inet_server_port" => {
@@ -199,7 +225,11 @@ impl Binder<'_> {
         let session = self.env.session();
         let (body, volatility) =
             body_of(name, lookup, session).ok_or_else(|| undefined(name, &args, at))?;
-        let exprs = args.into_iter().map(|arg| arg.expr).collect();
+        let mut exprs: Vec<Expr> = args.into_iter().map(|arg| arg.expr).collect();
+        if name.starts_with("txid_") || name == "pg_sleep_until" {
+            // What belongs to the transaction, or is measured from it, is told when it began.
+            exprs.push(self.transaction_time());
+        }
         let mut function = PgFunction::new(name, result.arrow(), volatility, body)
             .identity(format!("{:?}", self.path.schemas));
         if matches!(name, "set_config" | "current_setting" | "format_type") {
@@ -590,7 +620,10 @@ fn body_of(
         _ if name.starts_with("has_") && name.ends_with("_privilege") => {
             privilege(name, lookup).and_then(reads)
         }
-        "pg_has_role" => reads(booleans(|_, _| Ok(Some(true)))),
+        "pg_has_role" => {
+            let user = session.user();
+            reads(booleans(move |a, row| has_role(&lookup, &user, a, row)))
+        }
         "row_security_active" | "pg_relation_is_publishable" | "pg_is_other_temp_schema" => {
             reads(booleans(|_, _| Ok(Some(false))))
         }
@@ -701,27 +734,70 @@ fn body_of(
         "pg_sleep" => acts(texts(move |a, row| {
             let seconds = a[0]
                 .as_primitive::<arrow::datatypes::Float64Type>()
-                .value(row)
-                .clamp(0.0, MAX_SLEEP_SECONDS);
-            let until = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds);
-            let sleep = || {
-                loop {
-                    session.check_interrupt().map_err(carried)?;
-                    let left = until.saturating_duration_since(std::time::Instant::now());
-                    if left.is_zero() {
-                        return Ok(Some(String::new()));
-                    }
-                    std::thread::sleep(left.min(SLEEP_SLICE));
-                }
-            };
-            // The worker thread steps aside, so that others go on.
-            if tokio::runtime::Handle::try_current().is_ok_and(|handle| {
-                handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
-            }) {
-                tokio::task::block_in_place(sleep)
-            } else {
-                sleep()
+                .value(row);
+            sleep(session.as_ref(), seconds)
+        })),
+        "pg_sleep_for" => acts(texts(move |a, row| {
+            let interval = a[0].as_primitive::<IntervalMonthDayNanoType>().value(row);
+            let days = f64::from(interval.months) * 30.0 + f64::from(interval.days);
+            sleep(
+                session.as_ref(),
+                days * 86_400.0 + interval.nanoseconds as f64 / 1e9,
+            )
+        })),
+        "pg_sleep_until" => acts(texts(move |a, row| {
+            let until = a[0].as_primitive::<TimestampMicrosecondType>().value(row);
+            let left = until.saturating_sub(super::now_micros());
+            sleep(session.as_ref(), left as f64 / 1e6)
+        })),
+        "timeofday" => acts(texts(|_, _| {
+            let now = chrono::Utc::now();
+            Ok(Some(now.format("%a %b %d %H:%M:%S%.6f %Y UTC").to_string()))
+        })),
+        "txid_current" => acts(bigints(move |a, row| {
+            Ok(Some(session.transaction_id(began(a, row))))
+        })),
+        "txid_current_if_assigned" => acts(bigints(move |a, row| {
+            Ok(session.assigned_transaction_id(began(a, row)))
+        })),
+        "txid_status" => acts(texts(move |a, row| {
+            // Only one's own transaction is known; PostgreSQL forgets old ones, too.
+            let own = session.assigned_transaction_id(began(a, row));
+            Ok((own == Some(int(a, 0, row))).then(|| "in progress".to_owned()))
+        })),
+        "pg_blocking_pids" => acts(integer_lists(move |a, row| {
+            session.blocking_pids(int(a, 0, row) as i32)
+        })),
+        "pg_safe_snapshot_blocking_pids" => reads(integer_lists(|_, _| Vec::new())),
+        "pg_settings_get_flags" => reads(Arc::new(move |a, count| {
+            let mut out = ListBuilder::new(StringBuilder::new()).with_field(Field::new(
+                "item",
+                DataType::Utf8,
+                true,
+            ));
+            for row in 0..count {
+                let known = a[0].is_valid(row) && session.setting(text(a, 0, row)).is_some();
+                out.append(known);
             }
+            Ok(Arc::new(out.finish()))
+        })),
+        "pg_index_column_has_property" => reads(booleans(|a, row| {
+            Ok(Some(matches!(
+                text(a, 2, row).to_ascii_lowercase().as_str(),
+                "asc" | "nulls_last" | "orderable" | "returnable" | "search_array" | "search_nulls"
+            )))
+        })),
+        "pg_index_has_property" => reads(booleans(|a, row| {
+            Ok(Some(matches!(
+                text(a, 1, row).to_ascii_lowercase().as_str(),
+                "index_scan" | "bitmap_scan"
+            )))
+        })),
+        "pg_indexam_has_property" => reads(booleans(|a, row| {
+            Ok(Some(matches!(
+                text(a, 1, row).to_ascii_lowercase().as_str(),
+                "can_unique" | "can_multi_col" | "can_order"
+            )))
         })),
         _ if name.contains("advisory") => advisory(name, session).and_then(acts),
         _ => None,
@@ -761,17 +837,99 @@ fn advisory(name: &'static str, session: Arc<dyn SessionCalls>) -> Option<Body> 
         }));
     }
     Some(texts(move |a, row| {
-        if session
-            .try_advisory_lock(key(a, row), shared, of_transaction)
-            .map_err(carried)?
-        {
-            return Ok(Some(String::new()));
-        }
-        Err(Error::value(
-            "55P03",
-            "could not obtain the advisory lock: another session holds it",
-        ))
+        let key = key(a, row);
+        aside(|| session.advisory_lock(key, shared, of_transaction)).map_err(carried)?;
+        Ok(Some(String::new()))
     }))
+}
+
+/// Runs what blocks the thread while the others of the runtime go on.
+fn aside<T>(block: impl FnOnce() -> T) -> T {
+    let several = tokio::runtime::Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+    if several {
+        tokio::task::block_in_place(block)
+    } else {
+        block()
+    }
+}
+
+fn sleep(session: &dyn SessionCalls, seconds: f64) -> Result<Option<String>> {
+    let seconds = seconds.clamp(0.0, MAX_SLEEP_SECONDS);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds);
+    aside(|| {
+        loop {
+            session.check_interrupt().map_err(carried)?;
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return Ok(Some(String::new()));
+            }
+            std::thread::sleep(left.min(SLEEP_SLICE));
+        }
+    })
+}
+
+/// When the transaction began: the last argument of what is asked about it.
+fn began(arrays: &[ArrayRef], row: usize) -> i64 {
+    arrays.last().map_or(0, |array| {
+        array.as_primitive::<TimestampMicrosecondType>().value(row)
+    })
+}
+
+fn integer_lists(each: impl Fn(&[ArrayRef], usize) -> Vec<i32> + Send + Sync + 'static) -> Body {
+    Arc::new(move |arrays, count| {
+        let mut out = ListBuilder::new(Int32Builder::new()).with_field(Field::new(
+            "item",
+            DataType::Int32,
+            true,
+        ));
+        for row in 0..count {
+            let known = arrays.iter().all(|array| array.is_valid(row));
+            if known {
+                for value in each(arrays, row) {
+                    out.values().append_value(value);
+                }
+            }
+            out.append(known);
+        }
+        Ok(Arc::new(out.finish()))
+    })
+}
+
+/// One is a member of oneself and of nobody else. Roles are names or OIDs; without a first one
+/// it is about the session's user.
+fn has_role(lookup: &Lookup, user: &str, arrays: &[ArrayRef], row: usize) -> Result<Option<bool>> {
+    let names = CatalogNames {
+        catalog: Arc::clone(&lookup.catalog),
+        path: lookup.path.clone(),
+    };
+    let by_name = |name: &str| {
+        names
+            .oid(PgType::REGROLE, &quote_identifier(name))
+            .map_err(|_| Error::value("42704", format!("role \"{name}\" does not exist")))
+    };
+    let role = |at: usize| match arrays[at].data_type() {
+        DataType::UInt32 => Ok(oid(arrays, at, row)),
+        _ => by_name(text(arrays, at, row)),
+    };
+    let privilege = text(arrays, arrays.len() - 1, row).to_ascii_uppercase();
+    for word in privilege.split(',') {
+        let word = word.trim();
+        let word = word.strip_suffix(" WITH ADMIN OPTION").unwrap_or(word);
+        let word = word.strip_suffix(" WITH GRANT OPTION").unwrap_or(word);
+        if !matches!(word, "MEMBER" | "USAGE" | "SET") {
+            return Err(Error::value(
+                "22023",
+                format!("unrecognized privilege type: \"{}\"", word.to_lowercase()),
+            ));
+        }
+    }
+    let member = if arrays.len() > 2 {
+        role(0)?
+    } else {
+        by_name(user)?
+    };
+    Ok(Some(member == role(arrays.len() - 2)?))
 }
 
 /// What exists may be used: policy is asked where data is read and written.
@@ -787,6 +945,17 @@ fn privilege(name: &'static str, lookup: Lookup) -> Option<Body> {
         "has_type_privilege" => (PrivilegeOn::Type, PgType::REGTYPE, 1),
         "has_language_privilege" => (PrivilegeOn::Language, PgType::TEXT, 1),
         "has_tablespace_privilege" => (PrivilegeOn::Tablespace, PgType::TEXT, 1),
+        // There are no foreign servers and wrappers.
+        "has_server_privilege" | "has_foreign_data_wrapper_privilege" => {
+            return Some(booleans(|a, row| {
+                let object = a.len().saturating_sub(2);
+                if a[object].data_type() == &DataType::UInt32 {
+                    return Ok(None);
+                }
+                let name = text(a, object, row);
+                Err(Error::value("42704", format!("\"{name}\" does not exist")))
+            }));
+        }
         _ => return Some(booleans(|_, _| Ok(Some(true)))),
     };
     Some(booleans(move |a, row| {

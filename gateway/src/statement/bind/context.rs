@@ -21,6 +21,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::apply::Apply;
 use super::apply_exec::{ApplyExec, Inner};
+use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 
@@ -40,9 +41,9 @@ pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .options_mut()
         .optimizer
         .enable_dynamic_filter_pushdown = false;
-    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
-        .rules
-        .into_iter()
+    let decorrelate: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(Decorrelate);
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = std::iter::once(decorrelate)
+        .chain(Optimizer::new().rules)
         .filter(|rule| !LEFT_OUT.contains(&rule.name()))
         .collect();
     SessionStateBuilder::new()

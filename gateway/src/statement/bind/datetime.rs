@@ -467,6 +467,44 @@ pub(super) fn truncate(args: Vec<Expr>, ty: PgType, zone: &Zone) -> Expr {
     })
 }
 
+/// `date_bin(stride, value, origin)`.
+pub(super) fn bin(args: Vec<Expr>, ty: PgType) -> Expr {
+    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
+    call_with(
+        "date_bin",
+        format!("{ty:?}"),
+        ty.arrow(),
+        args,
+        move |arrays| {
+            let strides = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
+            let values = arrays[1].as_primitive::<TimestampMicrosecondType>();
+            let origins = arrays[2].as_primitive::<TimestampMicrosecondType>();
+            let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
+            stamps(arrays[1].len(), &null, zoned, |row| {
+                let stride = strides.value(row);
+                if stride.months != 0 {
+                    return Err(Error::value(
+                        "0A000",
+                        "timestamps cannot be binned into intervals containing months or years",
+                    ));
+                }
+                let width = i64::from(stride.days) * 86_400 * SECOND + stride.nanoseconds / 1000;
+                if width <= 0 {
+                    return Err(Error::value("22008", "stride must be greater than zero"));
+                }
+                let (value, origin) = (values.value(row), origins.value(row));
+                if value == i64::MAX || value == i64::MIN {
+                    return Ok(value);
+                }
+                value
+                    .checked_sub(origin)
+                    .map(|since| origin + since.div_euclid(width) * width)
+                    .ok_or_else(|| out_of_range("timestamp"))
+            })
+        },
+    )
+}
+
 fn unknown_unit(field: &str, ty: &str) -> Error {
     Error::value(
         "22023",

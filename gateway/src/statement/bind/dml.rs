@@ -15,7 +15,8 @@ use super::typed::Typed;
 use super::types::type_name;
 use super::{
     Binder, BoundDelete, BoundInsert, BoundUpdate, ConflictTarget, InsertDefault, OnConflict,
-    OnConflictAction, OutputColumn, Relation, RelationKind, Returning, planned, unsupported,
+    OnConflictAction, OutputColumn, Relation, RelationKind, Returning, Subqueries, planned,
+    unsupported,
 };
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -141,7 +142,7 @@ impl Binder<'_> {
         Ok(relation)
     }
 
-    fn reads_without(&mut self, target: &Relation) -> Vec<super::TableUse> {
+    pub(super) fn reads_without(&mut self, target: &Relation) -> Vec<super::TableUse> {
         let mut reads = std::mem::take(&mut self.reads);
         if let Some(at) = reads.iter().position(|used| used.oid == target.oid) {
             reads.remove(at);
@@ -149,7 +150,12 @@ impl Binder<'_> {
         reads
     }
 
-    fn target_column(&self, target: &Relation, name: &str, at: Option<u32>) -> PgResult<usize> {
+    pub(super) fn target_column(
+        &self,
+        target: &Relation,
+        name: &str,
+        at: Option<u32>,
+    ) -> PgResult<usize> {
         target
             .columns
             .iter()
@@ -169,7 +175,12 @@ impl Binder<'_> {
     }
 
     /// A value as a column's type, by an assignment cast: 42804 if there is none.
-    fn assign(&mut self, target: &Relation, column: usize, value: Typed) -> PgResult<Typed> {
+    pub(super) fn assign(
+        &mut self,
+        target: &Relation,
+        column: usize,
+        value: Typed,
+    ) -> PgResult<Typed> {
         let to = target.columns[column].ty;
         if !value.is_unknown() && !can_coerce(value.ty.oid, to.oid, Context::Assignment) {
             let error = PgError::new(
@@ -351,36 +362,27 @@ impl Binder<'_> {
                     None,
                 );
                 let mut assignments = Vec::new();
+                let mut ctx = Ctx::new(scope, "UPDATE");
                 for assignment in &update.assignments {
                     for (column, value) in self.assignment_pairs(target, assignment)? {
                         let Some(value) = value else {
                             return Err(unsupported("DEFAULT in ON CONFLICT DO UPDATE", None));
                         };
-                        let mut ctx = Ctx::new(std::rc::Rc::clone(&scope), "UPDATE");
                         let value = self.expr(&mut ctx, value)?;
-                        if !ctx.applies.is_empty() {
-                            return Err(unsupported(
-                                "a subquery in ON CONFLICT DO UPDATE",
-                                value.at,
-                            ));
-                        }
                         assignments.push((column, self.assign(target, column, value)?.expr));
                     }
                 }
                 let condition = match &update.selection {
                     None => None,
                     Some(condition) => {
-                        let mut ctx = Ctx::new(scope, "WHERE");
-                        let condition = self.condition(&mut ctx, condition, "WHERE")?;
-                        if !ctx.applies.is_empty() {
-                            return Err(unsupported("a subquery in ON CONFLICT DO UPDATE", None));
-                        }
-                        Some(condition)
+                        ctx.clause = "WHERE";
+                        Some(self.condition(&mut ctx, condition, "WHERE")?)
                     }
                 };
                 OnConflictAction::DoUpdate {
                     assignments,
                     condition,
+                    subqueries: Subqueries::new(ctx.applies),
                 }
             }
         };
@@ -391,7 +393,7 @@ impl Binder<'_> {
     }
 
     /// The columns an assignment sets and to what; `None` is DEFAULT.
-    fn assignment_pairs<'a>(
+    pub(super) fn assignment_pairs<'a>(
         &self,
         target: &Relation,
         assignment: &'a ast::Assignment,
@@ -579,7 +581,7 @@ impl Binder<'_> {
         })
     }
 
-    fn written_table(
+    pub(super) fn written_table(
         &mut self,
         table: &ast::TableWithJoins,
     ) -> PgResult<(Relation, String, FromItem)> {
@@ -670,12 +672,10 @@ impl Binder<'_> {
         let scope = Scope::new(rels, visible, Rc::new(Level::default()), None);
         let mut ctx = Ctx::new(Rc::clone(&scope), "RETURNING");
         let targets = self.target_list(&mut ctx, items, &scope)?;
-        if !ctx.applies.is_empty() {
-            return Err(unsupported("a subquery in RETURNING", None));
-        }
         let mut returning = Returning {
             exprs: Vec::new(),
             columns: Vec::new(),
+            subqueries: Subqueries::new(ctx.applies),
         };
         for item in targets {
             let value = self.settle(item.value)?;
@@ -692,7 +692,7 @@ impl Binder<'_> {
     }
 }
 
-fn check_width(
+pub(super) fn check_width(
     columns: &mut Vec<usize>,
     named: bool,
     width: usize,
@@ -744,7 +744,7 @@ fn written_row(target: &Relation, alias: &str, prefix: &str) -> Rel {
     }
 }
 
-fn old_row(columns: &[ScopeColumn]) -> Vec<Expr> {
+pub(super) fn old_row(columns: &[ScopeColumn]) -> Vec<Expr> {
     columns
         .iter()
         .enumerate()
@@ -778,6 +778,6 @@ fn other_columns(joined: &FromItem, alias: &str) -> (Vec<Rel>, Vec<Expr>, Vec<Sc
 }
 
 /// The word DEFAULT in the place of a value.
-fn is_default(expr: &ast::Expr) -> bool {
+pub(super) fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }

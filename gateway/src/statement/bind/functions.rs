@@ -83,6 +83,8 @@ const HERE: &[&str] = &[
     "trunc",
     "version",
     "width_bucket",
+    "factorial",
+    "min_scale",
     "ceil",
     "ceiling",
     "floor",
@@ -91,6 +93,15 @@ const HERE: &[&str] = &[
     "jsonb_each",
     "json_each_text",
     "jsonb_each_text",
+];
+
+/// Functions of arguments of any type and number, each taken by its own type.
+const EVERY_ARGUMENT: &[&str] = &[
+    "format",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
 ];
 
 /// Types whose names are functions too: `int4('1')`.
@@ -131,16 +142,15 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
             )
         }
         _ => match row.name {
-            "date_bin" => false,
             "log" if arity == 2 => false,
             "width_bucket" => row.args == [701, 701, 701, 23],
             "to_timestamp" => true,
-            "factorial" | "array_fill" => false,
             "generate_series" => !row.args.contains(&PgType::NUMERIC.oid),
             "regexp_replace"
             | "regexp_count"
             | "regexp_like"
             | "regexp_substr"
+            | "regexp_instr"
             | "regexp_match"
             | "regexp_matches"
             | "regexp_split_to_array"
@@ -450,9 +460,13 @@ impl Binder<'_> {
     pub(super) fn named_function(
         &mut self,
         name: &str,
-        args: Vec<Typed>,
+        mut args: Vec<Typed>,
         at: Option<u32>,
     ) -> PgResult<Typed> {
+        // Drivers pass the parameters of a call that are only given back as void.
+        args.retain(|arg| {
+            arg.ty.oid != PgType::VOID.oid || !matches!(arg.expr, Expr::Placeholder(_))
+        });
         if let [one] = args.as_slice()
             && let Some((_, ty)) = TYPE_FUNCTIONS.iter().find(|(known, _)| *known == name)
             && (one.is_unknown()
@@ -464,11 +478,18 @@ impl Binder<'_> {
                 .ok_or_else(|| undefined(name, &[], at))?;
             return self.coerce(value, *ty, Context::Explicit);
         }
+        if name == "pg_typeof"
+            && let [one] = args.as_slice()
+            && one.is_unknown()
+        {
+            let oid = ScalarValue::UInt32(Some(PgType::UNKNOWN.oid));
+            return Ok(Typed::value(oid, PgType::REGTYPE).at(at));
+        }
         if let Some(found) = self.row_function(name, &args, at)? {
             return Ok(found);
         }
         let (row, declared) = self.choose_function(name, &args, 'f', at)?;
-        let variadic_any = row.variadic == PgType::ANY.oid;
+        let variadic_any = row.variadic == PgType::ANY.oid || EVERY_ARGUMENT.contains(&name);
         if variadic_any {
             return self.variadic_any(name, args, at);
         }
@@ -505,7 +526,11 @@ impl Binder<'_> {
                 if (least..=row.args.len()).contains(&args.len()) {
                     candidates.push((row, row.args[..args.len()].to_vec()));
                 }
-            } else if args.len() + 1 >= row.args.len() && row.variadic == PgType::ANY.oid {
+            } else if row.variadic == PgType::ANY.oid {
+                // At least one argument is variadic; that none is given is another function.
+                if args.len() < row.args.len() {
+                    continue;
+                }
                 let mut declared = row.args[..row.args.len() - 1].to_vec();
                 declared.resize(args.len(), PgType::ANY.oid);
                 candidates.push((row, declared));
@@ -589,6 +614,11 @@ impl Binder<'_> {
             }
             "random" => math::random(),
             "pi" => Expr::Literal(ScalarValue::Float64(Some(std::f64::consts::PI)), None),
+            "factorial" => {
+                let ty = numeric_of(76, 0);
+                return Ok(Typed::new(math::factorial(&ty.arrow(), exprs()), ty));
+            }
+            "min_scale" => math::min_scale(exprs()),
             "gcd" | "lcm" => {
                 math::integers(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?
             }
@@ -597,6 +627,7 @@ impl Binder<'_> {
             "statement_timestamp" => self.statement_time(),
             "clock_timestamp" => catalog_functions::clock(),
             "gen_random_uuid" => catalog_functions::random_uuid(),
+            "date_bin" => datetime::bin(exprs(), result),
             "date_trunc" => datetime::truncate(exprs(), result, &zone),
             "date_part" | "extract" => return Ok(self.extract(name, &args)),
             "age" => {
@@ -1057,6 +1088,9 @@ impl Binder<'_> {
                     // The catalogs' vectors count from 0.
                     "generate_subscripts" if matches!(kept[0].ty.oid, 22 | 30) => {
                         array::vector_subscripts(vec![exprs[0].clone()])
+                    }
+                    _ if name.starts_with("jsonb_path_query") => {
+                        json::operator(name, &ty.arrow(), exprs)
                     }
                     "generate_subscripts" | "string_to_table" => {
                         array::operator(name, &ty.arrow(), exprs)

@@ -10,30 +10,50 @@
 //! again when one of them has changed. Times (`now()`) are hidden parameters, filled in by
 //! [`BoundQuery::with_params`] at each execution.
 
+mod access;
 mod aggregates;
 mod apply;
 mod apply_exec;
 pub mod catalog;
 mod catalog_functions;
 mod coerce;
+mod column;
 pub mod context;
 mod datetime;
+mod decorrelate;
 mod dml;
 mod expr;
 mod from;
+mod from_function;
 mod function_scan;
 mod functions;
 mod graph_table;
+mod group_by;
+mod join;
+mod lateral;
+mod literal;
+mod membership;
+mod merge;
 mod naming;
+mod operation;
 mod operators;
+mod order_by;
+mod query;
 mod resolve;
+mod sample;
 mod scope;
 mod select;
+mod set_operation;
 mod subquery;
+mod table;
+mod target_list;
 mod text_io;
 mod to_char;
 mod typed;
 mod types;
+mod values;
+mod with;
+mod writing_with;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,7 +84,10 @@ use expr::Ctx;
 use scope::{Level, Scope};
 use text_io::TextIo;
 
+pub use subquery::Subqueries;
 pub use text_io::CatalogNames;
+pub(crate) use writing_with::writes;
+pub use writing_with::{BoundWith, WritingPart, Written};
 
 /// What names mean to one statement: its session, frozen while the statement is bound.
 pub trait Environment: Send + Sync {
@@ -113,6 +136,9 @@ pub trait SessionCalls: Send + Sync + fmt::Debug {
     /// This connection's process id.
     fn backend_pid(&self) -> i32;
 
+    /// Who it is.
+    fn user(&self) -> String;
+
     fn cancel_backend(&self, pid: i32) -> PgResult<bool>;
 
     fn terminate_backend(&self, pid: i32) -> PgResult<bool>;
@@ -122,6 +148,17 @@ pub trait SessionCalls: Send + Sync + fmt::Debug {
 
     /// Takes an advisory lock if it is free now.
     fn try_advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<bool>;
+
+    /// Waits for an advisory lock; it blocks the thread.
+    fn advisory_lock(&self, key: i64, shared: bool, of_transaction: bool) -> PgResult<()>;
+
+    /// The sessions that keep another one waiting for an advisory lock.
+    fn blocking_pids(&self, pid: i32) -> Vec<i32>;
+
+    /// The number of the transaction that began at this time; it gets one now if it has none.
+    fn transaction_id(&self, started_at: i64) -> i64;
+
+    fn assigned_transaction_id(&self, started_at: i64) -> Option<i64>;
 
     fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool>;
 
@@ -243,6 +280,8 @@ pub enum OnConflictAction {
     DoUpdate {
         assignments: Vec<(usize, Expr)>,
         condition: Option<Expr>,
+        /// Whose answers are columns of the expressions.
+        subqueries: Subqueries,
     },
 }
 
@@ -251,6 +290,8 @@ pub enum OnConflictAction {
 #[derive(Debug, Clone)]
 pub struct Returning {
     pub exprs: Vec<Expr>,
+    /// Whose answers are columns of the expressions.
+    pub subqueries: Subqueries,
     pub columns: Vec<OutputColumn>,
 }
 
@@ -284,11 +325,97 @@ pub struct BoundDelete {
 }
 
 #[derive(Debug, Clone)]
+pub struct BoundMerge {
+    pub target: Relation,
+    /// The target's old row (`t0`, `t1`, …; NULL where the source's row matches none), the
+    /// number of the action, and the values for the target's columns (`n0`, `n1`, …).
+    pub source: LogicalPlan,
+    pub actions: Vec<MergeAction>,
+    pub params: Vec<PgType>,
+    pub reads: Vec<TableUse>,
+}
+
+/// What a WHEN clause does. Columns are indexes into the target's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MergeAction {
+    Update {
+        columns: Vec<usize>,
+        defaults: Vec<usize>,
+    },
+    Delete,
+    /// The other columns take their defaults.
+    Insert {
+        columns: Vec<usize>,
+    },
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
 pub enum Bound {
     Query(BoundQuery),
     Insert(Box<BoundInsert>),
     Update(Box<BoundUpdate>),
     Delete(Box<BoundDelete>),
+    Merge(Box<BoundMerge>),
+    With(Box<BoundWith>),
+}
+
+impl Bound {
+    /// The columns of its rows, if it gives rows.
+    pub fn returning(&self) -> Option<&[OutputColumn]> {
+        let returning = match self {
+            Bound::Query(query) => return Some(&query.columns),
+            Bound::Insert(insert) => &insert.returning,
+            Bound::Update(update) => &update.returning,
+            Bound::Delete(delete) => &delete.returning,
+            Bound::Merge(_) => return None,
+            Bound::With(with) => return with.last.returning(),
+        };
+        returning
+            .as_ref()
+            .map(|returning| returning.columns.as_slice())
+    }
+
+    pub fn params(&self) -> &[PgType] {
+        match self {
+            Bound::Query(query) => &query.params,
+            Bound::Insert(insert) => &insert.params,
+            Bound::Update(update) => &update.params,
+            Bound::Delete(delete) => &delete.params,
+            Bound::Merge(merge) => &merge.params,
+            Bound::With(with) => &with.params,
+        }
+    }
+
+    /// What it reads beside the table it writes.
+    pub fn reads(&self) -> &[TableUse] {
+        match self {
+            Bound::Query(query) => &query.reads,
+            Bound::Insert(insert) => &insert.reads,
+            Bound::Update(update) => &update.reads,
+            Bound::Delete(delete) => &delete.reads,
+            Bound::Merge(merge) => &merge.reads,
+            Bound::With(with) => &with.reads,
+        }
+    }
+
+    /// The tables that it writes, in the order in which it does.
+    pub fn targets(&self) -> Vec<&Relation> {
+        match self {
+            Bound::Query(_) => Vec::new(),
+            Bound::Insert(insert) => vec![&insert.target],
+            Bound::Update(update) => vec![&update.target],
+            Bound::Delete(delete) => vec![&delete.target],
+            Bound::Merge(merge) => vec![&merge.target],
+            Bound::With(with) => {
+                let parts = with.parts.iter().map(|part| &part.write);
+                parts
+                    .chain([&with.last])
+                    .flat_map(|bound| bound.targets())
+                    .collect()
+            }
+        }
+    }
 }
 
 /// The values that stay open in a plan until it is executed.
@@ -317,6 +444,10 @@ pub fn bind(
         .iter()
         .map(|oid| (*oid != 0 && *oid != PgType::UNKNOWN.oid).then(|| PgType::new(*oid)))
         .collect();
+    if !matches!(statement.statement, Statement::Query(_)) {
+        // A query in it is not the whole of the statement.
+        binder.depth = 1;
+    }
     match &statement.statement {
         Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
         Statement::Insert(insert) => binder
@@ -328,6 +459,12 @@ pub fn bind(
         Statement::Delete(delete) => binder
             .delete(delete)
             .map(|delete| Bound::Delete(Box::new(delete))),
+        Statement::Merge(merge) => binder
+            .merge(merge)
+            .map(|merge| Bound::Merge(Box::new(merge))),
+        Statement::With(query) => binder
+            .writing_with(query)
+            .map(|with| Bound::With(Box::new(with))),
         _ => Err(unsupported("this statement as a query", None)),
     }
 }
@@ -426,7 +563,8 @@ pub fn complete_expr(expr: Expr, execution: &Execution<'_>) -> DfResult<Expr> {
 fn any_of_constants(expr: Expr) -> Transformed<Expr> {
     use omnigraph_udfs::pg::array;
     if let Expr::ScalarFunction(call) = &expr
-        && call.func.name() == "any_equal"
+        && let negated @ (true | false) = call.func.name() == array::ALL_DIFFER
+        && (negated || call.func.name() == array::ANY_EQUAL)
         && let [left, Expr::Literal(list, _)] = call.args.as_slice()
         && let Some(elements) = array::elements(list)
     {
@@ -437,7 +575,7 @@ fn any_of_constants(expr: Expr) -> Transformed<Expr> {
         return Transformed::yes(Expr::InList(InList::new(
             Box::new(left.clone()),
             list,
-            false,
+            negated,
         )));
     }
     Transformed::no(expr)
@@ -532,7 +670,7 @@ struct Binder<'e> {
     params: Vec<Option<PgType>>,
     /// Internal names are numbered.
     fresh: usize,
-    ctes: Vec<select::Cte>,
+    ctes: Vec<with::Cte>,
     /// The graphs whose patterns are being bound, innermost last.
     graphs: Vec<graph_table::GraphRef>,
     reads: Vec<TableUse>,
@@ -541,6 +679,8 @@ struct Binder<'e> {
     volatile: bool,
     locks: bool,
     changes: bool,
+    /// Parts of a statement are bound, whose parameters are settled at its end.
+    parts: bool,
 }
 
 impl<'e> Binder<'e> {
@@ -562,6 +702,7 @@ impl<'e> Binder<'e> {
             volatile: false,
             locks: false,
             changes: false,
+            parts: false,
         }
     }
 
@@ -604,6 +745,9 @@ impl<'e> Binder<'e> {
 
     /// Every parameter has a type by now, or never will.
     fn parameter_types(&self) -> PgResult<Vec<PgType>> {
+        if self.parts {
+            return Ok(Vec::new());
+        }
         self.params
             .iter()
             .enumerate()

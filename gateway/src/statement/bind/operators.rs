@@ -121,7 +121,8 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
             _ => return None,
         },
         "@>" | "<@" | "&&" if array_type(row.left) => I::Array(row.code),
-        "->" | "->>" | "#>" | "#>>" | "?" | "?|" | "?&" | "@>" | "<@" | "-" | "#-"
+        "->" | "->>" | "#>" | "#>>" | "?" | "?|" | "?&" | "@>" | "<@" | "-" | "#-" | "@?"
+        | "@@"
             if json::is_implemented(row.code) =>
         {
             I::Json(row.code)

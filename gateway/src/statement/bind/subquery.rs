@@ -13,8 +13,8 @@ use sqlparser::ast;
 use super::apply::{Apply, ApplyKind};
 use super::coerce::{Context, positioned};
 use super::expr::{Ctx, binary};
+use super::query::QueryRel;
 use super::scope::{Level, Outer, Scope, internal};
-use super::select::QueryRel;
 use super::typed::{Kind, Typed};
 use super::{Binder, planned};
 use crate::error::{PgError, PgResult};
@@ -320,6 +320,21 @@ impl Binder<'_> {
             needles,
             ApplyKind::In,
         )))
+    }
+}
+
+/// The subqueries of expressions over rows that are not a plan yet.
+#[derive(Debug, Clone, Default)]
+pub struct Subqueries(Vec<PendingApply>);
+
+impl Subqueries {
+    pub(super) fn new(applies: Vec<PendingApply>) -> Self {
+        Subqueries(applies)
+    }
+
+    /// The rows with the subqueries' answers beside them.
+    pub fn over(&self, rows: LogicalPlan) -> PgResult<LogicalPlan> {
+        apply_all(rows, self.0.clone())
     }
 }
 

@@ -17,6 +17,26 @@ pub struct Dialect {
     pub quote: u8,
     pub escape: u8,
     pub header: Header,
+    /// FORCE_QUOTE: the columns that are quoted whatever they hold.
+    pub quoted: Quoted,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Quoted {
+    #[default]
+    Never,
+    All,
+    Columns(Vec<String>),
+}
+
+impl Quoted {
+    pub fn is(&self, column: &str) -> bool {
+        match self {
+            Quoted::Never => false,
+            Quoted::All => true,
+            Quoted::Columns(names) => names.iter().any(|name| name == column),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +56,7 @@ impl Dialect {
             quote: b'"',
             escape: b'"',
             header: Header::No,
+            quoted: Quoted::Never,
         }
     }
 
@@ -316,13 +337,14 @@ pub fn put_field(
     field: Option<&str>,
     first: bool,
     alone: bool,
+    forced: bool,
 ) {
     if !first {
         out.push(dialect.delimiter);
     }
     match field {
         None => out.extend_from_slice(dialect.null.as_bytes()),
-        Some(value) if dialect.csv => put_csv(out, dialect, value, alone),
+        Some(value) if dialect.csv => put_csv(out, dialect, value, alone, forced),
         Some(value) => put_text(out, dialect, value),
     }
 }
@@ -347,12 +369,13 @@ fn put_text(out: &mut Vec<u8>, dialect: &Dialect, value: &str) {
     }
 }
 
-fn put_csv(out: &mut Vec<u8>, dialect: &Dialect, value: &str, alone: bool) {
+fn put_csv(out: &mut Vec<u8>, dialect: &Dialect, value: &str, alone: bool, forced: bool) {
     let special = |byte: u8| {
         byte == dialect.delimiter || byte == dialect.quote || byte == b'\n' || byte == b'\r'
     };
     // A lone `\.` would end the data.
-    let quoted = value == dialect.null || value.bytes().any(special) || (alone && value == "\\.");
+    let quoted =
+        forced || value == dialect.null || value.bytes().any(special) || (alone && value == "\\.");
     if !quoted {
         out.extend_from_slice(value.as_bytes());
         return;
@@ -457,7 +480,7 @@ mod tests {
         for dialect in [Dialect::text(), Dialect::csv()] {
             let mut out = Vec::new();
             for (at, field) in fields.iter().enumerate() {
-                put_field(&mut out, &dialect, field.as_deref(), at == 0, false);
+                put_field(&mut out, &dialect, field.as_deref(), at == 0, false, false);
             }
             out.push(b'\n');
             let text = String::from_utf8(out).expect("UTF-8");

@@ -22,7 +22,7 @@ use crate::session::protocol::{CopyFormat, Execution, Place};
 use crate::sqlstate;
 use crate::statement::bind::Environment;
 
-use lines::{Dialect, Header};
+use lines::{Dialect, Header, Quoted};
 use read::RowsIn;
 
 /// A COPY that takes data in.
@@ -264,7 +264,19 @@ fn form(options: &[CopyOption]) -> PgResult<Form> {
             "escape" => dialect.escape = one_byte(&option.name, &text)?,
             "encoding"
                 if ["utf8", "utf-8", "unicode"].contains(&text.to_ascii_lowercase().as_str()) => {}
-            "force_quote" | "force_null" | "force_not_null" | "encoding" => {
+            "force_quote" if !dialect.csv => {
+                return Err(PgError::new(
+                    sqlstate::FEATURE_NOT_SUPPORTED,
+                    "COPY force quote available only in CSV mode",
+                ));
+            }
+            "force_quote" => {
+                dialect.quoted = match option.values.as_slice() {
+                    [all] if all == "*" => Quoted::All,
+                    names => Quoted::Columns(names.to_vec()),
+                }
+            }
+            "force_null" | "force_not_null" | "encoding" => {
                 return Err(PgError::new(
                     sqlstate::FEATURE_NOT_SUPPORTED,
                     format!(

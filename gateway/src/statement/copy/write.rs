@@ -92,6 +92,7 @@ fn header(dialect: &Dialect, columns: &[Column]) -> CopyBatch {
             Some(&column.name),
             at == 0,
             columns.len() == 1,
+            false,
         );
     }
     data.push(b'\n');
@@ -105,6 +106,10 @@ fn lines(
     batch: &RecordBatch,
 ) -> PgResult<CopyBatch> {
     let views = views(columns, batch)?;
+    let forced: Vec<bool> = columns
+        .iter()
+        .map(|column| dialect.quoted.is(&column.name))
+        .collect();
     let mut data = Vec::new();
     let mut ends = Vec::with_capacity(batch.num_rows());
     let mut value = Vec::new();
@@ -123,6 +128,7 @@ fn lines(
                 field.as_deref(),
                 at == 0,
                 views.len() == 1,
+                forced[at],
             );
         }
         data.push(b'\n');

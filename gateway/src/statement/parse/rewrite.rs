@@ -5,7 +5,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
-/// `FOR KEY SHARE` → `FOR SHARE`.
+/// `FOR KEY SHARE` → `FOR SHARE`; MERGE's `THEN DO NOTHING` → an update of [`NOTHING`].
 pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 3);
     let mut tokens = tokens.into_iter().peekable();
@@ -53,10 +53,35 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
         {
             continue;
         }
+        if out.last().is_some_and(|last| is_word(&last.token, "THEN"))
+            && is_word(&token.token, "DO")
+            && tokens
+                .next_if(|next| is_word(&next.token, "NOTHING"))
+                .is_some()
+        {
+            let nothing = Token::Word(Word {
+                value: NOTHING.to_owned(),
+                quote_style: Some('"'),
+                keyword: Keyword::NoKeyword,
+            });
+            for piece in [
+                word("UPDATE", Keyword::UPDATE),
+                word("SET", Keyword::SET),
+                nothing,
+                Token::Eq,
+                word("NULL", Keyword::NULL),
+            ] {
+                out.push(TokenWithSpan::new(piece, token.span));
+            }
+            continue;
+        }
         out.push(token);
     }
     out
 }
+
+/// The name of a column that no table has: one character that is nobody's.
+pub const NOTHING: &str = "\u{f8ff}";
 
 fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))

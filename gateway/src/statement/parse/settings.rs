@@ -38,6 +38,8 @@ pub struct TransactionModes {
     pub isolation: Option<String>,
     pub read_only: Option<bool>,
     pub deferrable: Option<bool>,
+    /// It was spelled START TRANSACTION.
+    pub start: bool,
 }
 
 pub(super) fn set(words: &mut Words<'_>) -> PgResult<Statement> {
@@ -136,7 +138,8 @@ pub(super) fn reset(words: &mut Words<'_>) -> PgResult<Statement> {
 }
 
 pub(super) fn begin(words: &mut Words<'_>) -> PgResult<Statement> {
-    if words.take("START") {
+    let start = words.take("START");
+    if start {
         words.expect("TRANSACTION")?;
     } else {
         words.expect("BEGIN")?;
@@ -147,7 +150,7 @@ pub(super) fn begin(words: &mut Words<'_>) -> PgResult<Statement> {
     } else {
         modes(words)?
     };
-    Ok(Statement::Begin(modes))
+    Ok(Statement::Begin(TransactionModes { start, ..modes }))
 }
 
 fn special_or_name(words: &mut Words<'_>) -> PgResult<String> {

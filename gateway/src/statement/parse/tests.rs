@@ -171,6 +171,6 @@ fn postgres_spellings_the_parser_lacks_are_rewritten() {
         matches!(one("CREATE UNIQUE INDEX i ON t (a)"), Statement::Other { tag } if tag == "CREATE INDEX")
     );
     assert!(
-        matches!(one("EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1"), Statement::Explain(explain) if explain.json && explain.analyze)
+        matches!(one("EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1"), Statement::Explain(explain) if explain.format == ExplainFormat::Json && explain.analyze)
     );
 }

@@ -5,7 +5,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::words::Words;
-use super::{Explain, Prepare, Statement};
+use super::{Explain, ExplainFormat, Prepare, Statement};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -15,7 +15,7 @@ pub(super) fn explain(words: &mut Words<'_>) -> PgResult<Statement> {
         analyze: false,
         verbose: false,
         costs: true,
-        json: false,
+        format: ExplainFormat::Text,
         statement: Statement::Discard(String::new()),
     };
     let options = words.peek() == Some(&Token::LParen) && {
@@ -64,17 +64,18 @@ fn explain_options(words: &mut Words<'_>, explain: &mut Explain) -> PgResult<()>
             "costs" => explain.costs = on,
             "buffers" | "timing" | "summary" | "settings" | "wal" | "generic_plan" => {}
             "format" => match value.as_deref() {
-                Some("json") => explain.json = true,
-                Some("text") => explain.json = false,
+                Some("json") => explain.format = ExplainFormat::Json,
+                Some("text") => explain.format = ExplainFormat::Text,
+                Some("xml") => explain.format = ExplainFormat::Xml,
+                Some("yaml") => explain.format = ExplainFormat::Yaml,
                 other => {
                     return Err(PgError::new(
-                        sqlstate::FEATURE_NOT_SUPPORTED,
+                        sqlstate::INVALID_PARAMETER_VALUE,
                         format!(
-                            "EXPLAIN format \"{}\" is not supported",
+                            "unrecognized value for EXPLAIN option \"format\": \"{}\"",
                             other.unwrap_or_default()
                         ),
                     )
-                    .hint("Use FORMAT TEXT or FORMAT JSON.")
                     .at(position));
                 }
             },

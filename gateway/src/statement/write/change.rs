@@ -20,9 +20,10 @@ use omnigraph_engine::write::identity::fill_ids;
 
 use super::{Effect, Target};
 use crate::error::{PgError, PgResult};
-use crate::execute::{Executor, Reading};
+use crate::execute::{Executor, Reading, typed};
+use crate::session::protocol::Column;
 use crate::sqlstate::{self, from_datafusion};
-use crate::statement::bind::{self, BoundDelete, BoundInsert, BoundUpdate};
+use crate::statement::bind::{self, Bound, BoundDelete, BoundInsert, BoundQuery, BoundUpdate};
 use crate::statement::query::Times;
 
 /// One execution of a writing statement.
@@ -36,6 +37,41 @@ pub(super) struct Run<'a> {
 const CHUNK_ROWS: usize = 65_536;
 
 impl Run<'_> {
+    pub(super) async fn write(
+        &self,
+        transaction: &mut Transaction,
+        target: &Target,
+        bound: &Bound,
+        environment: &dyn Environment,
+    ) -> PgResult<Effect> {
+        match bound {
+            Bound::Insert(insert) => self.insert(transaction, target, insert, environment).await,
+            Bound::Update(update) => self.update(transaction, target, update).await,
+            Bound::Delete(delete) => self.delete(transaction, target, delete).await,
+            Bound::Merge(merge) => self.merge(transaction, target, merge, environment).await,
+            Bound::Query(_) | Bound::With(_) => Err(PgError::new(
+                sqlstate::INTERNAL_ERROR,
+                "a write was expected",
+            )),
+        }
+    }
+
+    /// The rows of a query that stands behind parts that write.
+    pub(super) async fn query(&self, query: &BoundQuery) -> PgResult<Effect> {
+        let columns: Vec<Column> = query
+            .columns
+            .iter()
+            .map(|column| Column::new(&column.name, column.ty))
+            .collect();
+        let mut effect = Effect::default();
+        let mut chunks = self.chunks(&query.plan).await?;
+        while let Some(chunk) = chunks.try_next().await? {
+            effect.rows += chunk.num_rows() as u64;
+            effect.returned.push(typed(chunk, &columns)?);
+        }
+        Ok(effect)
+    }
+
     pub(super) async fn insert(
         &self,
         transaction: &mut Transaction,
@@ -53,7 +89,8 @@ impl Run<'_> {
             let rows = fill_ids(&target.def, &rows, environment)?;
             let changed = match &insert.on_conflict {
                 None => {
-                    transaction.insert(target.def.id, rows.clone()).await?;
+                    self.insert_new(transaction, target, rows.clone(), environment)
+                        .await?;
                     rows
                 }
                 Some(conflict) => {
@@ -70,6 +107,34 @@ impl Run<'_> {
             }
         }
         Ok(effect)
+    }
+
+    /// A row whose key is there already is a duplicate, whatever id it says; only one whose key
+    /// is new can have the wrong id.
+    async fn insert_new(
+        &self,
+        transaction: &mut Transaction,
+        target: &Target,
+        rows: RecordBatch,
+        environment: &dyn Environment,
+    ) -> PgResult<()> {
+        let Err(error) = transaction.insert(target.def.id, rows.clone()).await else {
+            return Ok(());
+        };
+        let error = PgError::from(error);
+        let wrong_id = &target.def.constraints.id_is_key;
+        if wrong_id.is_none() || error.constraint != *wrong_id {
+            return Err(error);
+        }
+        let mut columns = rows.columns().to_vec();
+        columns[0] = new_null_array(rows.column(0).data_type(), rows.num_rows());
+        let keyed = engine_rows(&target.def, &columns, rows.num_rows())?;
+        let keyed = fill_ids(&target.def, &keyed, environment)?;
+        // The statement is undone either way.
+        match transaction.insert(target.def.id, keyed).await {
+            Err(duplicate) => Err(PgError::from(duplicate)),
+            Ok(_) => Err(error),
+        }
     }
 
     pub(super) async fn update(
@@ -222,7 +287,7 @@ fn complete_rows(
 
 /// What a column holds in rows that do not say it: its declared default, else NULL, from which
 /// the engine makes an id.
-fn default_of(def: &TypeDef, column: usize, rows: usize) -> PgResult<ArrayRef> {
+pub(super) fn default_of(def: &TypeDef, column: usize, rows: usize) -> PgResult<ArrayRef> {
     match def.columns()[column].property {
         Some(property) => Ok(def.properties[property].default_array(rows)?),
         None => Ok(new_null_array(&def.columns()[column].data_type, rows)),

@@ -15,7 +15,7 @@ use super::Target;
 use super::change::{Run, beside, engine_rows, named, refuse_key_change, sql_rows};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
-use crate::statement::bind::{ConflictTarget, OnConflict, OnConflictAction};
+use crate::statement::bind::{ConflictTarget, OnConflict, OnConflictAction, Subqueries};
 
 /// What rows may clash in: columns of the table.
 type Columns = Vec<usize>;
@@ -54,11 +54,19 @@ impl Run<'_> {
             OnConflictAction::DoUpdate {
                 assignments,
                 condition,
+                subqueries,
             } => {
                 let split = Split::of(&rows, &there)?;
                 refuse_second(&sets, &rows, &there, &table, touched).await?;
                 let updated = self
-                    .merged(target, &table, &split, assignments, condition.as_ref())
+                    .merged(
+                        target,
+                        &table,
+                        &split,
+                        assignments,
+                        condition.as_ref(),
+                        subqueries,
+                    )
                     .await?;
                 if split.new.num_rows() > 0 {
                     transaction.insert(target.def.id, split.new.clone()).await?;
@@ -81,6 +89,7 @@ impl Run<'_> {
         split: &Split,
         assignments: &[(usize, Expr)],
         condition: Option<&Expr>,
+        subqueries: &Subqueries,
     ) -> PgResult<Updated> {
         let def = &target.def;
         let all: Vec<usize> = (0..def.columns().len()).collect();
@@ -95,7 +104,7 @@ impl Run<'_> {
         exprs.extend(condition.cloned());
         let proposed = named("x", &sql_rows(def, &split.clashing)?)?;
         let pair = beside(&named("t", &old)?, &proposed, 0)?;
-        let values = self.project(&exprs, pair).await?;
+        let values = self.project(&exprs, subqueries, pair).await?;
         let mask: Option<BooleanArray> = condition.map(|_| {
             let passes = values.column(assignments.len()).as_boolean();
             passes

@@ -1,4 +1,4 @@
-//! INSERT, UPDATE, DELETE, TRUNCATE.
+//! INSERT, UPDATE, DELETE, MERGE, TRUNCATE.
 //!
 //! A statement that is a transaction of its own is run again from the new head when somebody
 //! else was quicker; its answer, RETURNING included, is given only after its commit. Inside a
@@ -6,6 +6,7 @@
 
 mod change;
 mod conflict;
+mod merge;
 mod project;
 
 pub(crate) use change::engine_rows;
@@ -19,6 +20,7 @@ use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::provider::GraphTable;
+use omnigraph_engine::Savepoint;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::TypeDef;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
@@ -152,17 +154,10 @@ impl Session {
         place: Place,
     ) -> PgResult<(Arc<Work>, Effect)> {
         let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
-        let target = match &work.bound {
-            Bound::Insert(insert) => Target::of(&insert.target)?,
-            Bound::Update(update) => Target::of(&update.target)?,
-            Bound::Delete(delete) => Target::of(&delete.target)?,
-            Bound::Query(_) => {
-                return Err(PgError::new(
-                    sqlstate::INTERNAL_ERROR,
-                    "a write was expected",
-                ));
-            }
-        };
+        let mut targets = Vec::new();
+        for target in work.bound.targets() {
+            targets.push(Target::of(target)?);
+        }
         let reading = self.reading(snapshots, place).await?;
         let run = change::Run {
             executor: self.common.shared.executor.clone(),
@@ -170,27 +165,53 @@ impl Session {
             times: self.values(params),
         };
         let access = self.attached()?.access.clone();
-        access.check(Action::Write, Resource::Reference(target.branch.as_str()))?;
         let environment = self.attached()?.shared.graph.environment().clone();
-        let transaction = self.open().writer(&access, &target.branch).await?;
-        let before = transaction.savepoint();
-        let outcome = match &work.bound {
-            Bound::Insert(insert) => {
-                run.insert(transaction, &target, insert, &*environment)
-                    .await
-            }
-            Bound::Update(update) => run.update(transaction, &target, update).await,
-            Bound::Delete(delete) => run.delete(transaction, &target, delete).await,
-            Bound::Query(_) => Ok(Effect::default()),
-        };
-        match outcome {
-            Ok(effect) => Ok((work, effect)),
-            Err(error) => {
-                // A statement is all or nothing, also when it had written some chunks.
-                transaction.rollback_to(&before);
-                Err(self.located(error, Some(&target.branch)))
+        let mut before: Vec<(BranchName, Savepoint)> = Vec::new();
+        for target in &targets {
+            let branch = &target.branch;
+            access.check(Action::Write, Resource::Reference(branch.as_str()))?;
+            if !before.iter().any(|(known, _)| known == branch) {
+                let transaction = self.open().writer(&access, branch).await?;
+                before.push((branch.clone(), transaction.savepoint()));
             }
         }
+        let mut effect = Effect::default();
+        let (parts, last) = match &work.bound {
+            Bound::With(with) => (with.parts.as_slice(), &with.last),
+            bound => (&[][..], bound),
+        };
+        let steps = parts.iter().map(|part| (&part.write, Some(part.number)));
+        let mut targets = targets.iter();
+        for (bound, number) in steps.chain([(last, None)]) {
+            let done = match (bound, targets.next()) {
+                (Bound::Query(query), _) => run.query(query).await,
+                (bound, Some(target)) => {
+                    let transaction = self.open().writer(&access, &target.branch).await?;
+                    run.write(transaction, target, bound, &*environment)
+                        .await
+                        .map_err(|error| self.located(error, Some(&target.branch)))
+                }
+                (_, None) => Err(PgError::new(
+                    sqlstate::INTERNAL_ERROR,
+                    "a write without a table",
+                )),
+            };
+            match (done, number) {
+                (Ok(done), Some(number)) => run.reading.written.put(number, done.returned),
+                (Ok(done), None) => effect = done,
+                (Err(error), _) => {
+                    // A statement is all or nothing, also when it had written some chunks.
+                    for (branch, savepoint) in &before {
+                        self.open()
+                            .writer(&access, branch)
+                            .await?
+                            .rollback_to(savepoint);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok((work, effect))
     }
 
     pub(crate) async fn truncate(
@@ -285,29 +306,33 @@ impl Target {
 }
 
 fn answer(work: &Work, effect: Effect) -> Execution {
-    let (verb, counted) = match &work.bound {
-        Bound::Insert(_) => ("INSERT 0", RowsTag::Counted("INSERT 0")),
-        Bound::Update(_) => ("UPDATE", RowsTag::Counted("UPDATE")),
-        Bound::Delete(_) | Bound::Query(_) => ("DELETE", RowsTag::Counted("DELETE")),
+    let last = match &work.bound {
+        Bound::With(with) => &with.last,
+        bound => bound,
+    };
+    let verb = match last {
+        Bound::Query(_) | Bound::With(_) => "SELECT",
+        Bound::Insert(_) => "INSERT 0",
+        Bound::Update(_) => "UPDATE",
+        Bound::Delete(_) => "DELETE",
+        Bound::Merge(_) => "MERGE",
     };
     match &work.columns {
         None => done(format!("{verb} {}", effect.rows)),
         Some(columns) => Execution::Rows(Rows {
             columns: Arc::clone(columns),
             stream: futures::stream::iter(effect.returned.into_iter().map(Ok)).boxed(),
-            tag: counted,
+            tag: RowsTag::Counted(verb),
         }),
     }
 }
 
-/// The schema of the table that a statement writes.
+/// The schema of the table that a statement writes first.
 fn written_schema(work: &Work) -> &str {
-    match &work.bound {
-        Bound::Insert(insert) => &insert.target.schema,
-        Bound::Update(update) => &update.target.schema,
-        Bound::Delete(delete) => &delete.target.schema,
-        Bound::Query(_) => "",
-    }
+    work.bound
+        .targets()
+        .first()
+        .map_or("", |target| target.schema.as_str())
 }
 
 /// An INSERT of rows that come from nowhere but the statement.

@@ -15,7 +15,7 @@ use crate::error::PgResult;
 use crate::execute::typed;
 use crate::session::protocol::Column;
 use crate::sqlstate::from_datafusion;
-use crate::statement::bind::Returning;
+use crate::statement::bind::{Returning, Subqueries};
 
 impl Run<'_> {
     /// What RETURNING gives of these rows, in their order.
@@ -29,12 +29,19 @@ impl Run<'_> {
             .iter()
             .map(|column| Column::new(&column.name, column.ty))
             .collect();
-        let batch = self.project(&returning.exprs, rows).await?;
+        let batch = self
+            .project(&returning.exprs, &returning.subqueries, rows)
+            .await?;
         typed(batch, &columns)
     }
 
     /// The expressions' values for each row; output columns are `c0`, `c1`, …
-    pub(super) async fn project(&self, exprs: &[Expr], rows: RecordBatch) -> PgResult<RecordBatch> {
+    pub(super) async fn project(
+        &self,
+        exprs: &[Expr],
+        subqueries: &Subqueries,
+        rows: RecordBatch,
+    ) -> PgResult<RecordBatch> {
         if let Some(batch) = plain(exprs, &rows)? {
             return Ok(batch);
         }
@@ -46,11 +53,14 @@ impl Run<'_> {
             .enumerate()
             .map(|(at, expr)| expr.clone().alias(format!("c{at}")))
             .collect();
-        let plan =
+        let rows =
             LogicalPlanBuilder::scan("changed_rows", provider_as_source(Arc::new(provider)), None)
-                .and_then(|builder| builder.project(exprs))
                 .and_then(LogicalPlanBuilder::build)
                 .map_err(|error| from_datafusion(&error))?;
+        let plan = LogicalPlanBuilder::from(subqueries.over(rows)?)
+            .project(exprs)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(|error| from_datafusion(&error))?;
         let schema: ArrowSchema = plan.schema().as_arrow().clone();
         let batches: Vec<RecordBatch> = self.chunks(&plan).await?.try_collect().await?;
         match batches.first() {

@@ -50,6 +50,10 @@ impl SessionCalls for NoCalls {
         7
     }
 
+    fn user(&self) -> String {
+        "ada".to_owned()
+    }
+
     fn check_interrupt(&self) -> PgResult<()> {
         Ok(())
     }
@@ -68,6 +72,22 @@ impl SessionCalls for NoCalls {
 
     fn try_advisory_lock(&self, _key: i64, _shared: bool, _of_transaction: bool) -> PgResult<bool> {
         Ok(true)
+    }
+
+    fn advisory_lock(&self, _key: i64, _shared: bool, _of_transaction: bool) -> PgResult<()> {
+        Ok(())
+    }
+
+    fn blocking_pids(&self, _pid: i32) -> Vec<i32> {
+        Vec::new()
+    }
+
+    fn transaction_id(&self, _started_at: i64) -> i64 {
+        1
+    }
+
+    fn assigned_transaction_id(&self, _started_at: i64) -> Option<i64> {
+        None
     }
 
     fn advisory_unlock(&self, _key: i64, _shared: bool) -> PgResult<bool> {
@@ -473,7 +493,7 @@ fn writes_say_what_they_write() {
     );
     let action = insert.on_conflict.expect("a conflict clause").action;
     assert!(
-        matches!(action, OnConflictAction::DoUpdate { assignments, condition: Some(_) } if assignments.len() == 1 && assignments[0].0 == 1)
+        matches!(action, OnConflictAction::DoUpdate { assignments, condition: Some(_), .. } if assignments.len() == 1 && assignments[0].0 == 1)
     );
 
     let Bound::Update(update) = bound("update people p set age = v.n, name = default from visits v where v.person = p.id returning p.id, v.place", &[]).expect("binds") else {

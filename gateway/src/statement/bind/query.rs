@@ -1,0 +1,352 @@
+//! Queries: WITH around them, ORDER BY and LIMIT behind them, what they are made of inside.
+
+use std::rc::Rc;
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use omnigraph_catalog::types::PgType;
+use sqlparser::ast;
+
+use super::coerce::{Context, positioned};
+use super::expr::Ctx;
+use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
+use super::typed::{Kind, Typed};
+use super::{Binder, planned, unsupported};
+use crate::error::{PgError, PgResult};
+use crate::sqlstate;
+
+/// A bound query whose columns are settled.
+#[derive(Debug, Clone)]
+pub(super) struct QueryRel {
+    pub(super) plan: LogicalPlan,
+    pub(super) columns: Vec<QueryColumn>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct QueryColumn {
+    pub(super) name: String,
+    /// The plan's own name for it.
+    pub(super) column: String,
+    pub(super) ty: PgType,
+    pub(super) origin: Option<(u32, i16)>,
+    /// The fields of a row, by name, and the plan's own names for them.
+    pub(super) fields: Vec<(String, String, PgType)>,
+}
+
+/// A query before its last projection: types that the context decides are still open.
+pub(super) struct Body {
+    pub(super) plan: LogicalPlan,
+    pub(super) targets: Vec<Target>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) value: Typed,
+}
+
+impl Binder<'_> {
+    /// A whole query, with WITH, ORDER BY and LIMIT; unknown columns become text.
+    pub(super) fn query(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<QueryRel> {
+        let body = self.open_query(query, level, parent)?;
+        self.close(body)
+    }
+
+    /// As [`Self::query`], leaving open what only the context can say (INSERT, UNION).
+    pub(super) fn open_query(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<Body> {
+        stacker::maybe_grow(256 << 10, 8 << 20, || {
+            self.open_query_inner(query, level, parent)
+        })
+    }
+
+    fn open_query_inner(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<Body> {
+        if !query.locks.is_empty() {
+            self.locks = true;
+        }
+        self.depth += 1;
+        let known = self.ctes.len();
+        if let Some(with) = &query.with {
+            self.with(with, level, parent.clone())?;
+        }
+        let result = self.ordered_body(query, level, parent);
+        self.ctes.truncate(known);
+        self.depth -= 1;
+        result
+    }
+
+    fn ordered_body(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<Body> {
+        let order: &[ast::OrderByExpr] = match &query.order_by {
+            None => &[],
+            Some(order) => match &order.kind {
+                ast::OrderByKind::Expressions(exprs) => exprs,
+                ast::OrderByKind::All(_) => return Err(unsupported("ORDER BY ALL", None)),
+            },
+        };
+        let mut body = self.set_expr(&query.body, level, parent.clone(), order)?;
+        let (limit, offset) = match &query.limit_clause {
+            None => (None, None),
+            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
+                (limit.as_ref(), offset.as_ref().map(|offset| &offset.value))
+            }
+            Some(ast::LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(unsupported("LIMIT offset, count", None));
+            }
+        };
+        let mut limit = limit.cloned();
+        if let Some(fetch) = &query.fetch {
+            if fetch.with_ties || fetch.percent {
+                return Err(unsupported("FETCH … WITH TIES", None));
+            }
+            limit = Some(fetch.quantity.clone().unwrap_or_else(|| {
+                ast::Expr::Value(ast::Value::Number("1".to_owned(), false).with_empty_span())
+            }));
+        }
+        if limit.is_some() || offset.is_some() {
+            let scope = Scope::new(Vec::new(), Vec::new(), Rc::clone(level), parent);
+            let fetch = self.row_count(&scope, limit.as_ref(), "LIMIT")?;
+            let skip = self.row_count(&scope, offset, "OFFSET")?;
+            body.plan = planned(
+                LogicalPlanBuilder::from(body.plan)
+                    .limit_by_expr(skip, fetch)
+                    .and_then(LogicalPlanBuilder::build),
+            )?;
+        }
+        Ok(body)
+    }
+
+    fn row_count(
+        &mut self,
+        scope: &Rc<Scope>,
+        count: Option<&ast::Expr>,
+        clause: &'static str,
+    ) -> PgResult<Option<Expr>> {
+        let Some(count) = count else { return Ok(None) };
+        let mut ctx = Ctx::new(Rc::clone(scope), clause);
+        let value = self.expr(&mut ctx, count)?;
+        if value.is_null_literal() {
+            return Ok(None);
+        }
+        if !ctx.applies.is_empty() {
+            return Err(unsupported(&format!("a subquery in {clause}"), value.at));
+        }
+        let at = value.at;
+        let value = self.coerce(value, PgType::INT8, Context::Assignment)?;
+        if let Some(ScalarValue::Int64(Some(rows))) = value.constant()
+            && *rows < 0
+        {
+            let code = if clause == "LIMIT" {
+                sqlstate::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE
+            } else {
+                sqlstate::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE
+            };
+            return Err(positioned(
+                PgError::new(code, format!("{clause} must not be negative")),
+                at,
+            ));
+        }
+        Ok(Some(value.expr))
+    }
+
+    /// The query without what only a query around it could name: the fields of rows.
+    pub(super) fn visible(&mut self, rel: QueryRel) -> PgResult<QueryRel> {
+        if rel.columns.iter().all(|column| column.fields.is_empty()) {
+            return Ok(rel);
+        }
+        let exprs: Vec<Expr> = rel
+            .columns
+            .iter()
+            .map(|column| internal(&column.column))
+            .collect();
+        let plan = planned(
+            LogicalPlanBuilder::from(rel.plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
+        let columns = rel
+            .columns
+            .into_iter()
+            .map(|column| QueryColumn {
+                fields: Vec::new(),
+                ..column
+            })
+            .collect();
+        Ok(QueryRel { plan, columns })
+    }
+
+    /// Settles the targets and names them for the plan.
+    pub(super) fn close(&mut self, body: Body) -> PgResult<QueryRel> {
+        let mut exprs = Vec::with_capacity(body.targets.len());
+        let mut columns = Vec::with_capacity(body.targets.len());
+        let mut hidden = Vec::new();
+        for target in body.targets {
+            let row = match &target.value.kind {
+                Kind::Row(row) => row.clone(),
+                _ => Vec::new(),
+            };
+            let value = self.settle(target.value)?;
+            let column = self.name("c");
+            exprs.push(value.expr.alias(&column));
+            let mut fields = Vec::new();
+            for (name, field) in row {
+                let field = self.settle(field)?;
+                let known = field
+                    .expr
+                    .column_refs()
+                    .iter()
+                    .all(|column| body.plan.schema().has_column(column));
+                if known && !name.is_empty() {
+                    let column = self.name("f");
+                    hidden.push(field.expr.alias(&column));
+                    fields.push((name, column, field.ty));
+                }
+            }
+            columns.push(QueryColumn {
+                name: target.name,
+                column,
+                ty: value.ty,
+                origin: value.origin,
+                fields,
+            });
+        }
+        exprs.extend(hidden);
+        let plan = planned(
+            LogicalPlanBuilder::from(body.plan)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
+        Ok(QueryRel { plan, columns })
+    }
+
+    /// `order` is what stands behind a lone SELECT: it may name what the SELECT reads.
+    pub(super) fn set_expr(
+        &mut self,
+        expr: &ast::SetExpr,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+        order: &[ast::OrderByExpr],
+    ) -> PgResult<Body> {
+        match expr {
+            ast::SetExpr::Select(select) => self.select(select, level, parent, order),
+            ast::SetExpr::Query(query) => {
+                let body = self.open_query(query, level, parent)?;
+                if order.is_empty() {
+                    Ok(body)
+                } else {
+                    self.sort_output(body, order)
+                }
+            }
+            ast::SetExpr::Values(values) => {
+                let body = self.values(values, level, parent)?;
+                if order.is_empty() {
+                    Ok(body)
+                } else {
+                    self.sort_output(body, order)
+                }
+            }
+            ast::SetExpr::SetOperation {
+                left,
+                op,
+                set_quantifier,
+                right,
+            } => {
+                let body = stacker::maybe_grow(256 << 10, 8 << 20, || {
+                    self.set_operation(left, *op, *set_quantifier, right, level, parent)
+                })?;
+                if order.is_empty() {
+                    Ok(body)
+                } else {
+                    self.sort_output(body, order)
+                }
+            }
+            ast::SetExpr::Insert(_)
+            | ast::SetExpr::Update(_)
+            | ast::SetExpr::Delete(_)
+            | ast::SetExpr::Merge(_) => Err(PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "WITH clause containing a data-modifying statement must be at the top level",
+            )),
+            other => Err(unsupported(
+                &format!("{} inside a query", first_word(&other.to_string())),
+                None,
+            )),
+        }
+    }
+}
+
+/// Renames the first columns; more names than columns is an error.
+pub(super) fn rename(
+    rel: &mut QueryRel,
+    aliases: &[String],
+    name: &str,
+    at: Option<u32>,
+) -> PgResult<()> {
+    if aliases.len() > rel.columns.len() {
+        return Err(positioned(
+            PgError::new(
+                sqlstate::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "table \"{name}\" has {} columns available but {} columns specified",
+                    rel.columns.len(),
+                    aliases.len()
+                ),
+            ),
+            at,
+        ));
+    }
+    for (column, alias) in rel.columns.iter_mut().zip(aliases) {
+        column.name.clone_from(alias);
+    }
+    Ok(())
+}
+
+pub(super) fn first_word(text: &str) -> String {
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A relation's columns as a scope sees them.
+pub(super) fn rel_of(alias: &str, rel: &QueryRel) -> Rel {
+    Rel {
+        alias: alias.to_owned(),
+        schema: None,
+        oid: 0,
+        columns: rel
+            .columns
+            .iter()
+            .map(|column| ScopeColumn {
+                name: column.name.clone(),
+                expr: internal(&column.column),
+                ty: column.ty,
+                origin: column.origin,
+                fields: column
+                    .fields
+                    .iter()
+                    .map(|(name, column, ty)| (name.clone(), internal(column), *ty))
+                    .collect(),
+            })
+            .collect(),
+        key: Vec::new(),
+    }
+}

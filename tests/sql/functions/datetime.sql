@@ -1,0 +1,19 @@
+select age(timestamp '2001-04-10', timestamp '1957-06-13'), age(timestamp '2024-03-01', timestamp '2024-02-29 12:00')
+select clock_timestamp() >= now(), statement_timestamp() >= transaction_timestamp()
+select date_bin('15 minutes', timestamp '2001-02-16 20:38:40', timestamp '2001-02-16 20:05:00')
+select date_part('hour', timestamp '2001-02-16 20:38:40'), date_part('month', interval '2 years 3 months'), date_part('dow', date '2024-02-29')
+select date_trunc('hour', timestamp '2001-02-16 20:38:40'), date_trunc('quarter', timestamp '2001-02-16 20:38:40'), date_trunc('hour', interval '2 days 3 hours 40 minutes')
+select date_trunc('day', timestamptz '2001-02-16 20:38:40+00', 'Australia/Sydney')
+select extract(hour from timestamp '2001-02-16 20:38:40'), extract(epoch from timestamptz '2001-02-16 20:38:40.12+00'), extract(century from date '2024-01-01'), extract(isodow from date '2024-02-25'), extract(doy from date '2024-12-31'), extract(week from date '2024-12-31')
+select isfinite(date '2001-02-16'), isfinite(timestamp 'infinity'), isfinite(interval '4 hours')
+select justify_days(interval '35 days'), justify_hours(interval '27 hours'), justify_interval(interval '1 mon -1 hour')
+select make_date(2013, 7, 15), make_time(8, 15, 23.5), make_timestamp(2013, 7, 15, 8, 15, 23.5), make_interval(days => 10, hours => 2), make_timestamptz(2013, 7, 15, 8, 15, 23.5, 'UTC')
+select make_date(2013, 2, 30)
+select now() = transaction_timestamp(), length(timeofday()) > 20
+select to_timestamp(1284352323), to_timestamp('05 Dec 2000', 'DD Mon YYYY'), to_date('05 Dec 2000', 'DD Mon YYYY')
+select to_char(timestamp '2002-04-20 17:31:12.66', 'HH12:MI:SS.MS AM Day, DD Mon YYYY'), to_char(125, '999'), to_char(125.8::float8, '999D9'), to_char(-125.8, '999D99S'), to_char(interval '15h 2m 12s', 'HH24:MI:SS')
+select timezone('America/New_York', timestamptz '2001-02-16 20:38:40+00'), timestamp '2001-02-16 20:38:40' at time zone 'America/Denver'
+select pg_sleep(0), pg_sleep_for('0 seconds'), pg_sleep_until(now())
+select date '2001-09-28' + 7, date '2001-09-28' + interval '1 hour', date '2001-10-01' - date '2001-09-28', timestamp '2001-09-29 03:00' - timestamp '2001-07-27 12:00', interval '1 day' * 2.5, interval '1 hour' / 1.5
+select date '2024-01-31' + interval '1 month', timestamptz '2024-03-31 00:00+00' - interval '1 month'
+select time '01:00' + interval '3 hours', time '05:00' - time '03:00', interval '1 day' + time '03:00'

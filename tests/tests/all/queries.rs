@@ -1,0 +1,275 @@
+//! Queries and writes of more than one kind at once: subqueries that become joins, WITH that
+//! writes, MERGE, EXPLAIN, and the lookups behind them.
+
+use omnigraph_tests::{Server, code, one, rows, run};
+use tokio_postgres::Client;
+
+/// Four people, their notes, and who knows whom.
+async fn people() -> (Server, Client) {
+    let server = Server::start().await;
+    let client = server.client().await;
+    for statement in [
+        "INSERT INTO person (slug, name, age) VALUES ('ada', 'Ada', 36), ('bob', 'Bob', 40), ('cyd', 'Cyd', NULL), ('dan', 'Dan', 20)",
+        "INSERT INTO knows (src, dst) VALUES ('ada', 'bob'), ('ada', 'cyd'), ('bob', 'cyd'), ('dan', 'ada')",
+    ] {
+        run(&client, statement).await;
+    }
+    (server, client)
+}
+
+async fn lines(client: &Client, sql: &str) -> Vec<String> {
+    rows(client, sql)
+        .await
+        .iter()
+        .map(|row| row.join(" "))
+        .collect()
+}
+
+async fn plan(client: &Client, sql: &str) -> String {
+    lines(client, &format!("EXPLAIN (COSTS off) {sql}"))
+        .await
+        .join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn correlated_subqueries_are_joins_with_the_same_rows() {
+    let (_server, client) = people().await;
+    for (sql, expected, node) in [
+        (
+            "SELECT slug FROM person p WHERE EXISTS (SELECT 1 FROM knows k WHERE k.src = p.id) ORDER BY 1",
+            &["ada", "bob", "dan"][..],
+            "Semi Join",
+        ),
+        (
+            "SELECT slug FROM person p WHERE NOT EXISTS (SELECT 1 FROM knows k WHERE k.src = p.id LIMIT 1) ORDER BY 1",
+            &["cyd"],
+            "Anti Join",
+        ),
+        (
+            "SELECT slug FROM person p WHERE id IN (SELECT k.dst FROM knows k WHERE k.src <> p.id) ORDER BY 1",
+            &["ada", "bob", "cyd"],
+            "Semi Join",
+        ),
+        (
+            "SELECT slug, (SELECT count(*) FROM knows k WHERE k.src = p.id) FROM person p ORDER BY 1",
+            &["ada 2", "bob 1", "cyd 0", "dan 1"],
+            "Join",
+        ),
+        (
+            "SELECT slug, EXISTS (SELECT 1 FROM knows k WHERE k.dst = p.id) FROM person p ORDER BY 1",
+            &["ada t", "bob t", "cyd t", "dan f"],
+            "Join",
+        ),
+        (
+            "SELECT k.src, (SELECT p.name FROM person p WHERE p.id = k.dst) AS whom FROM knows k ORDER BY 1, 2",
+            &["ada Bob", "ada Cyd", "bob Cyd", "dan Ada"],
+            "Join",
+        ),
+        (
+            "SELECT slug, (SELECT coalesce(max(o.age), -1) + 1 FROM knows k JOIN person o ON o.id = k.dst WHERE k.src = p.id) FROM person p ORDER BY 1",
+            &["ada 41", "bob 0", "cyd 0", "dan 37"],
+            "Join",
+        ),
+    ] {
+        assert_eq!(lines(&client, sql).await, expected, "{sql}");
+        let plan = plan(&client, sql).await;
+        assert!(
+            plan.contains(node) && !plan.contains("SubPlan"),
+            "{sql}\n{plan}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_in_keeps_its_nulls_and_few_rows_keep_their_lookups() {
+    let (_server, client) = people().await;
+    let sql =
+        "SELECT slug FROM person WHERE age NOT IN (SELECT age FROM person WHERE slug = 'cyd')";
+    assert!(lines(&client, sql).await.is_empty());
+    let sql =
+        "SELECT (SELECT count(*) FROM knows k WHERE k.src = p.id) FROM person p WHERE p.id = 'ada'";
+    assert_eq!(lines(&client, sql).await, ["2"]);
+    let plan = plan(&client, sql).await;
+    assert!(
+        plan.contains("SubPlan") && plan.contains("Index Scan"),
+        "{plan}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_lists_and_arrays_are_looked_up() {
+    let (_server, client) = people().await;
+    for condition in [
+        "id = 'ada'",
+        "id IN ('ada', 'bob')",
+        "id = ANY ('{ada,bob}')",
+        "id = ANY (ARRAY['ada', 'bob'])",
+        "slug = 'ada' AND age > 3",
+        "email = 'a@b'",
+    ] {
+        let plan = plan(
+            &client,
+            &format!("SELECT name FROM person WHERE {condition}"),
+        )
+        .await;
+        assert!(plan.contains("Index Scan using"), "{condition}\n{plan}");
+    }
+    let keys = vec!["ada", "nobody", "cyd"];
+    let sql = "SELECT name FROM person WHERE id = ANY ($1) ORDER BY 1";
+    let found = client.query(sql, &[&keys]).await.expect("a query");
+    let names: Vec<&str> = found.iter().map(|row| row.get(0)).collect();
+    assert_eq!(names, ["Ada", "Cyd"]);
+    let sql = "SELECT name FROM person WHERE id <> ALL ($1) ORDER BY 1";
+    let found = client.query(sql, &[&keys]).await.expect("a query");
+    let names: Vec<&str> = found.iter().map(|row| row.get(0)).collect();
+    assert_eq!(names, ["Bob", "Dan"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_may_write() {
+    let (_server, client) = people().await;
+    let sql = "WITH gone AS (DELETE FROM knows WHERE src = 'ada' RETURNING dst), \
+               back AS (INSERT INTO knows (src, dst) SELECT dst, 'ada' FROM gone RETURNING src) \
+               SELECT count(*), (SELECT count(*) FROM knows) FROM gone";
+    // Every part reads what was there before.
+    assert_eq!(lines(&client, sql).await, ["2 4"]);
+    let sql = "SELECT src, dst FROM knows ORDER BY 1, 2";
+    assert_eq!(
+        lines(&client, sql).await,
+        ["bob ada", "bob cyd", "cyd ada", "dan ada"]
+    );
+    let sql = "WITH old AS (SELECT id FROM person WHERE age > 30) \
+               UPDATE person SET level = 'high' FROM old WHERE person.id = old.id RETURNING slug";
+    let mut told = lines(&client, sql).await;
+    told.sort();
+    assert_eq!(told, ["ada", "bob"]);
+    let sql = "WITH n AS (INSERT INTO person (slug, name) VALUES ('eve', 'Eve') RETURNING id) \
+               INSERT INTO person (slug, name) SELECT 'fay', id FROM n";
+    run(&client, sql).await;
+    let sql = "SELECT name FROM person WHERE slug = 'fay'";
+    assert_eq!(one(&client, sql).await, "eve");
+    // All of it is one statement: an error undoes every part.
+    let sql = "WITH n AS (INSERT INTO person (slug, name) VALUES ('gus', 'Gus')) \
+               INSERT INTO person (slug, name) VALUES ('ada', 'Ada')";
+    assert_eq!(code(client.simple_query(sql).await), "23505");
+    let sql = "SELECT count(*) FROM person WHERE slug = 'gus'";
+    assert_eq!(one(&client, sql).await, "0");
+    for (sql, expected) in [
+        (
+            "SELECT * FROM (WITH x AS (DELETE FROM knows) SELECT 1) t",
+            "0A000",
+        ),
+        ("WITH x AS (DELETE FROM knows) SELECT * FROM x", "0A000"),
+    ] {
+        assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
+    }
+    let sql = "WITH n AS (UPDATE person SET age = $1 WHERE slug = $2 RETURNING age) SELECT age + $3 FROM n";
+    let row = client
+        .query_one(sql, &[&50, &"dan", &1])
+        .await
+        .expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 51);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merge_does_what_the_first_fitting_clause_says() {
+    let (_server, client) = people().await;
+    let sql = "MERGE INTO person p USING (VALUES ('ada', 37), ('bob', 0), ('cyd', 5), ('zoe', 9)) AS s(slug, age) \
+               ON p.slug = s.slug \
+               WHEN MATCHED AND s.age = 0 THEN DO NOTHING \
+               WHEN MATCHED AND p.age IS NULL THEN UPDATE SET age = s.age, level = DEFAULT \
+               WHEN MATCHED THEN UPDATE SET age = p.age + 1 \
+               WHEN NOT MATCHED THEN INSERT (slug, name, age) VALUES (s.slug, upper(s.slug), s.age)";
+    let messages = client.simple_query(sql).await.expect("MERGE");
+    let done = messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+        _ => None,
+    });
+    assert_eq!(done, Some(3));
+    let all = "SELECT slug, name, age FROM person ORDER BY 1";
+    assert_eq!(
+        lines(&client, all).await,
+        [
+            "ada Ada 37",
+            "bob Bob 40",
+            "cyd Cyd 5",
+            "dan Dan 20",
+            "zoe ZOE 9"
+        ]
+    );
+    let sql = "MERGE INTO person p USING (VALUES ('zoe'), ('zoe')) AS s(slug) ON p.slug = s.slug \
+               WHEN MATCHED THEN UPDATE SET age = 1";
+    assert_eq!(code(client.simple_query(sql).await), "21000");
+    let sql = "MERGE INTO person p USING person s ON p.slug = s.slug AND s.age < 10 WHEN MATCHED THEN DELETE";
+    run(&client, sql).await;
+    let sql = "SELECT slug FROM person ORDER BY 1";
+    assert_eq!(lines(&client, sql).await, ["ada", "bob", "dan"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subqueries_stand_where_they_may() {
+    let (_server, client) = people().await;
+    let sql = "UPDATE person SET age = 1 WHERE slug = 'ada' RETURNING slug, (SELECT count(*) FROM knows k WHERE k.src = person.id)";
+    assert_eq!(lines(&client, sql).await, ["ada 2"]);
+    let sql = "INSERT INTO person (slug, name) VALUES ('ada', 'x') ON CONFLICT (slug) DO UPDATE \
+               SET age = (SELECT max(age) FROM person) WHERE person.age < (SELECT 100) RETURNING age";
+    assert_eq!(lines(&client, sql).await, ["40"]);
+    let sql = "SELECT (SELECT count(*) FROM knows k WHERE k.src = p.id) AS n, count(*) FROM person p GROUP BY 1 ORDER BY 1";
+    assert_eq!(lines(&client, sql).await, ["0 1", "1 2", "2 1"]);
+    let sql = "SELECT p.slug, k.dst FROM person p LEFT JOIN knows k ON k.src = p.id AND k.dst IN (SELECT id FROM person WHERE age > 30) ORDER BY 1, 2";
+    assert_eq!(
+        lines(&client, sql).await,
+        ["ada bob", "bob ∅", "cyd ∅", "dan ada"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_of_the_share_asked_for() {
+    let (_server, client) = people().await;
+    for (sql, expected) in [
+        (
+            "SELECT count(*) FROM person TABLESAMPLE BERNOULLI (100)",
+            "4",
+        ),
+        ("SELECT count(*) FROM person TABLESAMPLE SYSTEM (0)", "0"),
+    ] {
+        assert_eq!(one(&client, sql).await, expected, "{sql}");
+    }
+    let sql = "SELECT slug FROM person TABLESAMPLE BERNOULLI (50) REPEATABLE (3) ORDER BY 1";
+    assert_eq!(lines(&client, sql).await, lines(&client, sql).await);
+    let sql = "SELECT * FROM person TABLESAMPLE BERNOULLI (101)";
+    assert_eq!(code(client.simple_query(sql).await), "2202H");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_is_laid_out_as_postgresql_does() {
+    let (_server, client) = people().await;
+    assert_eq!(
+        plan(&client, "SELECT name FROM person WHERE id = 'ada'").await,
+        "Index Scan using person_pkey on person\n  Index Cond: (id = 'ada'::text)"
+    );
+    let told = plan(&client, "SELECT count(*) FROM person WHERE age > 30").await;
+    assert_eq!(
+        told,
+        "Aggregate\n  ->  Seq Scan on person\n        Filter: (age > 30)"
+    );
+    let told = plan(
+        &client,
+        "SELECT p.name FROM person p JOIN knows k ON k.src = p.id",
+    )
+    .await;
+    assert!(told.starts_with("Hash Join\n  Hash Cond: ("), "{told}");
+    assert!(told.contains("\n        ->  Seq Scan on "), "{told}");
+    assert_eq!(
+        plan(&client, "DELETE FROM person WHERE id = 'ada'").await,
+        "Delete on person\n  ->  Index Scan using person_pkey on person\n        Index Cond: (id = 'ada'::text)"
+    );
+    let sql = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT name FROM person";
+    let document = one(&client, sql).await;
+    let document: serde_json::Value = serde_json::from_str(&document).expect("one JSON document");
+    let root = &document[0]["Plan"];
+    assert_eq!(root["Node Type"], "Seq Scan");
+    assert_eq!(root["Relation Name"], "person");
+    assert_eq!(root["Actual Rows"], 4);
+    assert!(document[0]["Execution Time"].is_number());
+}
