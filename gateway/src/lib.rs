@@ -7,6 +7,7 @@ pub mod error;
 pub mod execute;
 pub mod plan;
 pub mod server;
+pub mod serving;
 pub mod session;
 pub mod sqlstate;
 pub mod statement;

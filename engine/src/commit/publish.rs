@@ -25,6 +25,7 @@ use crate::format::{
 };
 use crate::graph::GraphShared;
 use crate::merge::publish::MergeChange;
+use crate::migrate::Migration;
 use crate::names::{BranchName, CommitId};
 use crate::schema::TypeId;
 use crate::snapshot::SnapshotState;
@@ -79,6 +80,7 @@ pub(crate) enum Payload {
     Rows(Changes),
     Bulk(BulkChange),
     Merge(MergeChange),
+    Schema(Migration),
 }
 
 impl Proposal {
@@ -130,13 +132,14 @@ impl Proposal {
                 .collect(),
             Payload::Bulk(bulk) => bulk.tables.clone(),
             Payload::Merge(merge) => merge.tables.keys().copied().collect(),
+            Payload::Schema(_) => Vec::new(),
         }
     }
 
     /// Does it replace all rows of the table?
     pub fn replaces(&self, table: TypeId) -> bool {
         match &self.payload {
-            Payload::Rows(_) | Payload::Merge(_) => false,
+            Payload::Rows(_) | Payload::Merge(_) | Payload::Schema(_) => false,
             Payload::Bulk(bulk) => bulk.replaced.contains(&table),
         }
     }
@@ -157,6 +160,7 @@ impl Proposal {
                 Some(ids)
             }
             Payload::Bulk(bulk) => bulk.written.get(&table).cloned(),
+            Payload::Schema(_) => None,
             Payload::Merge(merge) => {
                 let mut ids = merge.tables.get(&table)?.written.clone()?;
                 ids.sort_unstable();
@@ -170,7 +174,7 @@ impl Proposal {
     pub fn merges(&self) -> Option<(CommitId, u64)> {
         match &self.payload {
             Payload::Merge(merge) => Some((merge.parent, merge.generation)),
-            Payload::Rows(_) | Payload::Bulk(_) => None,
+            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
         }
     }
 
@@ -178,7 +182,7 @@ impl Proposal {
     pub fn adopted(&self, table: TypeId) -> Option<&Arc<BaseTable>> {
         match &self.payload {
             Payload::Merge(merge) => merge.tables.get(&table)?.adopted.as_ref(),
-            Payload::Rows(_) | Payload::Bulk(_) => None,
+            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
         }
     }
 
@@ -202,6 +206,7 @@ impl Proposal {
                 }),
             Payload::Bulk(bulk) => bulk.counts,
             Payload::Merge(merge) => merge.counts(),
+            Payload::Schema(_) => (0, 0, 0),
         }
     }
 }

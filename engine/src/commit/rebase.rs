@@ -73,6 +73,11 @@ pub(crate) async fn prepare(
             }
             deletions
         }
+        Payload::Schema(migration) => {
+            // Boxed: types nest deeper than the compiler looks.
+            let prepared = migration.prepare(proposal, state, generation, seq, time);
+            return prepared.boxed().await;
+        }
         Payload::Bulk(bulk) => {
             if moved {
                 bulk.check_moved(&proposal.base, state).await?;
@@ -170,6 +175,7 @@ async fn build(
         updated,
         deleted,
         tables: commit_tables,
+        dropped: Vec::new(),
     };
     let state = Arc::new(SnapshotState {
         branch: state.branch.clone(),

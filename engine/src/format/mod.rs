@@ -174,6 +174,9 @@ pub struct Commit {
     pub deleted: u64,
     /// The tables that it changed.
     pub tables: BTreeMap<TypeId, TableCommit>,
+    /// The tables that it took away; older commits have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<TypeId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

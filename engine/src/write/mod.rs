@@ -5,6 +5,6 @@ pub(crate) mod changes;
 pub(crate) mod constraint;
 pub(crate) mod files;
 pub mod identity;
-mod row_text;
+pub(crate) mod row_text;
 pub mod transaction;
 pub mod value;

@@ -1,4 +1,5 @@
-//! `omnigraph-server`: serves every graph of a store to PostgreSQL clients.
+//! `omnigraph-server`: serves every graph of a store, or what was applied to a cluster, to
+//! PostgreSQL clients.
 //!
 //! Exit codes: 0 stopped as asked, 1 could not start or failed while running, 2 wrong arguments.
 
@@ -7,10 +8,12 @@ use std::sync::Arc;
 
 use clap::Parser;
 use omnigraph_catalog::access::{Databases, State};
+use omnigraph_catalog::cluster::Cluster;
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
-use omnigraph_gateway::config::{Args, Config, Durability};
+use omnigraph_gateway::config::{Args, Config, CredentialSource, Durability};
 use omnigraph_gateway::execute::Limits;
 use omnigraph_gateway::server::{self, Banner};
+use omnigraph_gateway::serving;
 use omnigraph_gateway::session::connect::Gateway;
 use omnigraph_gateway::session::registry::Registry;
 use omnigraph_gateway::session::shared::{Facts, Shared};
@@ -57,7 +60,14 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         ..StoreOptions::default()
     };
     let store = Store::connect(&config.store.to_string(), &options).await?;
-    let databases = Databases::open(store, Resources::new(&ResourceLimits::default())).await?;
+    let resources = Resources::new(&ResourceLimits::default());
+    let databases = match config.cluster {
+        None => Databases::open(store, resources).await?,
+        Some(cluster) => {
+            let unauthenticated = config.credentials == CredentialSource::Nobody;
+            serving::cluster(Cluster::new(store, resources), cluster, unauthenticated).await?
+        }
+    };
     let graphs = databases
         .list()
         .into_iter()

@@ -91,7 +91,7 @@ impl Tool {
 }
 
 /// The program lies beside the folder of the test programs; `make test` builds it first.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
     let folder = test
         .parent()

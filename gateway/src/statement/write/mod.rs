@@ -170,7 +170,7 @@ impl Session {
             times: self.values(params),
         };
         let access = self.attached()?.access.clone();
-        access.check(Action::Write, Resource::Reference(target.branch.as_str()))?;
+        access.check(Action::Change, Resource::Reference(target.branch.as_str()))?;
         let environment = self.attached()?.shared.graph.environment().clone();
         let transaction = self.open().writer(&access, &target.branch).await?;
         let before = transaction.savepoint();
@@ -239,7 +239,7 @@ impl Session {
         targets.sort_by_key(|target| !target.def.is_edge());
         let access = self.attached()?.access.clone();
         for target in targets {
-            access.check(Action::Write, Resource::Reference(target.branch.as_str()))?;
+            access.check(Action::Change, Resource::Reference(target.branch.as_str()))?;
             let transaction = self.open().writer(&access, &target.branch).await?;
             transaction.truncate(target.def.id, cascade).await?;
         }
