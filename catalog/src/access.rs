@@ -3,7 +3,8 @@
 //! [`GraphAccess`] is the single place that asks whether something is allowed: whatever reads
 //! or changes a graph for somebody goes through its methods, and each begins with
 //! [`GraphAccess::check`]. A server over a plain store has no policy, so an actor who proved
-//! who they are may do everything there.
+//! who they are may do everything there; in a cluster each graph has the policy that was
+//! applied, and without one can only be read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,16 +17,21 @@ use omnigraph_engine::diff::{self, TypeDiff};
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::load::{self, LoadMode, LoadOptions, LoadSummary};
 use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConflict};
+use omnigraph_engine::migrate::Migrated;
 use omnigraph_engine::names::BranchName;
-use omnigraph_engine::schema::TypeId;
+use omnigraph_engine::schema::{RandomIds, SchemaChange, TypeId};
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
     BranchInfo, CommitInfo, CommitMessage, Error, Graph, Result, Snapshot, Transaction,
     TransactionOptions,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::actor::Actor;
+use crate::cluster::{Cluster, Revision};
+use crate::policy::{Decision, Policy, Request};
+
+pub use crate::policy::Action;
 
 /// The database that is the server itself: it has no graph.
 pub const SERVER_DATABASE: &str = "postgres";
@@ -37,7 +43,7 @@ const OPENING: usize = 8;
 /// How many graphs one server takes on.
 const GRAPH_LIMIT: usize = 10_000;
 
-/// Every graph of a store. Cheap to clone.
+/// Every graph of a store or cluster. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Databases {
     shared: Arc<Shared>,
@@ -47,15 +53,80 @@ pub struct Databases {
 struct Shared {
     store: Store,
     resources: Arc<Resources>,
-    graphs: RwLock<BTreeMap<String, State>>,
+    graphs: RwLock<BTreeMap<String, Database>>,
+    /// What the server itself asks; a plain store has no such rules.
+    server: Guard,
+    /// Of a cluster. Only what was applied is served then.
+    cluster: Option<Followed>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    /// The revision that is served.
+    revision: Mutex<u64>,
+    /// Nobody has to prove who they are, so nobody is kept from anything.
+    open: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Database {
+    state: State,
+    guard: Guard,
 }
 
 /// Is a graph served?
 #[derive(Debug, Clone)]
 pub enum State {
     Serving(Graph),
-    /// It could not be opened; the others are served.
-    Quarantined(Error),
+    /// It is not served, though the others are; why, as a code and in words.
+    Quarantined {
+        code: &'static str,
+        error: Error,
+    },
+}
+
+/// What decides over requests, now: shared by all who have a graph open, and replaced when
+/// another policy is applied.
+#[derive(Debug, Clone)]
+pub struct Guard(Arc<RwLock<Rules>>);
+
+#[derive(Debug, Clone)]
+pub enum Rules {
+    /// A plain store: whoever was let in may do everything.
+    Everything,
+    /// A cluster's graph without a policy.
+    ReadOnly,
+    /// A cluster without a server policy.
+    Nothing,
+    Policy(Arc<Policy>),
+}
+
+impl Guard {
+    pub fn new(rules: Rules) -> Self {
+        Guard(Arc::new(RwLock::new(rules)))
+    }
+
+    fn replace(&self, rules: Rules) {
+        *self.0.write() = rules;
+    }
+
+    fn decide(&self, request: Request<'_>) -> Decision {
+        let rules = self.0.read().clone();
+        match rules {
+            Rules::Everything => Decision::Allowed(Vec::new()),
+            Rules::ReadOnly if request.action == Action::Read => Decision::Allowed(Vec::new()),
+            Rules::ReadOnly | Rules::Nothing => Decision::Denied,
+            Rules::Policy(policy) => policy.check(request),
+        }
+    }
+
+    /// Is the branch one that the policy protects?
+    pub fn is_protected(&self, branch: &str) -> bool {
+        match &*self.0.read() {
+            Rules::Policy(policy) => policy.is_protected(branch),
+            _ => false,
+        }
+    }
 }
 
 impl Databases {
@@ -80,7 +151,7 @@ impl Databases {
                 actual: names.len() as u64,
             });
         }
-        let opened: BTreeMap<String, State> = futures::stream::iter(names)
+        let opened: BTreeMap<String, Database> = futures::stream::iter(names)
             .map(|name| {
                 let (root, resources) = (
                     folder.child(&format!("{name}{SUFFIX}")),
@@ -89,29 +160,120 @@ impl Databases {
                 async move {
                     let state = match Graph::open(root, resources).await {
                         Ok(graph) => State::Serving(graph),
-                        Err(error) => State::Quarantined(error),
+                        // The place of a graph that was deleted, or never came to be.
+                        Err(Error::NotFound { .. }) => return None,
+                        Err(error) => unopenable(error),
                     };
-                    (name, state)
+                    let guard = Guard::new(Rules::Everything);
+                    Some((name, Database { state, guard }))
                 }
             })
             .buffer_unordered(OPENING)
+            .filter_map(futures::future::ready)
             .collect()
             .await;
-        for (name, state) in &opened {
-            match state {
+        Ok(Self::of(store, resources, opened, Rules::Everything, None))
+    }
+
+    /// Serves what was applied to a cluster: each graph under its policy, one without a policy
+    /// to be read only.
+    pub fn of_cluster(cluster: &Cluster, revision: Revision) -> Self {
+        Self::serving(cluster, revision, false)
+    }
+
+    /// Serves what was applied to a cluster that has no policy to everybody alike.
+    pub fn of_open_cluster(cluster: &Cluster, revision: Revision) -> Self {
+        Self::serving(cluster, revision, true)
+    }
+
+    fn serving(cluster: &Cluster, revision: Revision, open: bool) -> Self {
+        let graphs = revision.graphs.into_iter().map(|(name, served)| {
+            let guard = Guard::new(graph_rules(served.policy, open));
+            let state = served.state;
+            (name, Database { state, guard })
+        });
+        Self::of(
+            cluster.store().clone(),
+            Arc::clone(cluster.resources()),
+            graphs.collect(),
+            server_rules(revision.server, open),
+            Some(Followed {
+                revision: Mutex::new(revision.number),
+                open,
+            }),
+        )
+    }
+
+    fn of(
+        store: Store,
+        resources: Arc<Resources>,
+        graphs: BTreeMap<String, Database>,
+        server: Rules,
+        cluster: Option<Followed>,
+    ) -> Self {
+        for (name, database) in &graphs {
+            match &database.state {
                 State::Serving(_) => tracing::info!(graph = name, "serving"),
-                State::Quarantined(error) => {
-                    tracing::error!(graph = name, %error, "cannot be opened and is not served");
+                State::Quarantined { code, error } => {
+                    tracing::error!(graph = name, code, %error, "is not served");
                 }
             }
         }
-        Ok(Databases {
+        Databases {
             shared: Arc::new(Shared {
                 store,
                 resources,
-                graphs: RwLock::new(opened),
+                graphs: RwLock::new(graphs),
+                server: Guard::new(server),
+                cluster,
             }),
-        })
+        }
+    }
+
+    /// Takes over a newer revision. A graph that was served and would not be any more keeps
+    /// what it had; sessions see the rest with their next statement.
+    pub fn renew(&self, revision: Revision) {
+        let Some(cluster) = &self.shared.cluster else {
+            return;
+        };
+        if cluster.open && revision.has_policy() {
+            tracing::error!(
+                revision = revision.number,
+                "the new revision has policies, which need credentials; the old one is kept"
+            );
+            return;
+        }
+        let mut graphs = self.shared.graphs.write();
+        graphs.retain(|name, _| revision.graphs.contains_key(name));
+        for (name, served) in revision.graphs {
+            let rules = graph_rules(served.policy, cluster.open);
+            let Some(held) = graphs.get_mut(&name) else {
+                let (state, guard) = (served.state, Guard::new(rules));
+                graphs.insert(name, Database { state, guard });
+                continue;
+            };
+            if let (State::Serving(_), State::Quarantined { code, error }) =
+                (&held.state, &served.state)
+            {
+                tracing::error!(graph = name, code, %error, revision = revision.number, "the new revision cannot be served; the graph keeps its old one");
+                continue;
+            }
+            held.state = served.state;
+            held.guard.replace(rules);
+        }
+        self.shared
+            .server
+            .replace(server_rules(revision.server, cluster.open));
+        *cluster.revision.lock() = revision.number;
+        tracing::info!(revision = revision.number, "serving a new revision");
+    }
+
+    /// Of a cluster: the revision that is served.
+    pub fn revision(&self) -> Option<u64> {
+        self.shared
+            .cluster
+            .as_ref()
+            .map(|cluster| *cluster.revision.lock())
     }
 
     pub fn store(&self) -> &Store {
@@ -124,17 +286,55 @@ impl Databases {
             .graphs
             .read()
             .iter()
-            .map(|(name, state)| (name.clone(), state.clone()))
+            .map(|(name, database)| (name.clone(), database.state.clone()))
             .collect()
     }
 
-    /// A graph by name. One that was quarantined, or is not known, is tried again: it may have
-    /// been made or repaired since.
-    pub async fn graph(&self, name: &str) -> Result<Graph> {
-        if let Some(State::Serving(graph)) = self.shared.graphs.read().get(name) {
-            return Ok(graph.clone());
+    /// The graphs that an actor may know of: all, or the one they are connected to.
+    pub fn listed(&self, actor: &Actor, connected: &str) -> Vec<(String, State)> {
+        let mut all = self.list();
+        if !self.may(actor, Action::GraphList) {
+            all.retain(|(name, _)| name == connected);
+        }
+        all
+    }
+
+    /// May the actor do this to the server?
+    pub fn may(&self, actor: &Actor, action: Action) -> bool {
+        let request = Request {
+            actor: actor.as_str(),
+            action,
+            branch: None,
+        };
+        self.shared.server.decide(request).is_allowed()
+    }
+
+    /// A graph by name, as an actor may use it. In a plain store one that was quarantined, or
+    /// is not known, is tried again: it may have been made or repaired since.
+    pub async fn access(&self, name: &str, actor: &Actor) -> Result<GraphAccess> {
+        let access = |graph: &Graph, guard: &Guard| GraphAccess {
+            graph: graph.clone(),
+            name: name.into(),
+            actor: actor.clone(),
+            guard: guard.clone(),
+        };
+        let held = self.shared.graphs.read().get(name).cloned();
+        if let Some(Database {
+            state: State::Serving(graph),
+            guard,
+        }) = &held
+        {
+            return Ok(access(graph, guard));
         }
         let missing = || Error::not_found(ObjectKind::Graph, name);
+        if self.shared.cluster.is_some() {
+            return match held.map(|held| held.state) {
+                Some(State::Quarantined { error, .. }) if self.may(actor, Action::GraphList) => {
+                    Err(error)
+                }
+                _ => Err(missing()),
+            };
+        }
         if name.is_empty()
             || name.contains(['/', '\\'])
             || name.starts_with('.')
@@ -147,37 +347,51 @@ impl Databases {
             .store
             .child(GRAPHS)
             .child(&format!("{name}{SUFFIX}"));
-        match Graph::open(root, Arc::clone(&self.shared.resources)).await {
-            Ok(graph) => {
-                let mut graphs = self.shared.graphs.write();
-                // Somebody may have been quicker; there is one `Graph` for each graph.
-                if let Some(State::Serving(first)) = graphs.get(name) {
-                    return Ok(first.clone());
-                }
-                graphs.insert(name.to_owned(), State::Serving(graph.clone()));
-                Ok(graph)
-            }
-            Err(Error::NotFound { .. }) => Err(missing()),
-            Err(error) => {
-                self.shared
-                    .graphs
-                    .write()
-                    .insert(name.to_owned(), State::Quarantined(error.clone()));
-                Err(error)
-            }
+        let state = match Graph::open(root, Arc::clone(&self.shared.resources)).await {
+            Ok(graph) => State::Serving(graph),
+            Err(Error::NotFound { .. }) => return Err(missing()),
+            Err(error) => unopenable(error),
+        };
+        let mut graphs = self.shared.graphs.write();
+        // Somebody may have been quicker; there is one `Graph` for each graph.
+        if let Some(Database {
+            state: State::Serving(first),
+            guard,
+        }) = graphs.get(name)
+        {
+            return Ok(access(first, guard));
         }
+        let guard = Guard::new(Rules::Everything);
+        let opened = match &state {
+            State::Serving(graph) => Ok(access(graph, &guard)),
+            State::Quarantined { error, .. } => Err(error.clone()),
+        };
+        graphs.insert(name.to_owned(), Database { state, guard });
+        opened
     }
 }
 
-/// What somebody wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    Read,
-    Write,
-    BranchCreate,
-    BranchDelete,
-    BranchMerge,
-    History,
+fn unopenable(error: Error) -> State {
+    State::Quarantined {
+        code: "graph_unopenable",
+        error,
+    }
+}
+
+fn graph_rules(policy: Option<Arc<Policy>>, open: bool) -> Rules {
+    match policy {
+        Some(policy) => Rules::Policy(policy),
+        None if open => Rules::Everything,
+        None => Rules::ReadOnly,
+    }
+}
+
+fn server_rules(policy: Option<Arc<Policy>>, open: bool) -> Rules {
+    match policy {
+        Some(policy) => Rules::Policy(policy),
+        None if open => Rules::Everything,
+        None => Rules::Nothing,
+    }
 }
 
 /// What they want to do it to.
@@ -188,21 +402,39 @@ pub enum Resource<'a> {
     Reference(&'a str),
 }
 
+impl Resource<'_> {
+    /// The branch that it is on, where its name says so.
+    fn branch(&self) -> Option<&str> {
+        let Resource::Reference(reference) = self else {
+            return None;
+        };
+        let name = reference.split('~').next().unwrap_or_default();
+        BranchName::parse(name).is_ok().then_some(name)
+    }
+}
+
 /// One graph as one actor may see and change it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct GraphAccess {
     graph: Graph,
     name: Arc<str>,
     actor: Actor,
+    guard: Guard,
 }
 
 impl GraphAccess {
+    /// A graph that no policy is about.
     pub fn new(graph: Graph, name: &str, actor: Actor) -> Self {
         GraphAccess {
             graph,
             name: name.into(),
             actor,
+            guard: Guard::new(Rules::Everything),
         }
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The graph's name: `current_database()`.
@@ -214,10 +446,37 @@ impl GraphAccess {
         &self.actor
     }
 
-    /// May the actor do this? The seam of policy; without one, yes.
+    /// Is the branch one that the policy protects?
+    pub fn is_protected(&self, branch: &BranchName) -> bool {
+        self.guard.is_protected(branch.as_str())
+    }
+
+    /// May the actor do this? The one place where policy is asked.
     pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<()> {
-        tracing::trace!(actor = %self.actor, ?action, ?resource, "allowed: no policy");
-        Ok(())
+        let branch = resource.branch();
+        let decision = self.guard.decide(Request {
+            actor: self.actor.as_str(),
+            action,
+            branch,
+        });
+        match decision {
+            Decision::Allowed(rules) => {
+                tracing::trace!(actor = %self.actor, %action, ?resource, ?rules, "allowed");
+                Ok(())
+            }
+            Decision::Denied => {
+                tracing::info!(graph = %self.name, actor = %self.actor, %action, ?resource, "denied");
+                let on = match resource {
+                    Resource::Graph => String::new(),
+                    Resource::Reference(reference) => format!(" on \"{reference}\""),
+                };
+                Err(Error::Denied {
+                    actor: format!("\"{}\"", self.actor),
+                    action: action.to_string(),
+                    on: format!("{on} of graph \"{}\"", self.name),
+                })
+            }
+        }
     }
 
     /// The state that a branch, commit or other reference names now.
@@ -294,6 +553,22 @@ impl GraphAccess {
         self.graph.merge_conflicts(source, target).boxed().await
     }
 
+    /// The steps from a state's schema to another one.
+    pub fn plan_migration(&self, before: &Snapshot, source: &str) -> Result<Vec<SchemaChange>> {
+        let branch = Resource::Reference(before.branch().as_str());
+        self.check(Action::SchemaApply, branch)?;
+        let (_, steps) = before.schema().evolve(source, &mut RandomIds)?;
+        Ok(steps)
+    }
+
+    /// Gives a branch another schema, in one commit.
+    pub async fn migrate(&self, branch: &BranchName, source: &str) -> Result<Migrated> {
+        self.check(Action::SchemaApply, Resource::Reference(branch.as_str()))?;
+        self.graph
+            .migrate(branch, source, self.actor.as_str(), None)
+            .await
+    }
+
     /// What differs between two states in one type, a page at a time.
     pub fn diff(
         &self,
@@ -302,10 +577,7 @@ impl GraphAccess {
         of: TypeId,
     ) -> Result<BoxStream<'static, Result<TypeDiff>>> {
         for state in [from, to] {
-            self.check(
-                Action::History,
-                Resource::Reference(state.branch().as_str()),
-            )?;
+            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
         }
         Ok(diff::diff(from, to, of))
     }
@@ -318,7 +590,7 @@ impl GraphAccess {
         input: impl std::io::Read + Send + 'static,
         message: CommitMessage,
     ) -> Result<LoadSummary> {
-        self.check(Action::Write, Resource::Reference(branch.as_str()))?;
+        self.check(Action::Change, Resource::Reference(branch.as_str()))?;
         let options = LoadOptions {
             actor: self.actor.to_string(),
             message,
@@ -333,7 +605,7 @@ impl GraphAccess {
         reference: &str,
         which: Ancestors,
     ) -> BoxStream<'static, Result<CommitInfo>> {
-        if let Err(error) = self.check(Action::History, Resource::Reference(reference)) {
+        if let Err(error) = self.check(Action::Read, Resource::Reference(reference)) {
             return futures::stream::once(futures::future::ready(Err(error))).boxed();
         }
         self.graph.commits(reference, which)
@@ -342,7 +614,7 @@ impl GraphAccess {
     /// How many commits only `ours` contains, and how many only `theirs`.
     pub async fn ahead_behind(&self, ours: &str, theirs: &str) -> Result<(u64, u64)> {
         for reference in [ours, theirs] {
-            self.check(Action::History, Resource::Reference(reference))?;
+            self.check(Action::Read, Resource::Reference(reference))?;
         }
         self.graph.ahead_behind(ours, theirs).await
     }

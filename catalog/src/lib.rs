@@ -2,8 +2,12 @@
 
 pub mod access;
 pub mod actor;
+pub mod cluster;
+pub mod diagnostic;
 pub mod information_schema;
 pub mod lookup;
 pub mod pg_catalog;
+pub mod policy;
 pub mod provider;
 pub mod types;
+pub mod yaml;

@@ -54,7 +54,7 @@ pub(crate) fn commit_id(environment: &dyn Environment) -> CommitId {
 }
 
 /// A random identity of 26 characters.
-pub(crate) fn unique(environment: &dyn Environment) -> String {
+pub fn unique(environment: &dyn Environment) -> String {
     ulid(environment).to_string()
 }
 

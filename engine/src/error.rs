@@ -68,6 +68,15 @@ pub enum Error {
     Corrupt { object: String, message: String },
     #[error("this graph is read-only: {reason}")]
     ReadOnly { reason: String },
+    /// Whoever asks may not do it. Never raised by the engine, which knows nobody: it is the
+    /// answer of those who let callers in.
+    #[error("permission denied: {actor} may not {action}{on}")]
+    Denied {
+        actor: String,
+        action: String,
+        /// What it was about: ` on branch "main" of graph "knowledge"`, or nothing.
+        on: String,
+    },
     #[error("canceled")]
     Cancelled,
     #[error("internal error: {0}")]

@@ -20,7 +20,7 @@ use crate::format::{
     RefOperation, TableLine,
 };
 use crate::names::{BranchName, CommitId};
-use crate::schema::{IdSource, Schema};
+use crate::schema::{IdSource, Schema, TypeDef, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::storage::{Created, Store, layout};
 use crate::table::BaseTable;
@@ -102,7 +102,16 @@ impl Graph {
         // The store was just proven.
         let _ = shared.writable.set(());
         shared.write_schema(&schema).await?;
-        let tables = shared.create_tables(&schema).await?;
+        let mut tables = BTreeMap::new();
+        for (id, version) in shared.create_tables(schema.types.clone()).await? {
+            version.settle(None).await?;
+            let shape = schema.by_id(id).map(|def| def.shape_digest().to_string());
+            let line = TableLine {
+                location: version.location().clone(),
+                shape: shape.unwrap_or_default(),
+            };
+            tables.insert(id, line);
+        }
         let branch_id = clock::unique(&*environment);
         let now = environment.now();
         let commit = Commit {
@@ -120,6 +129,7 @@ impl Graph {
             deleted: 0,
             tables: BTreeMap::new(),
             locked: BTreeMap::new(),
+            dropped: Vec::new(),
         };
         let state = BranchState {
             head: commit.id,
@@ -419,7 +429,7 @@ impl Graph {
 }
 
 impl GraphShared {
-    fn new(
+    pub fn new(
         id: String,
         store: Store,
         resources: Arc<Resources>,
@@ -599,7 +609,7 @@ impl GraphShared {
         Ok(schema)
     }
 
-    async fn write_schema(&self, schema: &Arc<Schema>) -> Result<()> {
+    pub async fn write_schema(&self, schema: &Arc<Schema>) -> Result<()> {
         self.store
             .write(&layout::schema(schema.digest()), schema.encode().into())
             .await?;
@@ -608,28 +618,23 @@ impl GraphShared {
         Ok(())
     }
 
-    async fn create_tables(
+    /// Empty tables, each in a directory of its own.
+    pub async fn create_tables(
         &self,
-        schema: &Schema,
-    ) -> Result<BTreeMap<crate::schema::TypeId, TableLine>> {
-        let made: Vec<_> = futures::stream::iter(schema.types.clone())
+        types: Vec<Arc<TypeDef>>,
+    ) -> Result<BTreeMap<TypeId, TableVersion>> {
+        futures::stream::iter(types)
             .map(|def| async move {
                 let unique = clock::unique(&*self.environment);
                 let dir = layout::table(def.is_edge(), &def.name, &unique);
                 let version =
                     TableVersion::create(&self.resources, &self.store, &dir, def.arrow_schema())
                         .await?;
-                version.settle(None).await?;
-                let line = TableLine {
-                    location: version.location().clone(),
-                    shape: def.shape_digest().to_string(),
-                };
-                Ok::<_, Error>((def.id, line))
+                Ok::<_, Error>((def.id, version))
             })
             .buffer_unordered(16)
             .try_collect()
-            .await?;
-        Ok(made.into_iter().collect())
+            .await
     }
 
     async fn first_entry(&self, branch_id: &str, entry: LogEntry) -> Result<()> {
@@ -678,7 +683,7 @@ impl GraphShared {
 }
 
 /// Random identities for types and properties.
-struct FromEnvironment<'a>(&'a dyn Environment);
+pub(crate) struct FromEnvironment<'a>(pub &'a dyn Environment);
 
 impl IdSource for FromEnvironment<'_> {
     fn next_id(&mut self) -> u64 {

@@ -8,6 +8,7 @@
 //! | [`write`] | transactions, the checks of their rows, bulk loads |
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
+//! | [`migrate`] | from one schema to another, in one commit |
 //! | `maintain` | the same rows in better files |
 //! | [`algorithms`] | whole graphs: ranks, components, communities |
 //! | [`pattern`] | graph patterns and how they are matched |
@@ -25,6 +26,7 @@ mod changed;
 pub mod clock;
 pub mod commit;
 pub mod dataset;
+mod destroy;
 pub mod diff;
 pub mod error;
 pub mod format;
@@ -33,6 +35,7 @@ pub mod index;
 pub mod load;
 mod maintain;
 pub mod merge;
+pub mod migrate;
 pub mod names;
 pub mod ndjson;
 pub mod pattern;

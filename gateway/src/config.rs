@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use url::Url;
 
+use omnigraph_catalog::cluster::spec::storage_of;
+
 use crate::auth::Authenticator;
 use crate::auth::credentials::Credentials;
 use crate::tls::Tls;
@@ -21,9 +23,22 @@ pub struct Args {
     #[arg(long, value_name = "DIR|URL")]
     pub store: Option<String>,
 
-    /// A cluster's directory or storage root, instead of --store.
-    #[arg(long, value_name = "DIR|URL", conflicts_with = "store")]
+    /// Serve what was applied to a cluster: its config directory or its storage root.
+    #[arg(
+        long,
+        value_name = "DIR|URL",
+        conflicts_with = "store",
+        env = "OMNIGRAPH_CLUSTER"
+    )]
     pub cluster: Option<String>,
+
+    /// Do not start unless every graph of the cluster can be served.
+    #[arg(long, env = "OMNIGRAPH_REQUIRE_ALL_GRAPHS")]
+    pub require_all_graphs: bool,
+
+    /// How often a cluster is looked at for a new revision.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    pub poll: Duration,
 
     /// Address and port to listen on; port 0 takes a free one. May be given several times.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5432")]
@@ -79,6 +94,8 @@ pub enum LogFormat {
 /// Checked settings of a server.
 pub struct Config {
     pub store: Store,
+    /// Of a cluster: how it is served.
+    pub cluster: Option<ClusterConfig>,
     pub binds: Vec<SocketAddr>,
     pub authenticator: Authenticator,
     /// Where the credentials came from, for the log.
@@ -87,6 +104,13 @@ pub struct Config {
     pub drain: Duration,
     pub max_connections: usize,
     pub durability: Durability,
+}
+
+/// How a cluster is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterConfig {
+    pub require_all_graphs: bool,
+    pub poll: Duration,
 }
 
 /// Where the graphs are.
@@ -128,6 +152,10 @@ impl Args {
             {
                 Ok(Config {
                     store,
+                    cluster: self.cluster.is_some().then_some(ClusterConfig {
+                        require_all_graphs: self.require_all_graphs,
+                        poll: self.poll,
+                    }),
                     binds,
                     authenticator,
                     credentials,
@@ -142,32 +170,24 @@ impl Args {
     }
 
     fn check_store(&self) -> Result<Store, String> {
-        if self.cluster.is_some() {
-            return Err("--cluster is not available yet: use --store".to_owned());
-        }
-        let Some(store) = &self.store else {
-            return Err(
-                "--store is missing: name the directory or s3:// URL that holds the graphs"
-                    .to_owned(),
-            );
+        let (flag, place) = match (&self.store, &self.cluster) {
+            (_, Some(cluster)) => ("--cluster", cluster),
+            (Some(store), None) => ("--store", store),
+            (None, None) => {
+                return Err(
+                    "--store or --cluster is missing: name the directory or s3:// URL that holds the graphs"
+                        .to_owned(),
+                );
+            }
         };
-        if let Some((scheme, _)) = store.split_once("://") {
-            let url = Url::parse(store).map_err(|error| format!("--store {store}: {error}"))?;
-            return match scheme {
-                "s3" if url.host_str().is_none_or(str::is_empty) => {
-                    Err(format!("--store {store}: the bucket is missing"))
-                }
-                "s3" => Ok(Store::Url(url)),
-                "file" => url
-                    .to_file_path()
-                    .map_err(|()| format!("--store {store}: this is not a local path"))
-                    .and_then(|path| directory(&path)),
-                _ => Err(format!(
-                    "--store {store}: only directories and s3:// URLs are supported"
-                )),
-            };
+        match place_of(flag, place)? {
+            // A config directory may say that its cluster is kept elsewhere.
+            Store::Directory(path) if flag == "--cluster" => match storage_of(&path) {
+                Some(storage) => place_of("storage of cluster.yaml", &storage),
+                None => Ok(Store::Directory(path)),
+            },
+            store => Ok(store),
         }
-        directory(Path::new(store))
     }
 
     fn check_binds(&self) -> Result<Vec<SocketAddr>, String> {
@@ -232,14 +252,34 @@ fn note<T>(mistakes: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
     result.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
-fn directory(path: &Path) -> Result<Store, String> {
+fn place_of(flag: &str, place: &str) -> Result<Store, String> {
+    let Some((scheme, _)) = place.split_once("://") else {
+        return directory(flag, Path::new(place));
+    };
+    let url = Url::parse(place).map_err(|error| format!("{flag} {place}: {error}"))?;
+    match scheme {
+        "s3" if url.host_str().is_none_or(str::is_empty) => {
+            Err(format!("{flag} {place}: the bucket is missing"))
+        }
+        "s3" => Ok(Store::Url(url)),
+        "file" => url
+            .to_file_path()
+            .map_err(|()| format!("{flag} {place}: this is not a local path"))
+            .and_then(|path| directory(flag, &path)),
+        _ => Err(format!(
+            "{flag} {place}: only directories and s3:// URLs are supported"
+        )),
+    }
+}
+
+fn directory(flag: &str, path: &Path) -> Result<Store, String> {
     match path.metadata() {
         Ok(data) if data.is_dir() => Ok(Store::Directory(path.to_owned())),
         Ok(_) => Err(format!(
-            "--store {}: this is not a directory",
+            "{flag} {}: this is not a directory",
             path.display()
         )),
-        Err(error) => Err(format!("--store {}: {error}", path.display())),
+        Err(error) => Err(format!("{flag} {}: {error}", path.display())),
     }
 }
 
@@ -332,8 +372,14 @@ mod tests {
         assert!(found[0].contains("loopback"), "{found:?}");
         let found = mistakes(&["--store", store, "--bind", "127.0.0.1:0"]);
         assert!(found[0].contains("--unauthenticated"), "{found:?}");
-        let found = mistakes(&["--cluster", store, "--unauthenticated"]);
-        assert!(found[0].contains("not available yet"), "{found:?}");
+        let found = mistakes(&[
+            "--cluster",
+            store,
+            "--unauthenticated",
+            "--bind",
+            "127.0.0.1:0",
+        ]);
+        assert_eq!(found, [""; 0]);
         let found = mistakes(&["--store", "gs://bucket", "--unauthenticated"]);
         assert!(found[0].contains("s3://"), "{found:?}");
     }

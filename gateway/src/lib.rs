@@ -8,6 +8,7 @@ pub mod execute;
 pub mod plan;
 pub mod serve;
 pub mod server;
+pub mod serving;
 pub mod session;
 pub mod sqlstate;
 pub mod statement;

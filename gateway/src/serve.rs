@@ -6,11 +6,13 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use omnigraph_catalog::access::{Databases, State};
+use omnigraph_catalog::cluster::Cluster;
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, CredentialSource, Durability};
 use crate::execute::Limits;
 use crate::server::{self, Banner};
+use crate::serving;
 use crate::session::connect::Gateway;
 use crate::session::registry::Registry;
 use crate::session::shared::{Facts, Shared};
@@ -31,7 +33,14 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         ..StoreOptions::default()
     };
     let store = Store::connect(&config.store.to_string(), &options).await?;
-    let databases = Databases::open(store, Resources::new(&ResourceLimits::default())).await?;
+    let resources = Resources::new(&ResourceLimits::default());
+    let databases = match config.cluster {
+        None => Databases::open(store, resources).await?,
+        Some(cluster) => {
+            let unauthenticated = config.credentials == CredentialSource::Nobody;
+            serving::cluster(Cluster::new(store, resources), cluster, unauthenticated).await?
+        }
+    };
     let graphs = databases
         .list()
         .into_iter()

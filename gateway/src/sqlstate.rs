@@ -174,6 +174,7 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         engine::Error::ReadOnly { .. } => {
             PgError::new(READ_ONLY_SQL_TRANSACTION, error.to_string())
         }
+        engine::Error::Denied { .. } => PgError::new(INSUFFICIENT_PRIVILEGE, error.to_string()),
         engine::Error::Cancelled => {
             PgError::new(QUERY_CANCELED, "canceling statement due to user request")
         }
@@ -473,6 +474,14 @@ mod tests {
                 "XX001",
             ),
             (engine::Error::ReadOnly { reason: "x".into() }, "25006"),
+            (
+                engine::Error::Denied {
+                    actor: "x".into(),
+                    action: "read".into(),
+                    on: String::new(),
+                },
+                "42501",
+            ),
             (engine::Error::Cancelled, "57014"),
             (engine::Error::internal("x"), "XX000"),
         ] {

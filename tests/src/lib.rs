@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use omnigraph_catalog::access::Databases;
+use omnigraph_catalog::cluster::Cluster;
 use omnigraph_engine::{Graph, ResourceLimits, Resources, Store, StoreOptions};
-use omnigraph_gateway::config::Args;
+use omnigraph_gateway::config::{Args, Config};
 use omnigraph_gateway::execute::Limits;
 use omnigraph_gateway::server::{self, Banner};
+use omnigraph_gateway::serving;
 use omnigraph_gateway::session::connect::Gateway;
 use omnigraph_gateway::session::registry::Registry;
 use omnigraph_gateway::session::shared::{Facts, Shared};
@@ -76,24 +78,48 @@ impl Server {
 
     async fn on(directory: TempDir) -> Server {
         let path = directory.path().to_string_lossy().into_owned();
-        let address = free_address();
-        let args = <Args as clap::Parser>::parse_from([
-            "omnigraph-server",
-            "--store",
-            &path,
-            "--bind",
-            &address.to_string(),
-            "--unauthenticated",
-            "--drain",
-            "1s",
-        ]);
-        let config = args.check().expect("valid arguments");
         let store = Store::connect(&path, &StoreOptions::default())
             .await
             .expect("a store");
         let databases = Databases::open(store, Resources::new(&ResourceLimits::default()))
             .await
             .expect("graphs");
+        let config = arguments(&["--store", &path, "--unauthenticated"]);
+        Server::serve(directory, config, databases).await
+    }
+
+    /// Serves what was applied to the cluster of a config directory, to these actors, whose
+    /// passwords are their names.
+    pub async fn of_cluster(directory: TempDir, actors: &[&str]) -> Server {
+        let path = directory.path().to_string_lossy().into_owned();
+        let credentials = directory.path().join("credentials.json");
+        let tokens: Vec<String> = actors
+            .iter()
+            .map(|actor| format!("{actor:?}: {actor:?}"))
+            .collect();
+        std::fs::write(&credentials, format!("{{{}}}", tokens.join(", "))).expect("a file");
+        let credentials = credentials.to_string_lossy();
+        let config = arguments(&[
+            "--cluster",
+            &path,
+            "--credentials",
+            &credentials,
+            "--poll",
+            "100ms",
+        ]);
+        let store = Store::connect(&config.store.to_string(), &StoreOptions::default())
+            .await
+            .expect("a store");
+        let cluster = Cluster::new(store, Resources::new(&ResourceLimits::default()));
+        let how = config.cluster.expect("it is a cluster");
+        let databases = serving::cluster(cluster, how, false)
+            .await
+            .expect("it can be served");
+        Server::serve(directory, config, databases).await
+    }
+
+    async fn serve(directory: TempDir, config: Config, databases: Databases) -> Server {
+        let address = config.binds[0];
         let facts = Facts {
             durability: "fsync".to_owned(),
             port: address.port(),
@@ -155,6 +181,7 @@ impl Server {
             .host(self.address.ip().to_string())
             .port(self.address.port())
             .user(actor)
+            .password(actor)
             .dbname(database)
             .connect(NoTls)
             .await?;
@@ -183,6 +210,15 @@ pub async fn create(store: &Path, name: &str, schema: &str) {
     )
     .await
     .expect("a graph");
+}
+
+/// Checked settings of a server on a free port.
+fn arguments(more: &[&str]) -> Config {
+    let address = free_address().to_string();
+    let fixed = ["omnigraph-server", "--bind", &address, "--drain", "1s"];
+    let args = <Args as clap::Parser>::parse_from(fixed.iter().chain(more));
+    args.check()
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
 fn free_address() -> SocketAddr {

@@ -87,6 +87,7 @@ struct Row {
     branch: BranchInfo,
     ahead: u64,
     behind: u64,
+    protected: bool,
 }
 
 /// The branches, each compared with `main` when its row is taken.
@@ -107,6 +108,7 @@ async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> 
                 None => (0, 0),
             };
             Ok(Row {
+                protected: access.is_protected(&branch.name),
                 branch,
                 ahead,
                 behind,
@@ -125,8 +127,7 @@ fn batch(schema: SchemaRef, rows: &[Row]) -> Result<RecordBatch> {
     };
     let created: TimestampMicrosecondArray =
         rows.iter().map(|row| Some(row.branch.created_at)).collect();
-    // Protection is a matter of policy; without one nothing is protected.
-    let protected = BooleanArray::from(vec![false; rows.len()]);
+    let protected: BooleanArray = rows.iter().map(|row| Some(row.protected)).collect();
     let columns: Vec<ArrayRef> = vec![
         text(|row| Some(row.branch.name.to_string())),
         text(|row| Some(row.branch.head.to_string())),

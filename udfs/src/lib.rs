@@ -21,6 +21,9 @@ pub mod neighbors;
 pub mod pagerank;
 pub mod pg;
 pub mod rows;
+pub mod schema_apply;
+pub mod schema_plan;
+pub mod schema_source;
 pub mod source;
 pub mod strongly_connected_components;
 pub mod table_diff;
@@ -53,6 +56,9 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(merge_conflicts::MergeConflicts::new()),
         Arc::new(neighbors::Neighbors::new()),
         Arc::new(pagerank::Pagerank::new()),
+        Arc::new(schema_apply::SchemaApply::new()),
+        Arc::new(schema_plan::SchemaPlan::new()),
+        Arc::new(schema_source::SchemaSource::new()),
         Arc::new(strongly_connected_components::StronglyConnectedComponents::new()),
         Arc::new(table_diff::TableDiff::new()),
         Arc::new(traverse::Traverse::new()),

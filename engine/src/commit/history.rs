@@ -60,6 +60,9 @@ async fn state_after(
         for (table, after) in &commit.tables {
             state.tables.insert(*table, after.after.clone());
         }
+        for table in &commit.dropped {
+            state.tables.remove(table);
+        }
     }
     Ok(Some(state))
 }

@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine, Written};
 use crate::graph::GraphShared;
 use crate::merge::publish::MergeChange;
+use crate::migrate::Migration;
 use crate::names::{BranchName, CommitId};
 use crate::schema::TypeId;
 use crate::snapshot::SnapshotState;
@@ -87,6 +88,7 @@ pub(crate) enum Payload {
     Rows(Changes),
     Bulk(BulkChange),
     Merge(MergeChange),
+    Schema(Migration),
 }
 
 impl Proposal {
@@ -140,13 +142,14 @@ impl Proposal {
                 .collect(),
             Payload::Bulk(bulk) => bulk.tables.clone(),
             Payload::Merge(merge) => merge.tables.keys().copied().collect(),
+            Payload::Schema(_) => Vec::new(),
         }
     }
 
     /// Does it replace all rows of the table?
     pub fn replaces(&self, table: TypeId) -> bool {
         match &self.payload {
-            Payload::Rows(_) | Payload::Merge(_) => false,
+            Payload::Rows(_) | Payload::Merge(_) | Payload::Schema(_) => false,
             Payload::Bulk(bulk) => bulk.replaced.contains(&table),
         }
     }
@@ -167,6 +170,7 @@ impl Proposal {
                 Some(ids)
             }
             Payload::Bulk(bulk) => bulk.written.get(&table).cloned(),
+            Payload::Schema(_) => None,
             Payload::Merge(merge) => {
                 let mut ids = merge.tables.get(&table)?.written.clone()?;
                 ids.sort_unstable();
@@ -180,7 +184,7 @@ impl Proposal {
     pub fn merges(&self) -> Option<(CommitId, u64)> {
         match &self.payload {
             Payload::Merge(merge) => Some((merge.parent, merge.generation)),
-            Payload::Rows(_) | Payload::Bulk(_) => None,
+            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
         }
     }
 
@@ -188,7 +192,7 @@ impl Proposal {
     pub fn adopted(&self, table: TypeId) -> Option<&Arc<BaseTable>> {
         match &self.payload {
             Payload::Merge(merge) => merge.tables.get(&table)?.adopted.as_ref(),
-            Payload::Rows(_) | Payload::Bulk(_) => None,
+            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
         }
     }
 
@@ -212,6 +216,7 @@ impl Proposal {
                 }),
             Payload::Bulk(bulk) => bulk.counts,
             Payload::Merge(merge) => merge.counts(),
+            Payload::Schema(_) => (0, 0, 0),
         }
     }
 }

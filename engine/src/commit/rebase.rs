@@ -84,6 +84,10 @@ pub(crate) async fn prepare(
             }
             deletions
         }
+        Payload::Schema(migration) => {
+            // Boxed: types nest deeper than the compiler looks.
+            return migration.prepare(proposal, state, place).boxed().await;
+        }
         Payload::Bulk(bulk) => {
             if moved {
                 bulk.check_moved(&proposal.base, state).await?;
@@ -186,6 +190,7 @@ async fn build(
         deleted,
         tables: commit_tables,
         locked,
+        dropped: Vec::new(),
     };
     let state = Arc::new(SnapshotState {
         branch: state.branch.clone(),

@@ -11,6 +11,7 @@
 //! [`TableVersion::commit`]: table::TableVersion::commit
 
 mod handler;
+mod reshape;
 mod table;
 mod write_behind;
 
@@ -27,6 +28,7 @@ use crate::index::ChunkIndex;
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
+pub use reshape::FilledColumn;
 pub use table::{Fragment, Staged, TableChange, TableLocation, TableVersion};
 pub(crate) use write_behind::WriteBehind;
 

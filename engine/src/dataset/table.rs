@@ -340,7 +340,7 @@ impl TableVersion {
             .map_err(lance_error)
     }
 
-    fn lance_fragment(&self, id: u64) -> Result<FileFragment> {
+    pub(super) fn lance_fragment(&self, id: u64) -> Result<FileFragment> {
         let fragments = &self.dataset.manifest().fragments;
         let fragment = fragments
             .iter()
@@ -432,20 +432,7 @@ impl TableVersion {
                 updated_fragment_offsets: None,
             }
         };
-        let transaction = TransactionBuilder::new(self.dataset.version_id(), operation).build();
-        let dataset = CommitBuilder::new(self.dataset.clone())
-            .with_detached(true)
-            .with_skip_auto_cleanup(true)
-            .with_commit_handler(PinnedHandler::writer())
-            .execute(transaction)
-            .await
-            .map_err(lance_error)?;
-        let next = Self::wrap(
-            self.resources.clone(),
-            self.front.clone(),
-            Arc::new(dataset),
-            self.location.dir.clone(),
-        );
+        let next = self.publish(operation).await?;
         // What was just written need not be read back.
         for (id, deleted) in known_deletions {
             let file = next
@@ -461,6 +448,28 @@ impl TableVersion {
             }
         }
         Ok(next)
+    }
+
+    /// The next version, detached: nobody sees it until a log entry names it.
+    pub(super) async fn publish(&self, operation: Operation) -> Result<TableVersion> {
+        let transaction = TransactionBuilder::new(self.dataset.version_id(), operation).build();
+        let dataset = CommitBuilder::new(self.dataset.clone())
+            .with_detached(true)
+            .with_skip_auto_cleanup(true)
+            .with_commit_handler(PinnedHandler::writer())
+            .execute(transaction)
+            .await
+            .map_err(lance_error)?;
+        Ok(Self::wrap(
+            self.resources.clone(),
+            self.front.clone(),
+            Arc::new(dataset),
+            self.location.dir.clone(),
+        ))
+    }
+
+    pub(super) fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
     }
 
     /// A fragment with more of its rows gone, and which are gone then; `None` if all are.

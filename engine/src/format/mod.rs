@@ -184,6 +184,9 @@ pub struct Commit {
     /// Rows that it locked against others without writing them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub locked: BTreeMap<TypeId, Written>,
+    /// The tables that it took away; older commits have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<TypeId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

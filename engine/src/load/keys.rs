@@ -15,7 +15,7 @@ const BYTES: usize = 24;
 /// Equal texts have equal hashes; that two texts share one is not to be expected in a
 /// lifetime of loads (128 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     high: u64,
     low: u64,
     pub line: u64,
@@ -37,7 +37,7 @@ impl Key {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct KeySet {
+pub(crate) struct KeySet {
     held: Vec<Key>,
     runs: Vec<File>,
 }
@@ -90,7 +90,7 @@ enum Source {
     Run(BufReader<File>),
 }
 
-pub(super) struct Sorted {
+pub(crate) struct Sorted {
     sources: Vec<Source>,
     heap: BinaryHeap<Reverse<(Key, usize)>>,
 }

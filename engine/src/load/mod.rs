@@ -4,7 +4,7 @@
 //! Every mistake is told by its line, up to twenty of them, and then nothing is published.
 
 mod check;
-mod keys;
+pub(crate) mod keys;
 mod write;
 
 use std::collections::BTreeMap;

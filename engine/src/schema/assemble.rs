@@ -277,9 +277,8 @@ fn shape(ty: &TypeDef) -> u64 {
             from.0, to.0, card.min, card.max
         ),
     };
-    let mut properties: Vec<&Property> = ty.properties.iter().collect();
-    properties.sort_by_key(|property| property.id);
-    for property in properties {
+    // In their order: rows are handed around by position.
+    for property in &ty.properties {
         let _ = write!(
             text,
             "\n{:x} {} {}",

@@ -164,8 +164,8 @@ impl TypeDef {
         Arc::clone(&self.rows)
     }
 
-    /// Equal exactly for types whose rows fit each other: identities, types, nullability and
-    /// constraints. Names, indexes and descriptions do not matter.
+    /// Equal exactly for types whose rows fit each other: identities and order, types,
+    /// nullability and constraints. Names, indexes and descriptions do not matter.
     pub fn shape_digest(&self) -> u64 {
         self.shape
     }

@@ -12,8 +12,11 @@ pub fn graph() -> String {
     "_graph/graph.json".to_owned()
 }
 
+/// All logs of branches.
+pub const BRANCHES: &str = "_graph/branches/";
+
 pub fn branch_folder(branch_id: &str) -> String {
-    format!("_graph/branches/{branch_id}")
+    format!("{BRANCHES}{branch_id}")
 }
 
 pub fn log_folder(branch_id: &str, seq: u64) -> String {

@@ -49,6 +49,7 @@ enum Writer {
     DeleteBranch,
     Merge,
     FastForward,
+    Migrate,
 }
 
 async fn write(graph: &Graph, writer: Writer) -> Result<()> {
@@ -95,12 +96,18 @@ async fn write(graph: &Graph, writer: Writer) -> Result<()> {
         Writer::FastForward => {
             super::merges::merge(graph, "ahead", "main").await?;
         }
+        Writer::Migrate => {
+            let source = SCHEMA
+                .replacen("age: I64?", "age: I64?\n n: I64? @default(1)", 1)
+                .replacen("node Team", "node Club { name: String @key }\nnode Team", 1);
+            graph.migrate(&main(), &source, "a", None).await?;
+        }
         Writer::DeleteBranch => graph.delete_branch(&branch("old"), true, "a").await?,
     }
     Ok(())
 }
 
-/// What a reader sees, whole: rows of two tables and the branches.
+/// What a reader sees, whole: rows of two tables, the branches and the schema.
 async fn state(graph: &Graph) -> (Vec<String>, Vec<String>, Vec<String>, BTreeSet<String>) {
     let snapshot = graph.snapshot("main").await.unwrap();
     let branches = graph.branches().await.unwrap();
@@ -111,6 +118,7 @@ async fn state(graph: &Graph) -> (Vec<String>, Vec<String>, Vec<String>, BTreeSe
         branches
             .iter()
             .map(|branch| branch.name.to_string())
+            .chain([snapshot.schema().source.clone()])
             .collect(),
     )
 }
@@ -147,6 +155,7 @@ async fn a_stop_at_any_request_leaves_the_state_before_or_after() {
         Writer::DeleteBranch,
         Writer::Merge,
         Writer::FastForward,
+        Writer::Migrate,
     ] {
         let mut visited = 0;
         for number in 0.. {
@@ -209,6 +218,7 @@ async fn one_failed_write_is_answered_truly_and_forgotten() {
         Writer::CreateBranch,
         Writer::Merge,
         Writer::FastForward,
+        Writer::Migrate,
     ] {
         for after in [false, true] {
             for number in 0.. {

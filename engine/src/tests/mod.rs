@@ -8,6 +8,7 @@ mod loads;
 mod merge_histories;
 mod merge_races;
 mod merges;
+mod migrations;
 mod transactions;
 
 use std::sync::Arc;

@@ -416,7 +416,7 @@ fn duplicate(
     .into()
 }
 
-fn card_violation(edge: &TypeDef, source: &str, count: i64) -> Error {
+pub(crate) fn card_violation(edge: &TypeDef, source: &str, count: i64) -> Error {
     let TypeKind::Edge { card, .. } = &edge.kind else {
         return Error::internal("a node type has no cardinality");
     };

@@ -7,6 +7,6 @@ pub(crate) mod constraint;
 pub(crate) mod files;
 pub mod identity;
 pub(crate) mod locks;
-mod row_text;
+pub(crate) mod row_text;
 pub mod transaction;
 pub mod value;

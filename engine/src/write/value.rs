@@ -4,7 +4,7 @@
 //! Rows are refused as PostgreSQL would: the first bad row counts, in it first NOT NULL in
 //! column order, then the checks in the order of their names, in PostgreSQL's words.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -22,6 +22,8 @@ use crate::schema::{CheckRule, ID_COLUMN, Literal, PropertyType, Scalar, TypeDef
 #[derive(Debug)]
 pub struct ValueChecker {
     def: Arc<TypeDef>,
+    /// Columns that may not be NULL.
+    required: Vec<usize>,
     rules: Vec<ColumnRule>,
 }
 
@@ -99,10 +101,23 @@ impl ValueChecker {
             }));
         }
         rules.sort_by(|a, b| a.constraint.cmp(&b.constraint));
+        let required = def.columns().iter().enumerate();
         ValueChecker {
             def: Arc::clone(def),
+            required: required
+                .filter(|(_, column)| !column.nullable)
+                .map(|(at, _)| at)
+                .collect(),
             rules,
         }
+    }
+
+    /// The rules of these columns only; batches may have anything in the others.
+    pub(crate) fn of_columns(def: &Arc<TypeDef>, columns: &BTreeSet<usize>) -> Self {
+        let mut checker = ValueChecker::new(def);
+        checker.rules.retain(|rule| columns.contains(&rule.column));
+        checker.required.retain(|column| columns.contains(column));
+        checker
     }
 
     /// All rules. The batch has the columns of [`TypeDef::columns`] in their order; whether its
@@ -171,10 +186,8 @@ impl ValueChecker {
                 first = Some((row, broken));
             }
         };
-        for (at, column) in self.def.columns().iter().enumerate() {
-            if !column.nullable {
-                note(first_null(batch.column(at), from), Broken::NotNull(at));
-            }
+        for &at in &self.required {
+            note(first_null(batch.column(at), from), Broken::NotNull(at));
         }
         for rule in &self.rules {
             note(

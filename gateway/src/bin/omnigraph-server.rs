@@ -1,4 +1,5 @@
-//! `omnigraph-server`: serves every graph of a store to PostgreSQL clients.
+//! `omnigraph-server`: serves every graph of a store, or what was applied to a cluster, to
+//! PostgreSQL clients.
 //!
 //! Exit codes: 0 stopped as asked, 1 could not start or failed while running, 2 wrong arguments.
 

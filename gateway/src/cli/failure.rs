@@ -12,7 +12,8 @@ use serde_json::json;
 pub enum Exit {
     Done = 0,
     Failed = 1,
-    /// The arguments make no sense; also what the argument parser exits with.
+    /// The arguments make no sense; also what the argument parser exits with. And changes, where
+    /// they were asked for by `--detailed-exitcode`.
     Usage = 2,
     /// The two sides of a merge disagree.
     Conflicts = 3,

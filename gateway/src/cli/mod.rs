@@ -29,8 +29,8 @@ use output::Output;
 /// A versioned, branchable property graph: make, load, export and inspect graphs.
 ///
 /// A graph is a directory (demo/graphs/knowledge.omni) or a URL (s3://bucket/prefix). Exit
-/// codes: 0 done; 1 failed; 2 wrong usage; 3 merge conflicts; 4 lost to a concurrent writer,
-/// run it again; 130 interrupted.
+/// codes: 0 done; 1 failed; 2 wrong usage, or changes with --detailed-exitcode; 3 merge
+/// conflicts; 4 lost to a concurrent writer, run it again; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(
     name = "omnigraph",
@@ -78,6 +78,11 @@ struct Actor {
 }
 
 impl Actor {
+    /// The actor, if one was named.
+    fn given(&self) -> Option<&str> {
+        self.name.as_deref().filter(|name| !name.is_empty())
+    }
+
     fn name(&self) -> String {
         self.name
             .clone()
@@ -102,9 +107,9 @@ impl Cli {
             outcome = self.command.run().boxed_local() => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         };
-        let printed = outcome.and_then(|output| output.print(format.json));
+        let printed = outcome.and_then(|output| output.print(format.json).map(|()| output.exit));
         match printed {
-            Ok(()) => ExitCode::from(Exit::Done as u8),
+            Ok(exit) => ExitCode::from(exit as u8),
             Err(failure) => {
                 failure.print(format.json);
                 ExitCode::from(failure.exit as u8)
@@ -124,7 +129,7 @@ impl Command {
             Command::Branch(command) => command.format(),
             Command::Commits(command) => command.format,
             Command::Schema(command) => command.format(),
-            Command::Cluster(_) => Format { json: false },
+            Command::Cluster(command) => command.format(),
             Command::Version(command) => command.format,
         }
     }
@@ -139,7 +144,7 @@ impl Command {
             Command::Branch(command) => command.run().boxed_local().await,
             Command::Commits(command) => command.run().boxed_local().await,
             Command::Schema(command) => command.run().boxed_local().await,
-            Command::Cluster(command) => command.run(),
+            Command::Cluster(command) => command.run().boxed_local().await,
             Command::Version(command) => Ok(command.run()),
         }
     }

@@ -5,12 +5,14 @@ use std::io::Write;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
-use crate::cli::Failure;
+use crate::cli::{Exit, Failure};
 
 #[derive(Debug)]
 pub(super) struct Output {
     pub text: String,
     pub json: Value,
+    /// An answer may be a failure: findings, or changes that were asked for.
+    pub exit: Exit,
 }
 
 impl Output {
@@ -18,6 +20,7 @@ impl Output {
         Output {
             text: text.into(),
             json,
+            exit: Exit::Done,
         }
     }
 

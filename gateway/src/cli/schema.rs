@@ -2,15 +2,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use omnigraph_engine::names::BranchName;
-use omnigraph_engine::schema::RandomIds;
-use serde_json::json;
+use omnigraph_engine::schema::{RandomIds, SchemaChange};
+use serde_json::{Value, json};
 
-use crate::cli::address::Address;
+use crate::cli::address::{Address, Durable};
 use crate::cli::init::{read_schema, schema_failure};
 use crate::cli::output::Output;
-use crate::cli::{Failure, Format};
+use crate::cli::{Actor, Failure, Format};
 
-/// Show a graph's schema, or what would change it.
+/// Show a graph's schema, plan its change, or change it.
 #[derive(Debug, Args)]
 pub(super) struct Schema {
     #[command(subcommand)]
@@ -21,6 +21,7 @@ pub(super) struct Schema {
 enum Verb {
     Show(Show),
     Plan(Plan),
+    Apply(Apply),
 }
 
 /// Print the schema as it was written.
@@ -50,11 +51,38 @@ struct Plan {
     format: Format,
 }
 
+/// Change a branch's schema, in one commit.
+///
+/// Rows that exist are checked against new constraints first; one that breaks them refuses the
+/// change. What is dropped stays in older commits. A branch that has the very schema is left as
+/// it is.
+#[derive(Debug, Args)]
+struct Apply {
+    /// The desired schema, a .pg file
+    #[arg(long, value_name = "FILE")]
+    schema: PathBuf,
+    /// The branch to change
+    #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+    branch: String,
+    /// Why, for the commit
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+    #[command(flatten)]
+    address: Address,
+    #[command(flatten)]
+    durable: Durable,
+    #[command(flatten)]
+    actor: Actor,
+    #[command(flatten)]
+    format: Format,
+}
+
 impl Schema {
     pub fn format(&self) -> Format {
         match &self.verb {
             Verb::Show(verb) => verb.format,
             Verb::Plan(verb) => verb.format,
+            Verb::Apply(verb) => verb.format,
         }
     }
 
@@ -62,6 +90,7 @@ impl Schema {
         match self.verb {
             Verb::Show(verb) => verb.run().await,
             Verb::Plan(verb) => verb.run().await,
+            Verb::Apply(verb) => verb.run().await,
         }
     }
 }
@@ -89,25 +118,71 @@ impl Plan {
             .schema()
             .evolve(&source, &mut RandomIds)
             .map_err(|errors| schema_failure(&self.schema, errors))?;
-        let mut text = String::new();
-        for step in &steps {
-            let note = if step.validates() {
-                " (rows are checked first)"
-            } else {
-                ""
-            };
-            text.push_str(&format!("{step}{note}\n"));
-        }
+        let mut text = listed(&steps);
         if steps.is_empty() {
             text.push_str("no changes\n");
         }
-        let documents: Vec<_> = steps
-            .iter()
-            .map(|step| json!({ "step": step.to_string(), "type": step.type_name, "validates": step.validates() }))
-            .collect();
         Ok(Output::new(
             text,
-            json!({ "commit": snapshot.commit().to_string(), "steps": documents }),
+            json!({ "commit": snapshot.commit().to_string(), "steps": documents(&steps) }),
         ))
     }
+}
+
+impl Apply {
+    async fn run(self) -> Result<Output, Failure> {
+        let source = read_schema(&self.schema)?;
+        let branch = BranchName::parse(&self.branch)?;
+        let graph = self.address.open_to_write(self.durable).await?;
+        // All mistakes at once and under the file's name, before anything is touched.
+        graph
+            .snapshot(&self.branch)
+            .await?
+            .schema()
+            .evolve(&source, &mut RandomIds)
+            .map_err(|errors| schema_failure(&self.schema, errors))?;
+        let migrated = graph
+            .migrate(&branch, &source, &self.actor.name(), self.message)
+            .await?;
+        let commit = migrated.commit.map(|commit| commit.id.to_string());
+        let mut text = listed(&migrated.steps);
+        match &commit {
+            Some(commit) => text.push_str(&format!("commit {commit}\n")),
+            None => text.push_str("no changes\n"),
+        }
+        Ok(Output::new(
+            text,
+            json!({ "commit": commit, "branch": self.branch, "steps": documents(&migrated.steps) }),
+        ))
+    }
+}
+
+fn listed(steps: &[SchemaChange]) -> String {
+    steps
+        .iter()
+        .map(|step| {
+            let note = match (step.validates(), step.fills()) {
+                (true, _) => " (rows are checked first)",
+                (_, true) => " (values are written)",
+                _ => "",
+            };
+            format!("{step}{note}\n")
+        })
+        .collect()
+}
+
+pub(super) fn documents(steps: &[SchemaChange]) -> Vec<Value> {
+    steps
+        .iter()
+        .map(|step| {
+            json!({
+                "step": step.to_string(),
+                "kind": step.kind.name(),
+                "type": step.type_name,
+                "soft": step.kind.is_soft_drop(),
+                "validates": step.validates(),
+                "fills": step.fills(),
+            })
+        })
+        .collect()
 }

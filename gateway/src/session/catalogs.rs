@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt};
-use omnigraph_catalog::access::SERVER_DATABASE;
+use omnigraph_catalog::access::{Action, Resource, SERVER_DATABASE};
 use omnigraph_catalog::lookup::CatalogLookup;
 use omnigraph_catalog::pg_catalog::{
     ArgumentInput, ArgumentMode, BranchInput, CastContext, CastInput, CatalogCache, CatalogInput,
@@ -227,7 +227,7 @@ impl Session {
             .common
             .shared
             .databases
-            .list()
+            .listed(&self.common.actor, &self.common.database)
             .into_iter()
             .map(|(name, _)| name)
             .collect();
@@ -244,12 +244,17 @@ impl Session {
     }
 }
 
-/// What a branch shows, looked at again only if it has moved. `None`: it has just been deleted.
+/// What a branch shows, looked at again only if it has moved. `None`: it has just been
+/// deleted, or the actor may not see it.
 async fn known_branch(
     attached: &Attached,
     before: &[Known],
     branch: BranchInfo,
 ) -> PgResult<Option<Known>> {
+    let reference = Resource::Reference(branch.name.as_str());
+    if attached.access.check(Action::Read, reference).is_err() {
+        return Ok(None);
+    }
     if let Some(known) = before
         .iter()
         .find(|known| known.id == branch.id && known.head == branch.head)

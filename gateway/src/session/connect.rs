@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use omnigraph_catalog::access::{GraphAccess, SERVER_DATABASE};
+use omnigraph_catalog::access::SERVER_DATABASE;
 use omnigraph_catalog::actor::Actor;
 use omnigraph_engine::Error;
 use omnigraph_engine::names::BranchName;
@@ -115,9 +115,12 @@ impl Gateway {
         if name == SERVER_DATABASE && branch.is_none() {
             return Ok(None);
         }
-        let graph = match self.shared.databases.graph(name).await {
-            Ok(graph) => graph,
+        let access = match self.shared.databases.access(name, actor).await {
+            Ok(access) => access,
             Err(Error::NotFound { .. }) => return Err(unknown(asked)),
+            Err(error) if self.shared.databases.revision().is_some() => {
+                return Err(unknown(asked).detail(error.to_string()));
+            }
             Err(error) => {
                 return Err(PgError::new(
                     sqlstate::CANNOT_CONNECT_NOW,
@@ -126,11 +129,8 @@ impl Gateway {
                 .detail(error.to_string()));
             }
         };
-        let access = GraphAccess::new(graph.clone(), name, actor.clone());
-        let attached = Attached {
-            access,
-            shared: self.shared.graph(name, &graph),
-        };
+        let shared = self.shared.graph(name, access.graph());
+        let attached = Attached { access, shared };
         let branch = match branch {
             Some(branch) => BranchName::parse(branch).map_err(|_| unknown(asked))?,
             None => BranchName::main(),

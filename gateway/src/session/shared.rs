@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use omnigraph_catalog::access::{Databases, GraphAccess};
+use omnigraph_catalog::access::{Action, Databases, GraphAccess, Resource};
 use omnigraph_catalog::actor::Actor;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
@@ -89,11 +89,14 @@ impl Shared {
     /// What is known of a graph; one for all its sessions.
     pub fn graph(&self, name: &str, graph: &Graph) -> Arc<GraphShared> {
         let mut graphs = self.graphs.lock();
-        Arc::clone(
-            graphs
-                .entry(name.to_owned())
-                .or_insert_with(|| Arc::new(GraphShared::new(name, graph.clone()))),
-        )
+        let shared = graphs
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(GraphShared::new(name, graph.clone())));
+        // The name may stand for another graph by now.
+        if shared.graph.id() != graph.id() {
+            *shared = Arc::new(GraphShared::new(name, graph.clone()));
+        }
+        Arc::clone(shared)
     }
 
     /// The number of a transaction that asks for one.
@@ -209,6 +212,7 @@ impl GraphShared {
 
     /// The branch as it was last seen; asks the store if it never was.
     pub async fn branch(&self, access: &GraphAccess, branch: &BranchName) -> PgResult<Seen> {
+        access.check(Action::Read, Resource::Reference(branch.as_str()))?;
         if let Some(seen) = self.seen(branch) {
             return Ok(seen);
         }

@@ -1,6 +1,7 @@
 //! What a client sees through the wire.
 
 mod branches;
+mod cluster;
 mod copy;
 mod cursors;
 mod function_cases;
@@ -10,6 +11,7 @@ mod locks;
 mod merges;
 mod protocol;
 mod queries;
+mod schema;
 mod settings;
 mod tool;
 mod transactions;

@@ -266,16 +266,11 @@ fn compare_property_types(
         _ => {}
     }
     if old.nullable != new.nullable {
-        let (from, to) = if old.nullable {
-            ("nullable", "required")
-        } else {
-            ("required", "nullable")
-        };
-        errors.push_hint(
-            span,
-            format!("property \"{type_name}.{name}\" cannot be changed from {from} to {to}"),
-            "Add a new property, copy the values into it, and drop the old one.",
-        );
+        steps.push(ChangeKind::ChangeNullability {
+            property: new.id,
+            name: name.clone(),
+            nullable: new.nullable,
+        });
     }
 }
 

@@ -67,6 +67,12 @@ pub enum ChangeKind {
         name: String,
         words: Vec<String>,
     },
+    /// From nullable to required, or back.
+    ChangeNullability {
+        property: PropertyId,
+        name: String,
+        nullable: bool,
+    },
     /// Positions are those of the desired type, as in all additions below.
     AddUnique {
         unique: Unique,
@@ -108,11 +114,54 @@ pub enum ChangeKind {
     },
 }
 
+impl ChangeKind {
+    /// The step's kind as programs read it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ChangeKind::AddType { .. } => "add_type",
+            ChangeKind::DropType { .. } => "drop_type",
+            ChangeKind::RenameType { .. } => "rename_type",
+            ChangeKind::RenameTable { .. } => "rename_table",
+            ChangeKind::AddProperty { .. } => "add_property",
+            ChangeKind::DropProperty { .. } => "drop_property",
+            ChangeKind::RenameProperty { .. } => "rename_property",
+            ChangeKind::RenameColumn { .. } => "rename_column",
+            ChangeKind::WidenEnum { .. } => "widen_enum",
+            ChangeKind::ChangeNullability { .. } => "change_nullability",
+            ChangeKind::AddUnique { .. } | ChangeKind::AddCheck { .. } => "add_constraint",
+            ChangeKind::DropUnique { .. } | ChangeKind::DropCheck { .. } => "drop_constraint",
+            ChangeKind::ChangeCardinality { .. } => "change_cardinality",
+            ChangeKind::AddIndex { .. } => "add_index",
+            ChangeKind::DropIndex { .. } => "drop_index",
+            ChangeKind::ChangeDefault { .. } => "change_default",
+            ChangeKind::ChangeMetadata { .. } => "change_metadata",
+        }
+    }
+
+    /// Is something taken away that older commits keep?
+    pub fn is_soft_drop(&self) -> bool {
+        matches!(
+            self,
+            ChangeKind::DropType { .. } | ChangeKind::DropProperty { .. }
+        )
+    }
+}
+
 impl SchemaChange {
+    /// Does it write values into the rows that exist? All other steps only change what is said
+    /// of them.
+    pub fn fills(&self) -> bool {
+        matches!(&self.kind, ChangeKind::AddProperty { default: Some(default), .. } if *default != Literal::Null)
+    }
+
     /// Must the rows that exist be looked at before the step is taken?
     pub fn validates(&self) -> bool {
         match &self.kind {
-            ChangeKind::AddUnique { .. } | ChangeKind::AddCheck { .. } => true,
+            ChangeKind::AddUnique { .. }
+            | ChangeKind::AddCheck { .. }
+            | ChangeKind::ChangeNullability {
+                nullable: false, ..
+            } => true,
             ChangeKind::ChangeCardinality { from, to } => {
                 to.min > from.min || to.max.unwrap_or(u64::MAX) < from.max.unwrap_or(u64::MAX)
             }
@@ -163,6 +212,10 @@ impl fmt::Display for SchemaChange {
             }
             ChangeKind::WidenEnum { name, words, .. } => {
                 write!(f, "widen enum {ty}.{name} by {}", words.join(", "))
+            }
+            ChangeKind::ChangeNullability { name, nullable, .. } => {
+                let rule = if *nullable { "nullable" } else { "required" };
+                write!(f, "make property {ty}.{name} {rule}")
             }
             ChangeKind::AddUnique { unique, columns } => {
                 write!(

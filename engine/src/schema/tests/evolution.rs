@@ -69,6 +69,11 @@ const SUPPORTED: &[(&str, &str, &[&str])] = &[
         &["rename column x of A.x to y"],
     ),
     (
+        "node A { x: I32?  y: I32 }",
+        "node A { x: I32  y: I32? }",
+        &["make property A.x required", "make property A.y nullable"],
+    ),
+    (
         "node A { x: enum(a, b) }",
         "node A { x: enum(c, a, b, d) }",
         &["widen enum A.x by c, d"],
@@ -149,16 +154,6 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
         "node A { x: I32? }",
         "node A { x: I64? }",
         "the type of property \"A.x\" cannot be changed from I32 to I64",
-    ),
-    (
-        "node A { x: I32? }",
-        "node A { x: I32 }",
-        "property \"A.x\" cannot be changed from nullable to required",
-    ),
-    (
-        "node A { x: I32 }",
-        "node A { x: I32? }",
-        "property \"A.x\" cannot be changed from required to nullable",
     ),
     (
         "node A { x: I32? }",

@@ -9,9 +9,10 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::lookup::quote_identifier;
 
-use super::bind::Relation;
+use super::bind::{Relation, RelationKind};
 use super::parse::{
     self, Copy, CopyDirection, CopyOption, CopySource, ParsedStatement, QualifiedName,
     Statement as Parsed,
@@ -92,6 +93,10 @@ impl Session {
             }
             CopySource::Table { table, columns } => {
                 let relation = self.relation(table).await?;
+                if relation.kind != RelationKind::Catalog {
+                    let branch = Resource::Reference(&relation.schema);
+                    self.attached()?.access.check(Action::Export, branch)?;
+                }
                 Arc::new(select_of(&relation, columns.as_deref())?)
             }
         };

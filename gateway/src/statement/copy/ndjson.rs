@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
+use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_engine::Snapshot;
 use omnigraph_engine::load::{LoadMode, LoadSummary, export};
 use tokio::sync::mpsc;
@@ -71,6 +72,8 @@ impl Session {
 
     pub(super) async fn graph_out(&mut self, place: Place) -> PgResult<Execution> {
         let branch = self.branch().await?;
+        let reference = Resource::Reference(branch.as_str());
+        self.attached()?.access.check(Action::Export, reference)?;
         let snapshots = self.snapshots(std::slice::from_ref(&branch), place).await?;
         let snapshot = snapshots
             .get(&branch)
