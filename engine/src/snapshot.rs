@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Environment;
+use crate::commit::history::expired;
+use crate::commit::names::NameLog;
+use crate::error::Error;
+use crate::format::Lineage;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{Schema, TypeId};
 use crate::table::{BaseTable, Overlay, Table};
@@ -27,10 +31,25 @@ pub(crate) struct SnapshotState {
     pub commit: CommitId,
     /// Longest path to the first commit.
     pub generation: u64,
+    pub lineage: Lineage,
     pub time: i64,
     pub schema: Arc<Schema>,
     pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
     pub environment: Arc<dyn Environment>,
+    pub names: Arc<NameLog>,
+}
+
+impl SnapshotState {
+    /// Why a file of this state is missing: vacuum may have given the state up.
+    pub async fn explain(&self, error: Error) -> Error {
+        if !matches!(error, Error::Missing { .. }) {
+            return error;
+        }
+        match self.names.refresh().await {
+            Ok(names) if !names.keeps(&self.branch_id, self.seq) => expired(self.commit),
+            _ => error,
+        }
+    }
 }
 
 impl Snapshot {
@@ -70,10 +89,12 @@ impl Snapshot {
     pub fn table(&self, id: TypeId) -> Option<Table> {
         let def = self.state.schema.by_id(id)?;
         let base = self.state.tables.get(&id)?;
+        let overlay = self.overlays.get(&id).cloned();
         Some(Table::new(
             def.clone(),
             base.clone(),
-            self.overlays.get(&id).cloned(),
+            overlay,
+            self.state.clone(),
         ))
     }
 

@@ -24,6 +24,7 @@ use crate::format::{
     self, BranchState, ChangedIds, CommitPointer, EntryKind, LogEntry, TableLine, Written,
 };
 use crate::graph::GraphShared;
+use crate::maintain::vacuum;
 use crate::merge::publish::MergeChange;
 use crate::names::{BranchName, CommitId};
 use crate::schema::TypeId;
@@ -398,6 +399,9 @@ impl BranchShared {
         pointer?;
         listed?;
         tables?;
+        if prepared.crossed_fence {
+            vacuum::check_files(&self.graph, &self.name, &prepared.written).await?;
+        }
         Ok(())
     }
 
@@ -423,6 +427,7 @@ impl BranchShared {
                 commits: prepared.iter().map(|one| one.commit.clone()).collect(),
             },
             state: Some(describe(&last.state)),
+            expired: false,
         };
         self.log.publish(entry).await
     }
@@ -443,6 +448,7 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
     BranchState {
         head: state.commit,
         generation: state.generation,
+        lineage: state.lineage.clone(),
         schema: state.schema.digest().to_owned(),
         tables: state
             .tables

@@ -17,6 +17,7 @@ use super::value::ValueChecker;
 use crate::commit::CommitInfo;
 use crate::commit::publish::{BranchShared, Proposal};
 use crate::error::{Error, ObjectKind, Result};
+use crate::format::CommitKind;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{TypeDef, TypeId, TypeKind};
 use crate::snapshot::{Snapshot, SnapshotState};
@@ -36,6 +37,7 @@ pub struct TransactionOptions {
 pub struct CommitMessage {
     pub message: Option<String>,
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    pub kind: CommitKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +49,14 @@ pub struct Deleted {
 /// The state of a transaction to come back to.
 #[derive(Debug, Clone)]
 pub struct Savepoint(Changes);
+
+/// New rows and versions of rows of one table, and the ids of those that go.
+#[derive(Debug)]
+pub(crate) struct TableRows {
+    pub table: TypeId,
+    pub put: RecordBatch,
+    pub delete: Vec<String>,
+}
 
 #[derive(Debug)]
 pub struct Transaction {
@@ -216,6 +226,28 @@ impl Transaction {
         Ok(counts)
     }
 
+    /// Puts and deletes rows of several tables at once: the rules between rows are asked of
+    /// the outcome. An edge that a deleted node would leave behind is an error.
+    pub(crate) async fn apply_rows(&mut self, rows: Vec<TableRows>) -> Result<()> {
+        let view = self.snapshot();
+        let mut effects = Vec::with_capacity(rows.len());
+        for TableRows { table, put, delete } in rows {
+            let def = self.def(table)?;
+            let put = self.checked(&def, put)?;
+            let replaced = self.positions(table, &put).await?;
+            let ids: Vec<&str> = delete.iter().map(String::as_str).collect();
+            let found = self.table(&view, table)?.find_ids(&ids).await?;
+            let deleted = delete.into_iter().zip(found);
+            effects.push(TableEffect {
+                table,
+                put: Some(put),
+                replaced,
+                deleted: deleted.filter_map(|(id, at)| Some((id, at?))).collect(),
+            });
+        }
+        self.apply(effects).await
+    }
+
     pub fn savepoint(&self) -> Savepoint {
         Savepoint(self.changes.clone())
     }
@@ -234,8 +266,15 @@ impl Transaction {
         if self.changes.is_empty() {
             return Ok(None);
         }
-        let proposal = Proposal::of_rows(self.base, self.changes, self.actor, message).await?;
-        self.branch.submit(proposal).await.map(Some)
+        let base = self.base.clone();
+        let publish = async {
+            let proposal = Proposal::of_rows(self.base, self.changes, self.actor, message).await?;
+            self.branch.submit(proposal).await
+        };
+        match publish.await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(error) => Err(base.explain(error).await),
+        }
     }
 
     async fn apply(&mut self, effects: Vec<TableEffect>) -> Result<()> {
