@@ -30,7 +30,11 @@ pub(super) async fn check(
     }
     let touched = Touched::of(proposal);
     for seq in since {
-        let entry = branch.log.entry(seq).await?;
+        let entry = branch
+            .graph
+            .logs
+            .existing(&branch.log.branch_id, seq)
+            .await?;
         let EntryKind::Commits { commits } = &entry.kind else {
             continue;
         };

@@ -31,6 +31,8 @@ pub(crate) const LISTED_ROWS: usize = 65_536;
 
 /// One commit, prepared: what to say of it, and the state after it.
 pub(crate) struct Prepared {
+    /// A vacuum has begun since the base: files of the commit may have been removed.
+    pub crossed_fence: bool,
     pub commit: Commit,
     pub state: Arc<SnapshotState>,
     /// The new table versions, with those they were made from: their files must be durable
@@ -175,10 +177,9 @@ async fn build(
         time,
         message: proposal.message.message.clone(),
         metadata: proposal.message.metadata.clone(),
-        kind: if merged.is_some() {
-            CommitKind::Merge
-        } else {
-            CommitKind::Data
+        kind: match merged {
+            Some(_) => CommitKind::Merge,
+            None => proposal.message.kind,
         },
         schema: None,
         inserted,
@@ -194,13 +195,16 @@ async fn build(
         seq,
         commit: proposal.id,
         generation,
+        lineage: state.lineage.next(),
         time,
         schema: state.schema.clone(),
         tables,
         locked_at,
         environment: state.environment.clone(),
+        names: state.names.clone(),
     });
     Ok(Prepared {
+        crossed_fence: state.lineage.fence != proposal.base.lineage.fence,
         commit,
         state,
         written,

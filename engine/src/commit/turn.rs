@@ -83,6 +83,7 @@ impl Turn {
                     hold_ms: hold.as_millis() as u64,
                 },
                 state: head.state.clone(),
+                expired: false,
             };
             match branch.log.publish(entry).await {
                 Ok(Published::Ours(entry)) => {

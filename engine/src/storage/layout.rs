@@ -5,7 +5,8 @@
 
 use crate::names::CommitId;
 
-const ENTRIES_PER_FOLDER: u64 = 1000;
+/// Entries in a folder, and in a checkpoint.
+pub const ENTRIES_PER_FOLDER: u64 = 1000;
 
 /// Format and random identity of the graph; written last when a graph is made.
 pub fn graph() -> String {
@@ -47,6 +48,11 @@ pub fn ref_entry(graph_id: &str, number: u64) -> String {
 /// Where to look for a commit. A hint: it may name a commit that was never published.
 pub fn commit(id: CommitId) -> String {
     format!("_graph/commits/{id}.json")
+}
+
+/// A thousand entries of a log without their tables.
+pub fn checkpoint(branch_id: &str, number: u64) -> String {
+    format!("_graph/checkpoints/{branch_id}/{}.json", inverted(number))
 }
 
 pub fn schema(digest: &str) -> String {

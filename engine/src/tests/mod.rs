@@ -1,14 +1,18 @@
 //! Claims about whole graphs: histories, branches, races, crashes.
 
 mod branches;
+mod checkpoints;
 mod contract;
 mod costs;
 mod faults;
+mod feed;
+mod history;
 mod loads;
 mod merge_histories;
 mod merge_races;
 mod merges;
 mod transactions;
+mod vacuum;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod copy;
 mod cursors;
 mod functions;
 mod graph_table;
+mod history;
 mod merges;
 mod protocol;
 mod settings;

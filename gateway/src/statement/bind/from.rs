@@ -534,14 +534,15 @@ impl Binder<'_> {
                 with_ordinality,
                 ..
             } => {
-                if version.is_some() {
-                    return Err(unsupported("FOR SYSTEM_TIME", None));
-                }
                 if sample.is_some() {
                     return Err(unsupported("TABLESAMPLE", None));
                 }
                 let _ = with_ordinality;
-                self.table(name, alias.as_ref()).map(Factor::Item)
+                match version {
+                    Some(version) => self.table_as_of(name, version, alias.as_ref()),
+                    None => self.table(name, alias.as_ref()),
+                }
+                .map(Factor::Item)
             }
             F::Table {
                 name,
@@ -728,8 +729,15 @@ impl Binder<'_> {
             return self.aliased(rel, &name, alias);
         }
         let relation = self.relation(schema.as_deref(), &table, at)?;
-        let item = self.scan(&relation)?;
-        let mut item = item;
+        self.scan_as(&relation, alias)
+    }
+
+    pub(super) fn scan_as(
+        &mut self,
+        relation: &Relation,
+        alias: Option<&ast::TableAlias>,
+    ) -> PgResult<FromItem> {
+        let mut item = self.scan(relation)?;
         if let (Some(alias), Some(rel)) = (alias, item.rels.first_mut()) {
             rel.alias = fold(&alias.name);
             rel.schema = None;
@@ -753,6 +761,7 @@ impl Binder<'_> {
         match found {
             Some(relation) => {
                 let used = TableUse {
+                    at: None,
                     oid: relation.oid,
                     schema: relation.schema.clone(),
                     name: relation.name.clone(),
