@@ -18,12 +18,12 @@ use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::load::{self, LoadMode, LoadOptions, LoadSummary};
 use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConflict};
 use omnigraph_engine::migrate::Migrated;
-use omnigraph_engine::names::BranchName;
+use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::schema::{RandomIds, SchemaChange, TypeId};
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
-    BranchInfo, CommitInfo, CommitMessage, Error, Graph, Result, Snapshot, Transaction,
-    TransactionOptions,
+    BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Result, Snapshot,
+    Transaction, TransactionOptions,
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -597,6 +597,12 @@ impl GraphAccess {
             progress: None,
         };
         load::load(&self.graph, branch, mode, input, options).await
+    }
+
+    /// What became of a commit whose writer was not told.
+    pub async fn commit_outcome(&self, id: CommitId) -> Result<CommitOutcome> {
+        self.check(Action::Read, Resource::Reference(&id.to_string()))?;
+        self.graph.commit_outcome(id).await
     }
 
     /// The commits that led to a state, newest first.

@@ -122,6 +122,7 @@ impl Graph {
             time: now,
             message: Some("create the graph".to_owned()),
             metadata: serde_json::Map::new(),
+            idempotency_key: None,
             kind: CommitKind::Schema,
             schema: Some(schema.digest().to_owned()),
             inserted: 0,

@@ -46,7 +46,7 @@ pub mod table;
 pub mod traverse;
 pub mod write;
 
-pub use commit::CommitInfo;
+pub use commit::{CommitInfo, CommitOutcome};
 pub use dataset::{ResourceLimits, Resources};
 pub use error::{Error, Result};
 pub use graph::{BranchInfo, Graph};

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Environment;
+use crate::error::Result;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{Schema, TypeId};
 use crate::table::{BaseTable, Overlay, Table};
 use crate::write::conditions::ReadSet;
+use crate::write::locks::{LockSet, LockStrength};
 
 /// What a reader reads. Cheap to clone; nothing it shows ever changes.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct Snapshot {
     pub(crate) overlays: Arc<HashMap<TypeId, Arc<Overlay>>>,
     /// Notes which tables are looked at, in a serializable transaction.
     pub(crate) reads: Option<Arc<ReadSet>>,
+    /// The locks of the transaction that it is of.
+    pub(crate) locks: Option<Arc<LockSet>>,
 }
 
 /// One published state of a branch.
@@ -44,6 +48,7 @@ impl Snapshot {
             state,
             overlays: Arc::default(),
             reads: None,
+            locks: None,
         }
     }
 
@@ -97,6 +102,17 @@ impl Snapshot {
             .types
             .iter()
             .filter_map(|def| self.table(def.id))
+    }
+
+    /// Locks rows for the transaction that it is of, as [`Transaction::lock`] does. Of a
+    /// published state there is nobody to hold them.
+    ///
+    /// [`Transaction::lock`]: crate::Transaction::lock
+    pub fn lock(&self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
+        match &self.locks {
+            Some(locks) => locks.add(table, ids, strength),
+            None => Ok(()),
+        }
     }
 
     /// Does it show writes that are not published?

@@ -168,7 +168,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         engine::Error::OutcomeUnknown { commit } => {
             PgError::new(TRANSACTION_RESOLUTION_UNKNOWN, error.to_string())
                 .detail(commit.clone())
-                .hint("Look for the commit's id in commits() before running the transaction again.")
+                .hint(format!(
+                    "SELECT * FROM commit_outcome('{commit}') settles and tells what became of it."
+                ))
         }
         engine::Error::Corrupt { .. } => PgError::new(DATA_CORRUPTED, error.to_string()),
         engine::Error::ReadOnly { .. } => {

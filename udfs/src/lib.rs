@@ -8,6 +8,7 @@ pub mod branch_delete;
 pub mod branch_merge;
 pub mod branches;
 pub mod commit_changes;
+pub mod commit_outcome;
 pub mod commits;
 pub mod connected_components;
 pub mod degree;
@@ -48,6 +49,7 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(branch_merge::BranchMerge::new()),
         Arc::new(branches::Branches),
         Arc::new(commit_changes::CommitChanges::new()),
+        Arc::new(commit_outcome::CommitOutcome::new()),
         Arc::new(commits::Commits::new()),
         Arc::new(connected_components::ConnectedComponents::new()),
         Arc::new(degree::Degree::new()),

@@ -9,11 +9,15 @@ pub(crate) mod history;
 mod locked;
 pub(crate) mod log;
 pub(crate) mod names;
+mod outcome;
 pub(crate) mod publish;
 pub(crate) mod rebase;
+pub(crate) mod repeat;
 mod restate;
 mod slot;
 mod turn;
+
+pub use outcome::CommitOutcome;
 
 use crate::format::{Commit, CommitKind};
 use crate::names::CommitId;

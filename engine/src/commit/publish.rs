@@ -20,6 +20,7 @@ use super::CommitInfo;
 use super::locked;
 use super::log::{BranchLog, Published};
 use super::rebase::{self, Place, Prepared};
+use super::repeat::{self, Made};
 use super::turn::Turn;
 use crate::clock;
 use crate::dataset::Staged;
@@ -294,12 +295,12 @@ impl BranchShared {
 
     async fn publish_waiting(self: Arc<Self>) {
         let _turn = self.publishing.lock().await;
-        let group: Vec<Waiting> = {
-            let mut queue = self.queue.lock();
-            let count = queue.len().min(GROUP);
-            queue.drain(..count).collect()
-        };
-        if !group.is_empty() {
+        loop {
+            let mut group = Vec::new();
+            self.join_waiting(&mut group);
+            if group.is_empty() {
+                return;
+            }
             self.publish_group(group).await;
         }
     }
@@ -318,7 +319,7 @@ impl BranchShared {
             let durable = join_all(
                 prepared
                     .iter()
-                    .map(|one| self.make_durable(one, start.seq + 1)),
+                    .map(|one| self.make_durable(one, start.seq + 1, turn.is_retry())),
             )
             .await;
             if durable.iter().any(Result::is_err) {
@@ -382,6 +383,22 @@ impl BranchShared {
         let mut room = LISTED_BYTES;
         for waiting in group {
             let proposal = &waiting.proposal;
+            match repeat::look(self, proposal, start, &prepared).await {
+                Ok(Made::No) => {}
+                Ok(Made::Before(info)) => {
+                    let _ = waiting.reply.send(Ok(*info));
+                    continue;
+                }
+                Ok(Made::Together) => {
+                    // When the group is through, its commit is found.
+                    self.queue.lock().push_back(waiting);
+                    continue;
+                }
+                Err(error) => {
+                    let _ = waiting.reply.send(Err(error));
+                    continue;
+                }
+            }
             let place = Place {
                 generation: generation + 1,
                 seq,
@@ -407,7 +424,7 @@ impl BranchShared {
     }
 
     /// Writes what goes with a commit, all side by side, and waits for it.
-    async fn make_durable(&self, prepared: &Prepared, seq: u64) -> Result<()> {
+    async fn make_durable(&self, prepared: &Prepared, seq: u64, retry: bool) -> Result<()> {
         let store = &self.graph.store;
         let id = prepared.commit.id;
         let pointer = format::encode(&CommitPointer {
@@ -415,7 +432,20 @@ impl BranchShared {
             seq,
         })?;
         let pointer_key = layout::commit(id);
-        let pointer = store.write(&pointer_key, pointer);
+        let key = async {
+            let Some(key) = &prepared.commit.idempotency_key else {
+                return Ok(());
+            };
+            let at = layout::key(&self.log.branch_id, &prepared.commit.actor, key);
+            store.write(&at, pointer.clone()).await
+        };
+        let wanted = async {
+            match retry {
+                true => self.graph.check_wanted(id).await,
+                false => Ok(()),
+            }
+        };
+        let pointer = store.write(&pointer_key, pointer.clone());
         let listed = async {
             if prepared.listed.is_empty() {
                 return Ok(());
@@ -429,8 +459,11 @@ impl BranchShared {
                 .iter()
                 .map(|(next, before)| next.settle(before.as_ref())),
         );
-        let (pointer, listed, tables) = tokio::join!(pointer, listed, tables);
+        let (pointer, key, wanted, listed, tables) =
+            tokio::join!(pointer, key, wanted, listed, tables);
         pointer?;
+        key?;
+        wanted?;
         listed?;
         tables?;
         Ok(())

@@ -179,6 +179,7 @@ async fn build(
         time,
         message: proposal.message.message.clone(),
         metadata: proposal.message.metadata.clone(),
+        idempotency_key: proposal.message.idempotency_key.clone(),
         kind: if merged.is_some() {
             CommitKind::Merge
         } else {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::log::Published;
 use super::publish::BranchShared;
-use crate::clock;
+use crate::clock::{self, Environment};
 use crate::error::{Error, Result};
 use crate::format::{EntryKind, LogEntry};
 use crate::snapshot::SnapshotState;
@@ -51,6 +51,11 @@ impl Turn {
         }
     }
 
+    /// Is this not the first attempt?
+    pub fn is_retry(&self) -> bool {
+        self.lost > 0
+    }
+
     /// The slot went to `winner`.
     pub async fn lost(&mut self, branch: &Arc<BranchShared>, winner: &LogEntry) -> Result<()> {
         self.lost += 1;
@@ -74,16 +79,7 @@ impl Turn {
             if head.state.is_none() || matches!(head.kind, EntryKind::Noop { .. }) {
                 return Ok(());
             }
-            let entry = LogEntry {
-                seq: head.seq + 1,
-                nonce: clock::unique(&**environment),
-                time: environment.now().max(head.time + 1),
-                actor: String::new(),
-                kind: EntryKind::Noop {
-                    hold_ms: hold.as_millis() as u64,
-                },
-                state: head.state.clone(),
-            };
+            let entry = noop(&head, &**environment, hold.as_millis() as u64);
             match branch.log.publish(entry).await {
                 Ok(Published::Ours(entry)) => {
                     branch.asked.store(entry.seq, Ordering::Relaxed);
@@ -96,6 +92,18 @@ impl Turn {
             }
         }
         Ok(())
+    }
+}
+
+/// The entry behind `head` that changes nothing.
+pub(super) fn noop(head: &LogEntry, environment: &dyn Environment, hold_ms: u64) -> LogEntry {
+    LogEntry {
+        seq: head.seq + 1,
+        nonce: clock::unique(environment),
+        time: environment.now().max(head.time + 1),
+        actor: String::new(),
+        kind: EntryKind::Noop { hold_ms },
+        state: head.state.clone(),
     }
 }
 

@@ -172,6 +172,9 @@ pub struct Commit {
     pub message: Option<String>,
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// What its writer calls it, so as not to make it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
     pub kind: CommitKind,
     /// The schema after it, where it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,6 +238,13 @@ pub struct CommitPointer {
     pub seq: u64,
 }
 
+/// `_graph/abandoned/<id>.json`: somebody was told that this commit will not be, so its writer
+/// must not try again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Abandoned {
+    pub commit: CommitId,
+}
+
 /// The ids of one commit, by table, where its log entry has no room for them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ChangedIds {
@@ -286,6 +296,9 @@ impl Object for LogEntry {
 }
 impl Object for CommitPointer {
     const KIND: &'static str = "commit";
+}
+impl Object for Abandoned {
+    const KIND: &'static str = "abandoned";
 }
 impl ChangedIds {
     pub fn is_empty(&self) -> bool {

@@ -232,6 +232,7 @@ impl Migration {
             time,
             message: proposal.message.message.clone(),
             metadata: proposal.message.metadata.clone(),
+            idempotency_key: proposal.message.idempotency_key.clone(),
             kind: CommitKind::Schema,
             schema: Some(self.schema.digest().to_owned()),
             inserted: 0,

@@ -3,6 +3,8 @@
 //! Sequence numbers are written inverted, so that an ordered listing shows the newest
 //! first, in folders of 1,000 entries, so that no listing grows without bound.
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::names::CommitId;
 
 const ENTRIES_PER_FOLDER: u64 = 1000;
@@ -50,6 +52,17 @@ pub fn ref_entry(graph_id: &str, number: u64) -> String {
 /// Where to look for a commit. A hint: it may name a commit that was never published.
 pub fn commit(id: CommitId) -> String {
     format!("_graph/commits/{id}.json")
+}
+
+/// Says that a commit will not be.
+pub fn abandoned(id: CommitId) -> String {
+    format!("_graph/abandoned/{id}.json")
+}
+
+/// Where to look for an actor's commit with an idempotency key. A hint like [`commit`].
+pub fn key(branch_id: &str, actor: &str, key: &str) -> String {
+    let hash = xxh3_128(format!("{actor}\0{key}").as_bytes());
+    format!("_graph/keys/{branch_id}/{hash:032x}.json")
 }
 
 pub fn schema(digest: &str) -> String {

@@ -9,6 +9,7 @@ mod merge_histories;
 mod merge_races;
 mod merges;
 mod migrations;
+mod repeats;
 mod transactions;
 
 use std::sync::Arc;

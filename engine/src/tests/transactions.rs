@@ -583,7 +583,7 @@ async fn locked_rows_conflict_with_other_locks_and_writes() {
     let people = table(&left.snapshot(), "person");
     left.lock(people, vec!["ada".to_owned()], update).unwrap();
     left.rollback_to(&savepoint);
-    let mut idle = begin(graph, "main").await;
+    let idle = begin(graph, "main").await;
     idle.lock(people, vec!["bob".to_owned()], update).unwrap();
     assert_eq!(idle.commit(CommitMessage::default()).await.unwrap(), None);
     let right = transaction("ada", update, "calmer").await;

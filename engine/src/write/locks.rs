@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use parking_lot::Mutex;
+
 use crate::error::{Error, Result};
 use crate::schema::TypeId;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockStrength {
     /// The row must stand unchanged when this transaction commits.
     Share,
@@ -18,6 +20,27 @@ pub enum LockStrength {
 
 /// How many rows one transaction may lock.
 const LIMIT: usize = 65_536;
+
+/// The locks of an open transaction. Its snapshots share it: what reads them may lock what it
+/// finds.
+#[derive(Debug, Default)]
+pub(crate) struct LockSet(Mutex<RowLocks>);
+
+impl LockSet {
+    pub fn add(&self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
+        self.0.lock().add(table, ids, strength)
+    }
+
+    /// The locks held by now.
+    pub fn held(&self) -> RowLocks {
+        self.0.lock().clone()
+    }
+
+    /// Goes back to earlier ones.
+    pub fn restore(&self, locks: &RowLocks) {
+        *self.0.lock() = locks.clone();
+    }
+}
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowLocks {

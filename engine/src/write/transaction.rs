@@ -14,10 +14,11 @@ use super::changes::{Changes, TableEffect};
 use super::conditions::{Conditions, ReadSet};
 use super::constraint::{self, DST, Moment, SRC};
 use super::identity::fill_ids;
-use super::locks::{LockStrength, RowLocks};
+use super::locks::{LockSet, LockStrength, RowLocks};
 use super::value::ValueChecker;
 use crate::commit::CommitInfo;
 use crate::commit::publish::{BranchShared, Proposal};
+use crate::commit::repeat;
 use crate::error::{Error, ObjectKind, Result};
 use crate::names::{BranchName, CommitId};
 use crate::schema::{TypeDef, TypeId, TypeKind};
@@ -42,6 +43,9 @@ pub struct CommitMessage {
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Publish only right after this commit; anything else at the head is a conflict.
     pub expected_head: Option<CommitId>,
+    /// The writer's name for the commit: if the same actor has made a commit of this name on
+    /// the branch, that one is the answer and nothing is published.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +67,7 @@ pub struct Transaction {
     base: Arc<SnapshotState>,
     actor: String,
     changes: Changes,
-    locks: RowLocks,
+    locks: Arc<LockSet>,
     reads: Option<Arc<ReadSet>>,
 }
 
@@ -78,7 +82,7 @@ impl Transaction {
             base,
             actor: options.actor,
             changes: Changes::default(),
-            locks: RowLocks::default(),
+            locks: Arc::default(),
             reads: options.serializable.then(Arc::default),
         }
     }
@@ -87,6 +91,7 @@ impl Transaction {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             reads: self.reads.clone(),
+            locks: Some(self.locks.clone()),
             ..self.view()
         }
     }
@@ -103,6 +108,7 @@ impl Transaction {
             state: self.base.clone(),
             overlays: Arc::new(overlays),
             reads: None,
+            locks: None,
         }
     }
 
@@ -240,23 +246,24 @@ impl Transaction {
 
     /// Locks rows against others, by id: if this transaction commits, whoever wrote one of
     /// them meanwhile conflicts with it, and for [`LockStrength::Update`] whoever locked one.
-    pub fn lock(&mut self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
+    pub fn lock(&self, table: TypeId, ids: Vec<String>, strength: LockStrength) -> Result<()> {
         self.locks.add(table, ids, strength)
     }
 
     pub fn savepoint(&self) -> Savepoint {
         Savepoint {
             changes: self.changes.clone(),
-            locks: self.locks.clone(),
+            locks: self.locks.held(),
         }
     }
 
     pub fn rollback_to(&mut self, savepoint: &Savepoint) {
         self.changes = savepoint.changes.clone();
-        self.locks = savepoint.locks.clone();
+        self.locks.restore(&savepoint.locks);
     }
 
-    /// Publishes everything as one commit; `None` if nothing was changed.
+    /// Publishes everything as one commit; `None` if nothing was changed. A commit with the
+    /// message's idempotency key that was made before is the answer, and nothing is published.
     ///
     /// Errors: [`Error::Conflict`] when somebody else changed what this transaction wrote or
     /// relied on; [`Error::Constraint`] for a key taken in the meantime or a cardinality not
@@ -264,12 +271,16 @@ impl Transaction {
     /// silent after the log entry was sent.
     pub async fn commit(self, message: CommitMessage) -> Result<Option<CommitInfo>> {
         if self.changes.is_empty() {
-            return Ok(None);
+            let Some(key) = &message.idempotency_key else {
+                return Ok(None);
+            };
+            let head = self.branch.head_state().await?;
+            return repeat::find(&self.branch, &self.actor, key, &head).await;
         }
         let conditions = Conditions {
             expected_head: message.expected_head,
             reads: self.reads,
-            locks: self.locks,
+            locks: self.locks.held(),
         };
         let proposal =
             Proposal::of_rows(self.base, self.changes, conditions, self.actor, message).await?;

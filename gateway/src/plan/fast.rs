@@ -40,7 +40,7 @@ enum Operand {
 impl Lookup {
     /// The lookup that a bound query is, if it is one.
     pub fn of(query: &BoundQuery, executor: &Executor) -> Option<Self> {
-        if query.volatile || query.locks || query.changes || !is_plain(&query.plan) {
+        if query.volatile || !query.locks.is_empty() || query.changes || !is_plain(&query.plan) {
             return None;
         }
         // The optimizer brings the conditions down to the scan, in the table's own names.

@@ -282,7 +282,9 @@ impl Session {
     /// What the settings say of the commit to come.
     pub(crate) fn commit_message(&self) -> CommitMessage {
         let message = self.common.get("commit_message");
+        let key = self.common.get("idempotency_key");
         CommitMessage {
+            idempotency_key: (!key.is_empty()).then_some(key),
             message: (!message.is_empty()).then_some(message),
             // Both were checked when they were set.
             metadata: serde_json::from_str(&self.common.get("commit_metadata")).unwrap_or_default(),

@@ -385,7 +385,7 @@ impl Open {
     /// Publishes what was written, on a task of its own: once begun it is not torn by a client
     /// that leaves. `None` when there is nothing to publish.
     pub fn publish(mut self, message: CommitMessage) -> Option<Publication> {
-        if !self.has_changes() {
+        if !self.has_changes() && message.idempotency_key.is_none() {
             return None;
         }
         let begun = self

@@ -15,9 +15,11 @@ use futures::{StreamExt, TryStreamExt};
 use omnigraph_catalog::types::PgType;
 use tokio::sync::Mutex;
 
+use super::bind::Bound;
 use super::done;
 use super::parse::{Declare, Fetch, FetchDirection};
 use crate::error::{PgError, PgResult};
+use crate::plan::Work;
 use crate::session::Session;
 use crate::session::live::ListedCursor;
 use crate::session::protocol::{Column, Execution, Place, Rows, RowsTag};
@@ -134,6 +136,7 @@ impl Session {
             .bind(Arc::new(declare.query.clone()), &declared)
             .await?;
         let (work, snapshots) = self.current_with_snapshots(&statement, place).await?;
+        refuse_locks(declare, &work)?;
         let rows = self.rows(&work, snapshots, params, place).await?;
         let cursor = Cursor {
             text: declare.query.text.clone(),
@@ -202,6 +205,20 @@ impl Session {
             },
         }
     }
+}
+
+/// Locks are for rows that are read once, by the transaction that holds them.
+fn refuse_locks(declare: &Declare, work: &Work) -> PgResult<()> {
+    let locks = matches!(&work.bound, Bound::Query(query) if !query.locks.is_empty());
+    let (what, which) = match (declare.hold, declare.scroll) {
+        _ if !locks => return Ok(()),
+        (true, _) => ("DECLARE CURSOR WITH HOLD", "Holdable"),
+        (_, Some(true)) => ("DECLARE SCROLL CURSOR", "Scrollable"),
+        _ => return Ok(()),
+    };
+    let message = format!("{what} … FOR UPDATE/SHARE is not supported");
+    Err(PgError::new(sqlstate::FEATURE_NOT_SUPPORTED, message)
+        .detail(format!("{which} cursors must be READ ONLY.")))
 }
 
 /// Up to so many rows, pulled as they are taken.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
+use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::names::BranchName;
 
@@ -90,6 +91,7 @@ impl Session {
             self.refuse_read_only()?;
             self.refuse_block("a function that changes the graph", place)?;
         }
+        self.hold_locks(&query.locks).await?;
         let values = self.values(params);
         let constant = params.is_empty() && !query.volatile;
         let plan = self.optimized(work, query, &values, constant)?;
@@ -103,6 +105,22 @@ impl Session {
             stream,
             tag: RowsTag::Counted("SELECT"),
         })
+    }
+
+    /// Locks are part of what a transaction writes: of one branch, by who may change it.
+    pub(crate) async fn hold_locks(&mut self, branches: &[BranchName]) -> PgResult<()> {
+        if branches.is_empty() {
+            return Ok(());
+        }
+        self.refuse_read_only()?;
+        let access = self.attached()?.access.clone();
+        for branch in branches {
+            access.check(Action::Change, Resource::Reference(branch.as_str()))?;
+            if let State::Open(open) = &mut self.state {
+                open.writer(&access, branch).await?;
+            }
+        }
+        Ok(())
     }
 
     fn optimized(

@@ -11,6 +11,7 @@ mod locks;
 mod merges;
 mod protocol;
 mod queries;
+mod row_locks;
 mod schema;
 mod settings;
 mod tool;

@@ -266,3 +266,59 @@ async fn a_commit_can_be_made_conditional_on_the_head() {
     assert_eq!(one(&client, "SELECT count(*) FROM person").await, "2");
     assert_eq!(one(&client, "SHOW expected_head").await, "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_with_a_key_counts_once() {
+    let server = Server::start().await;
+    let (client, other) = (server.client().await, server.client().await);
+    run(
+        &client,
+        "INSERT INTO person (slug, name, age) VALUES ('a', 'A', 0)",
+    )
+    .await;
+    let add = "BEGIN; SET LOCAL idempotency_key = 'k'; UPDATE person SET age = age + 1; COMMIT";
+    run(&client, add).await;
+    let first = one(&client, "SHOW last_commit").await;
+    // As after a lost answer, on another connection; and what was written meanwhile stays.
+    run(&client, "UPDATE person SET name = 'B'").await;
+    run(&other, add).await;
+    assert_eq!(one(&other, "SHOW last_commit").await, first);
+    let seen = "SELECT name || age FROM person";
+    assert_eq!(one(&other, seen).await, "B1");
+    // Nothing left to write is no other commit either, and a key ends with its transaction.
+    run(
+        &other,
+        "BEGIN; SET LOCAL idempotency_key = 'k'; DELETE FROM person WHERE slug = 'z'; COMMIT",
+    )
+    .await;
+    assert_eq!(one(&other, "SHOW last_commit").await, first);
+    run(&other, "UPDATE person SET age = age + 1").await;
+    assert_eq!(one(&other, seen).await, "B2");
+    for lasting in [
+        "SET idempotency_key = 'k'",
+        "SELECT set_config('idempotency_key', 'k', false)",
+    ] {
+        assert_eq!(code(client.simple_query(lasting).await), "0A000");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_commit_is_told() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    run(&client, "INSERT INTO person (slug, name) VALUES ('a', 'A')").await;
+    let id = one(&client, "SHOW last_commit").await;
+    let ask = format!("SELECT * FROM commit_outcome('{id}')");
+    assert_eq!(one(&client, &ask).await, "committed");
+    for (query, expected) in [
+        (
+            "SELECT * FROM commit_outcome('01K7Z3JX5Q8YV2M4N6P8R0T2W4')",
+            "42704",
+        ),
+        ("SELECT * FROM commit_outcome('main')", "22023"),
+        ("BEGIN; SELECT * FROM commit_outcome('main')", "25001"),
+    ] {
+        assert_eq!(code(client.simple_query(query).await), expected, "{query}");
+        run(&client, "ROLLBACK").await;
+    }
+}

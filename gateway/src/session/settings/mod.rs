@@ -93,6 +93,7 @@ impl Settings {
         {
             return Err(refused(row));
         }
+        refuse_lasting(&name)?;
         let value = checked(row, text)?;
         self.version += 1;
         self.startup.insert(name, value);
@@ -111,6 +112,9 @@ impl Settings {
             && row.context != Context::User
         {
             return Err(refused(row));
+        }
+        if scope == Scope::Session {
+            refuse_lasting(&name)?;
         }
         let value = checked(row, text)?;
         self.put(name, Some(value), scope)
@@ -344,6 +348,18 @@ fn unrecognized(name: &str) -> PgError {
         sqlstate::UNDEFINED_OBJECT,
         format!("unrecognized configuration parameter \"{name}\""),
     )
+}
+
+/// A second transaction with the same key would be taken for the first one run again.
+fn refuse_lasting(name: &str) -> PgResult<()> {
+    if name != "idempotency_key" {
+        return Ok(());
+    }
+    Err(PgError::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        "idempotency_key is of one transaction",
+    )
+    .hint("Use SET LOCAL in its block."))
 }
 
 fn refused(row: &Setting) -> PgError {

@@ -204,6 +204,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "hash_mem_multiplier" Kind::Real { min: 1.0, max: 1000.0 }, "2", User Remembered false, MEMORY, "Multiple of work_mem to use for hash tables.";
     "hot_standby" BOOL, "on", Postmaster Remembered false, "Replication / Standby Servers", "Allows connections and queries during recovery.";
     "icu_validation_level" Kind::Enum(&["disabled", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]), "warning", User Remembered false, LOCALE, "Log level for reporting invalid ICU locale strings.";
+    "idempotency_key" TEXT, "", User Transaction false, GRAPH, "The client's own name for the commit of this transaction, which is then made once; only with SET LOCAL.";
     "idle_in_transaction_session_timeout" int(0, MAX, Unit::Ms), "0", User Limit false, CONN, "Sets the maximum allowed idle time between queries, when in a transaction.";
     "idle_session_timeout" int(0, MAX, Unit::Ms), "0", User Limit false, CONN, "Sets the maximum allowed idle time between queries, when not in a transaction.";
     "ignore_system_indexes" BOOL, "off", Backend Remembered false, "Developer Options", "Disables reading from system indexes.";

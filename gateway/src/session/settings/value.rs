@@ -221,6 +221,10 @@ fn special(row: &Setting, text: &str) -> PgResult<String> {
                 Err(invalid(row, text).hint("It must be a commit's id, as commits() shows them."))
             }
         },
+        "idempotency_key" if text.len() > KEY_BYTES => Err(PgError::new(
+            sqlstate::INVALID_PARAMETER_VALUE,
+            format!("an idempotency key is at most {KEY_BYTES} bytes long"),
+        )),
         "commit_message" if text.len() > MESSAGE_BYTES => Err(PgError::new(
             sqlstate::INVALID_PARAMETER_VALUE,
             format!("a commit message is at most {MESSAGE_BYTES} bytes long"),
@@ -235,6 +239,7 @@ fn special(row: &Setting, text: &str) -> PgResult<String> {
 }
 
 const MESSAGE_BYTES: usize = 64 << 10;
+const KEY_BYTES: usize = 255;
 
 fn date_style(row: &Setting, text: &str) -> PgResult<String> {
     let (mut style, mut order) = (None, None);

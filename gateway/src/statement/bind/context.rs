@@ -24,6 +24,7 @@ use super::apply_exec::{ApplyExec, Inner};
 use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
+use super::lock_rows::LockRows;
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
 const LEFT_OUT: &[&str] = &[
@@ -151,6 +152,10 @@ impl ExtensionPlanner for Nodes {
                 args,
                 schema,
             ))));
+        }
+        if let (Some(locks), [input]) = (node.as_any().downcast_ref::<LockRows>(), physical_inputs)
+        {
+            return locks.physical(input, state).map(Some);
         }
         let Some(apply) = node.as_any().downcast_ref::<Apply>() else {
             return Ok(None);

@@ -32,6 +32,8 @@ mod group_by;
 mod join;
 mod lateral;
 mod literal;
+mod lock_rows;
+mod locking;
 mod membership;
 mod merge;
 mod naming;
@@ -226,8 +228,8 @@ pub struct BoundQuery {
     pub reads: Vec<TableUse>,
     /// Something in it must run exactly once for each execution.
     pub volatile: bool,
-    /// `SELECT … FOR UPDATE` and its kind.
-    pub locks: bool,
+    /// The branches whose rows it locks: `SELECT … FOR UPDATE` and its kind.
+    pub locks: Vec<BranchName>,
     /// The whole of the statement is one call of a function that changes the graph.
     pub changes: bool,
 }
@@ -448,7 +450,7 @@ pub fn bind(
         // A query in it is not the whole of the statement.
         binder.depth = 1;
     }
-    match &statement.statement {
+    let bound = match &statement.statement {
         Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
         Statement::Insert(insert) => binder
             .insert(insert)
@@ -466,7 +468,19 @@ pub fn bind(
             .writing_with(query)
             .map(|with| Bound::With(Box::new(with))),
         _ => Err(unsupported("this statement as a query", None)),
+    }?;
+    let targets = bound.targets();
+    let elsewhere = |branch: &&BranchName| {
+        !targets.is_empty()
+            && targets
+                .iter()
+                .all(|target| target.schema != branch.as_str())
+    };
+    if let Some(branch) = binder.locks.iter().find(elsewhere) {
+        let what = format!("locking rows of branch \"{branch}\" while writing another one");
+        return Err(unsupported(&what, None));
     }
+    Ok(bound)
 }
 
 /// The values of EXECUTE's arguments, cast to the parameters' types.
@@ -677,7 +691,8 @@ struct Binder<'e> {
     /// How many queries deep; 1 is the statement itself.
     depth: usize,
     volatile: bool,
-    locks: bool,
+    /// The branches whose rows are locked.
+    locks: Vec<BranchName>,
     changes: bool,
     /// Parts of a statement are bound, whose parameters are settled at its end.
     parts: bool,
@@ -700,7 +715,7 @@ impl<'e> Binder<'e> {
             reads: Vec::new(),
             depth: 0,
             volatile: false,
-            locks: false,
+            locks: Vec::new(),
             changes: false,
             parts: false,
         }
@@ -738,7 +753,7 @@ impl<'e> Binder<'e> {
             params: self.parameter_types()?,
             reads: std::mem::take(&mut self.reads),
             volatile: self.volatile,
-            locks: self.locks,
+            locks: std::mem::take(&mut self.locks),
             changes: self.changes,
         })
     }

@@ -9,6 +9,7 @@ use sqlparser::ast;
 
 use super::coerce::positioned;
 use super::expr::{Ctx, binary};
+use super::locking::Origin;
 use super::query::{Body, Target};
 use super::scope::{Scope, ScopeColumn, internal};
 use super::select::windowed;
@@ -26,6 +27,7 @@ impl Binder<'_> {
         sorts: Vec<Sort>,
         distinct_on: Vec<Expr>,
         distinct: bool,
+        origin: Origin,
     ) -> PgResult<Body> {
         if !distinct && distinct_on.is_empty() {
             let plan = if sorts.is_empty() {
@@ -37,8 +39,13 @@ impl Binder<'_> {
                         .and_then(LogicalPlanBuilder::build),
                 )?
             };
-            return Ok(Body { plan, targets });
+            return Ok(Body {
+                plan,
+                targets,
+                origin,
+            });
         }
+        let origin = Origin::Mixed("DISTINCT clause");
         // From here on the rows are those of the SELECT list.
         let mut exprs = Vec::new();
         let mut settled = Vec::new();
@@ -86,6 +93,7 @@ impl Binder<'_> {
             return Ok(Body {
                 plan,
                 targets: settled,
+                origin,
             });
         }
         // DISTINCT ON keeps the first row of each group in the query's order.
@@ -148,11 +156,13 @@ impl Binder<'_> {
         Ok(Body {
             plan,
             targets: settled,
+            origin,
         })
     }
 
     /// ORDER BY over a set operation or VALUES: output names and numbers only.
     pub(super) fn sort_output(&mut self, body: Body, order: &[ast::OrderByExpr]) -> PgResult<Body> {
+        let origin = body.origin.clone().projected();
         let rel = self.close(body)?;
         let mut sorts = Vec::new();
         let targets: Vec<Target> = rel
@@ -197,7 +207,11 @@ impl Binder<'_> {
                 .sort(sorts)
                 .and_then(LogicalPlanBuilder::build),
         )?;
-        Ok(Body { plan, targets })
+        Ok(Body {
+            plan,
+            targets,
+            origin,
+        })
     }
 
     fn sort_of(&mut self, value: Typed, by: &ast::OrderByExpr) -> PgResult<Sort> {

@@ -9,6 +9,7 @@ use sqlparser::ast;
 
 use super::coerce::{Context, positioned};
 use super::expr::Ctx;
+use super::locking::{Origin, pushed_down};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::typed::{Kind, Typed};
 use super::{Binder, planned, unsupported};
@@ -37,6 +38,7 @@ pub(super) struct QueryColumn {
 pub(super) struct Body {
     pub(super) plan: LogicalPlan,
     pub(super) targets: Vec<Target>,
+    pub(super) origin: Origin,
 }
 
 #[derive(Debug, Clone)]
@@ -75,18 +77,30 @@ impl Binder<'_> {
         level: &Rc<Level>,
         parent: Option<Rc<Scope>>,
     ) -> PgResult<Body> {
-        if !query.locks.is_empty() {
-            self.locks = true;
-        }
         self.depth += 1;
         let known = self.ctes.len();
         if let Some(with) = &query.with {
             self.with(with, level, parent.clone())?;
         }
-        let result = self.ordered_body(query, level, parent);
+        let result = if query.locks.is_empty() {
+            self.ordered_body(query, level, parent)
+        } else {
+            self.locking_body(query, level, parent)
+        };
         self.ctes.truncate(known);
         self.depth -= 1;
         result
+    }
+
+    fn locking_body(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<Body> {
+        self.check_locks(query)?;
+        let body = self.ordered_body(&pushed_down(query), level, parent)?;
+        self.lock_rows(body, &query.locks)
     }
 
     fn ordered_body(

@@ -8,6 +8,7 @@ use omnigraph_udfs::pg::array;
 use sqlparser::ast;
 
 use super::expr::{Ctx, SetCall};
+use super::locking::Origin;
 use super::query::Body;
 use super::scope::{Level, Scope, internal};
 use super::subquery::apply_all;
@@ -80,6 +81,19 @@ impl Binder<'_> {
         let mut sorts = self.order_by(&mut ctx, order, &mut targets)?;
         let mut distinct_on = self.distinct_on(&mut ctx, on, &targets)?;
         ctx.clause = "SELECT";
+        let origin = if groups.is_some() {
+            Origin::Mixed("GROUP BY clause")
+        } else if having.is_some() {
+            Origin::Mixed("HAVING clause")
+        } else if !ctx.aggregates.is_empty() {
+            Origin::Mixed("aggregate functions")
+        } else if !ctx.windows.is_empty() {
+            Origin::Mixed("window functions")
+        } else if !ctx.sets.is_empty() {
+            Origin::Mixed("set-returning functions in the target list")
+        } else {
+            Origin::Rows(Rc::clone(&scope))
+        };
         let mut having = having;
         let grouped = groups.is_some()
             || !ctx.aggregates.is_empty()
@@ -117,6 +131,7 @@ impl Binder<'_> {
             sorts,
             distinct_on,
             matches!(select.distinct, Some(ast::Distinct::Distinct)),
+            origin,
         )
     }
 

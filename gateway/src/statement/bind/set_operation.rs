@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, 
 use sqlparser::ast;
 
 use super::coerce::{Context, positioned};
+use super::locking::Origin;
 use super::query::{Body, Target};
 use super::scope::{Level, Scope, internal};
 use super::select::windowed;
@@ -83,7 +84,11 @@ impl Binder<'_> {
             }
             _ => self.intersection(left, right, op == ast::SetOperator::Intersect, all)?,
         };
-        Ok(Body { plan, targets })
+        Ok(Body {
+            plan,
+            targets,
+            origin: Origin::Mixed("UNION/INTERSECT/EXCEPT"),
+        })
     }
 
     /// INTERSECT and EXCEPT; with ALL the n-th duplicate on the left needs an n-th on the right.

@@ -9,6 +9,7 @@ use sqlparser::ast;
 
 use super::coerce::{Context, positioned};
 use super::expr::Ctx;
+use super::locking::Origin;
 use super::query::{Body, Target};
 use super::scope::{Level, Scope, internal};
 use super::subquery::apply_all;
@@ -72,7 +73,11 @@ impl Binder<'_> {
                     value,
                 })
                 .collect();
-            return Ok(Body { plan, targets });
+            return Ok(Body {
+                plan,
+                targets,
+                origin: Origin::Values,
+            });
         }
         let mut literal = Vec::with_capacity(rows.len());
         for row in rows {
@@ -101,7 +106,11 @@ impl Binder<'_> {
                 value: Typed::new(internal(&column), ty.unwrap_or(PgType::TEXT)),
             })
             .collect();
-        Ok(Body { plan, targets })
+        Ok(Body {
+            plan,
+            targets,
+            origin: Origin::Values,
+        })
     }
 
     /// Rows of expressions as a plan, and its columns' names.
@@ -155,6 +164,10 @@ impl Binder<'_> {
                 value,
             })
             .collect();
-        Ok(Body { plan, targets })
+        Ok(Body {
+            plan,
+            targets,
+            origin: Origin::Values,
+        })
     }
 }

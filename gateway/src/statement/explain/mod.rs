@@ -85,6 +85,9 @@ impl Session {
         let began = Instant::now();
         let mut rows = 0;
         if explain.analyze {
+            if let Bound::Query(query) = &work.bound {
+                self.hold_locks(&query.locks).await?;
+            }
             if writes {
                 // What it explains really happens, as in PostgreSQL.
                 Box::pin(self.write(&statement, &[], place)).await?;

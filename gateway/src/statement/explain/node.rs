@@ -62,6 +62,7 @@ const NAMES: &[(&str, &str)] = &[
     ("GlobalLimitExec", "Limit"),
     ("HashJoinExec", "Hash Join"),
     ("LocalLimitExec", "Limit"),
+    ("LockRowsExec", "LockRows"),
     ("NestedLoopJoinExec", "Nested Loop"),
     ("PartialSortExec", "Incremental Sort"),
     ("PlaceholderRowExec", "Result"),

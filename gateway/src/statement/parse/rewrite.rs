@@ -5,7 +5,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
-/// `FOR KEY SHARE` → `FOR SHARE`; MERGE's `THEN DO NOTHING` → an update of [`NOTHING`].
+/// `FOR KEY SHARE` → `FOR SHARE`; `FOR UPDATE OF a, b` → `FOR UPDATE OF a FOR UPDATE OF b`;
+/// MERGE's `THEN DO NOTHING` → an update of [`NOTHING`].
 pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 3);
     let mut tokens = tokens.into_iter().peekable();
@@ -53,6 +54,12 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
         {
             continue;
         }
+        if token.token == Token::Comma
+            && let Some(clause) = locking_clause(&out)
+        {
+            out.extend(clause.map(|piece| TokenWithSpan::new(piece, token.span)));
+            continue;
+        }
         if out.last().is_some_and(|last| is_word(&last.token, "THEN"))
             && is_word(&token.token, "DO")
             && tokens
@@ -78,6 +85,23 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
         out.push(token);
     }
     out
+}
+
+/// `FOR UPDATE OF` or `FOR SHARE OF`, if that and one name is what ends here.
+fn locking_clause(tokens: &[TokenWithSpan]) -> Option<[Token; 3]> {
+    let name = tokens
+        .iter()
+        .rev()
+        .take_while(|token| matches!(token.token, Token::Word(_) | Token::Period))
+        .position(|token| is_word(&token.token, "OF"))?;
+    let [.., first, strength, of] = &tokens[..tokens.len() - name] else {
+        return None;
+    };
+    let locks = is_word(&first.token, "FOR")
+        && ["UPDATE", "SHARE"]
+            .iter()
+            .any(|word| is_word(&strength.token, word));
+    locks.then(|| [&first.token, &strength.token, &of.token].map(Clone::clone))
 }
 
 /// The name of a column that no table has: one character that is nobody's.

@@ -175,3 +175,69 @@ async fn errors_have_postgres_codes_words_and_places() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn only_rows_that_can_be_told_are_locked() {
+    let check = async |sql: &str, code: &str, message: &str| {
+        let error = failure(sql).await;
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (code, message),
+            "{sql}"
+        );
+    };
+    for (query, what) in [
+        ("select distinct name from people", "DISTINCT clause"),
+        ("select name from people group by name", "GROUP BY clause"),
+        ("select count(*) from people", "aggregate functions"),
+        (
+            "select row_number() over () from people",
+            "window functions",
+        ),
+        (
+            "select generate_series(1, 2) from people",
+            "set-returning functions in the target list",
+        ),
+        (
+            "select id from people union select id from visits",
+            "UNION/INTERSECT/EXCEPT",
+        ),
+        (
+            "select * from (select distinct name from people) p",
+            "DISTINCT clause",
+        ),
+    ] {
+        let message = format!("FOR UPDATE is not allowed with {what}");
+        check(&format!("{query} for update"), "0A000", &message).await;
+    }
+    check(
+        "values (1) for share",
+        "0A000",
+        "FOR SHARE cannot be applied to VALUES",
+    )
+    .await;
+    check(
+        "select 1 from people p for update of people",
+        "42P01",
+        "relation \"people\" in FOR UPDATE clause not found in FROM clause",
+    )
+    .await;
+    check(
+        "select 1 from people for update of main.people",
+        "42601",
+        "FOR UPDATE must specify unqualified relation names",
+    )
+    .await;
+    check(
+        "with p as (select 1) select 1 from people, p for share of people, p",
+        "0A000",
+        "FOR SHARE cannot be applied to a WITH query",
+    )
+    .await;
+    check(
+        "select 1 from people p left join visits v on v.id = p.id for update",
+        "0A000",
+        "FOR UPDATE cannot be applied to the nullable side of an outer join",
+    )
+    .await;
+}
