@@ -18,7 +18,7 @@ ask() { psql -X -q -v ON_ERROR_STOP=1 -h "$work" -U postgres -d "${2:-postgres}"
 mkdir -p "$data"
 # Types that nothing here stores, computes or shows; their functions and operators go with them.
 unsupported="('point','lseg','path','box','polygon','line','circle','money','xml','bit','varbit','macaddr','macaddr8','cidr',
-  'gtsvector','pg_snapshot','txid_snapshot','xid8','refcursor','timetz','pg_brin_bloom_summary','pg_brin_minmax_multi_summary')"
+  'gtsvector','refcursor','timetz','pg_brin_bloom_summary','pg_brin_minmax_multi_summary')"
 left_out="(SELECT t.oid FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
   WHERE t.typname IN $unsupported OR e.typname IN $unsupported OR t.typtype IN ('r', 'm') OR e.typtype IN ('r', 'm')
      OR t.typname IN ('anyrange', 'anymultirange', 'anycompatiblerange', 'anycompatiblemultirange')

@@ -309,6 +309,26 @@ impl Databases {
         self.shared.server.decide(request).is_allowed()
     }
 
+    /// Would policy let an actor do this to a graph or one of its branches? For those who ask
+    /// before they try.
+    pub fn would_allow(
+        &self,
+        graph: &str,
+        actor: &str,
+        action: Action,
+        branch: Option<&str>,
+    ) -> bool {
+        let request = Request {
+            actor,
+            action,
+            branch,
+        };
+        match self.shared.graphs.read().get(graph) {
+            Some(database) => database.guard.decide(request).is_allowed(),
+            None => false,
+        }
+    }
+
     /// A graph by name, as an actor may use it. In a plain store one that was quarantined, or
     /// is not known, is tried again: it may have been made or repaired since.
     pub async fn access(&self, name: &str, actor: &Actor) -> Result<GraphAccess> {

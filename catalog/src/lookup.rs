@@ -92,11 +92,14 @@ pub enum PrivilegeOn {
     Database,
     Schema,
     Class,
+    Column,
     Proc,
     Type,
     Language,
     Tablespace,
-    Role,
+    Parameter,
+    /// A foreign server or data wrapper.
+    Foreign,
 }
 
 /// Which size of a relation is asked for.
@@ -148,6 +151,12 @@ pub trait CatalogLookup: std::fmt::Debug + Send + Sync {
     fn is_visible(&self, kind: CatalogKind, oid: u32, path: &SearchPath) -> Option<bool>;
     /// Does an object with this OID exist? What `has_*_privilege` answers follows from it.
     fn exists(&self, on: PrivilegeOn, oid: u32) -> bool;
+
+    /// The columns of a relation by their numbers, from 1; empty if there is no such relation.
+    fn columns(&self, class: u32) -> Vec<String>;
+    /// `pg_describe_object`, by the OIDs of the catalog and of the object.
+    fn describe(&self, catalog: u32, object: u32, column: i32, path: &SearchPath)
+    -> Option<String>;
 
     fn constraint_def(&self, oid: u32, pretty: bool, path: &SearchPath) -> Option<String>;
     /// `column` 0: the whole definition; otherwise the name of that column alone, and an

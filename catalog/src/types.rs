@@ -62,6 +62,7 @@ types! {
     JSON = 114, "json", "json", -1, 199, 0, 'U', false;
     PG_NODE_TREE = 194, "pg_node_tree", "pg_node_tree", -1, 0, 0, 'Z', false;
     JSON_ARRAY = 199, "_json", "json[]", -1, 0, 114, 'A', false;
+    XID8_ARRAY = 271, "_xid8", "xid8[]", -1, 0, 5069, 'A', false;
     FLOAT4 = 700, "float4", "real", 4, 1021, 0, 'N', false;
     FLOAT8 = 701, "float8", "double precision", 8, 1022, 0, 'N', true;
     UNKNOWN = 705, "unknown", "unknown", -2, 0, 0, 'X', false;
@@ -111,8 +112,10 @@ types! {
     TRIGGER = 2279, "trigger", "trigger", 4, 0, 0, 'P', false;
     ANYELEMENT = 2283, "anyelement", "anyelement", 4, 0, 0, 'P', false;
     RECORD_ARRAY = 2287, "_record", "record[]", -1, 0, 2249, 'P', false;
+    TXID_SNAPSHOT_ARRAY = 2949, "_txid_snapshot", "txid_snapshot[]", -1, 0, 2970, 'A', false;
     UUID = 2950, "uuid", "uuid", 16, 2951, 0, 'U', false;
     UUID_ARRAY = 2951, "_uuid", "uuid[]", -1, 0, 2950, 'A', false;
+    TXID_SNAPSHOT = 2970, "txid_snapshot", "txid_snapshot", -1, 2949, 0, 'U', false;
     PG_LSN = 3220, "pg_lsn", "pg_lsn", 8, 3221, 0, 'U', false;
     REGCONFIG = 3734, "regconfig", "regconfig", 4, 3735, 0, 'N', false;
     REGDICTIONARY = 3769, "regdictionary", "regdictionary", 4, 3770, 0, 'N', false;
@@ -123,6 +126,10 @@ types! {
     REGNAMESPACE = 4089, "regnamespace", "regnamespace", 4, 4090, 0, 'N', false;
     REGNAMESPACE_ARRAY = 4090, "_regnamespace", "regnamespace[]", -1, 0, 4089, 'A', false;
     REGROLE = 4096, "regrole", "regrole", 4, 4097, 0, 'N', false;
+    REGCOLLATION = 4191, "regcollation", "regcollation", 4, 4192, 0, 'N', false;
+    PG_SNAPSHOT = 5038, "pg_snapshot", "pg_snapshot", -1, 5039, 0, 'U', false;
+    PG_SNAPSHOT_ARRAY = 5039, "_pg_snapshot", "pg_snapshot[]", -1, 0, 5038, 'A', false;
+    XID8 = 5069, "xid8", "xid8", 8, 271, 0, 'U', false;
     VECTOR = 16001, "vector", "vector", -1, 16002, 0, 'U', false;
     VECTOR_ARRAY = 16002, "_vector", "vector[]", -1, 0, 16001, 'A', false;
 }
@@ -176,7 +183,7 @@ impl PgType {
             PgType { oid: 17, .. } => DataType::Binary,
             PgType { oid: 21, .. } => DataType::Int16,
             PgType { oid: 23, .. } => DataType::Int32,
-            PgType { oid: 20, .. } => DataType::Int64,
+            PgType { oid: 20 | 5069, .. } => DataType::Int64,
             PgType { oid: 700, .. } => DataType::Float32,
             PgType { oid: 701, .. } => DataType::Float64,
             PgType { oid: 1082, .. } => DataType::Date32,
@@ -201,7 +208,7 @@ impl PgType {
                 DataType::List(Arc::new(Field::new("item", DataType::Float32, true)))
             }
             PgType {
-                oid: 24 | 26 | 28 | 29 | 2202..=2206 | 3734 | 3769 | 4089 | 4096,
+                oid: 24 | 26 | 28 | 29 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191,
                 ..
             } => DataType::UInt32,
             _ => DataType::Utf8,

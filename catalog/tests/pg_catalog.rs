@@ -775,7 +775,7 @@ fn facts_about_objects() {
     assert!(catalog.exists(PrivilegeOn::Class, person));
     assert!(catalog.exists(PrivilegeOn::Schema, 65_536));
     assert!(!catalog.exists(PrivilegeOn::Class, person + 60));
-    assert!(!catalog.exists(PrivilegeOn::Role, 1));
+    assert!(!catalog.exists(PrivilegeOn::Parameter, 1));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::types::PgType;
 
 impl PgCatalog {
     /// What a marked slot stands for, and in which branch.
-    fn object(&self, oid: u32) -> Option<(&Branch, Object)> {
+    pub(super) fn object(&self, oid: u32) -> Option<(&Branch, Object)> {
         let inside = self
             .inner
             .branch_blocks
@@ -336,13 +336,41 @@ impl CatalogLookup for PgCatalog {
                 .iter()
                 .any(|database| database.oid == oid),
             PrivilegeOn::Schema => self.namespace_name(oid).is_some(),
-            PrivilegeOn::Class => self.class_by_oid(oid).is_some(),
+            PrivilegeOn::Class | PrivilegeOn::Column => self.class_by_oid(oid).is_some(),
             PrivilegeOn::Proc => self.proc(oid).is_some(),
             PrivilegeOn::Type => self.type_by_oid(oid).is_some(),
             PrivilegeOn::Language => matches!(oid, 12 | 14),
             PrivilegeOn::Tablespace => TABLESPACES.iter().any(|(known, _)| *known == oid),
-            PrivilegeOn::Role => self.role_name(oid).is_some(),
+            // Settings have no OIDs, and there are no foreign servers.
+            PrivilegeOn::Parameter | PrivilegeOn::Foreign => false,
         }
+    }
+
+    fn columns(&self, class: u32) -> Vec<String> {
+        if let Some(def) = definitions().by_oid(class) {
+            return def
+                .columns
+                .iter()
+                .map(|column| column.name.to_owned())
+                .collect();
+        }
+        match self.table(class) {
+            Some((_, table)) => {
+                let names = table.columns.iter().map(|column| &column.name);
+                names.cloned().collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn describe(
+        &self,
+        catalog: u32,
+        object: u32,
+        column: i32,
+        path: &SearchPath,
+    ) -> Option<String> {
+        self.words_for(catalog, object, column, path)
     }
 
     fn constraint_def(&self, oid: u32, pretty: bool, path: &SearchPath) -> Option<String> {

@@ -19,6 +19,7 @@
 mod data;
 mod def;
 mod definition;
+mod describe;
 mod expression;
 mod graph;
 mod input;

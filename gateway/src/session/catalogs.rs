@@ -22,11 +22,10 @@ use parking_lot::Mutex;
 
 use super::common::Common;
 use super::live::{Listed, ListedStatement};
-use super::names::CatalogNames;
 use super::{Attached, Session};
 use crate::error::PgResult;
 use crate::statement::bind::catalog::{listed_casts, listed_functions, listed_operators};
-use crate::statement::bind::{Relation, RelationColumn, RelationKind};
+use crate::statement::bind::{CatalogNames, Relation, RelationColumn, RelationKind};
 
 /// One state of the catalogs, as one session sees it.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use omnigraph_catalog::access::Action;
 use omnigraph_catalog::actor::Actor;
 use omnigraph_catalog::lookup::quote_identifier;
 use omnigraph_engine::names::{BranchName, CommitId};
@@ -14,6 +15,7 @@ use super::locks::Request;
 use super::notify::{COMMITS, Pending};
 use super::path;
 use super::protocol::{Notification, SessionHandle, terminated};
+use super::random::Random;
 use super::settings::{Scope, Settings};
 use super::shared::{Doing, GraphShared, Shared};
 use crate::error::{PgError, PgResult};
@@ -38,6 +40,7 @@ pub struct Common {
     pub transaction: Mutex<Option<(i64, i64)>>,
     /// Its row of `pg_stat_activity`.
     pub doing: Arc<Mutex<Doing>>,
+    pub random: Mutex<Random>,
 }
 
 /// How many LISTENs and NOTIFYs one transaction may collect.
@@ -211,6 +214,20 @@ impl SessionCalls for Common {
         self.actor.to_string()
     }
 
+    fn may(&self, actor: &str, action: Action, branch: Option<&str>) -> bool {
+        let databases = &self.shared.databases;
+        databases.would_allow(&self.database, actor, action, branch)
+    }
+
+    fn random(&self, count: usize) -> Vec<f64> {
+        let mut random = self.random.lock();
+        (0..count).map(|_| random.draw()).collect()
+    }
+
+    fn seed_random(&self, seed: f64) {
+        *self.random.lock() = Random::seeded(seed);
+    }
+
     fn backend_pid(&self) -> i32 {
         self.handle.pid()
     }
@@ -229,6 +246,11 @@ impl SessionCalls for Common {
             handle.terminate(terminated());
         }
         Ok(other.is_some())
+    }
+
+    fn listening(&self) -> Vec<String> {
+        let channels = &self.shared.channels;
+        channels.of_session(self.handle.pid())
     }
 
     fn notify(&self, channel: &str, payload: &str) -> PgResult<()> {
@@ -279,6 +301,10 @@ impl SessionCalls for Common {
             .lock()
             .filter(|(known, _)| *known == started_at)
             .map(|(_, id)| id)
+    }
+
+    fn next_transaction_id(&self) -> i64 {
+        self.shared.peek_transaction()
     }
 
     fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool> {

@@ -67,6 +67,7 @@ impl Backends for Gateway {
             listed: Mutex::default(),
             transaction: Mutex::default(),
             doing: Arc::default(),
+            random: Mutex::default(),
         });
         let session = Session {
             interrupt: startup.handle.interrupt(),

@@ -91,6 +91,20 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// `pg_listening_channels()`: what a session listens to, in order.
+    pub fn of_session(&self, pid: i32) -> Vec<String> {
+        let listeners = self.listeners.lock();
+        let mut names: Vec<String> = listeners
+            .iter()
+            .filter(|(_, sessions)| sessions.contains_key(&pid))
+            .map(|((_, channel), _)| channel.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
 impl Listener {
     pub fn new(channels: Arc<Channels>, database: Arc<str>, handle: SessionHandle) -> Self {
         Listener {
@@ -123,11 +137,6 @@ impl Listener {
                 }
             }
         }
-    }
-
-    /// `pg_listening_channels()`.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
     }
 
     fn listen(&mut self, channel: String) {
@@ -192,6 +201,7 @@ mod tests {
         other.commit(vec![Pending::listen("news").expect("a channel")]);
         assert_eq!(one.handle.take_notifications().len(), 1);
         assert_eq!(other.handle.take_notifications().len(), 0);
+        assert_eq!(channels.of_session(1), ["news"]);
         one.commit(vec![Pending::UnlistenAll, hello()]);
         assert_eq!(one.handle.take_notifications().len(), 0);
         drop(other);

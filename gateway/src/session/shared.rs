@@ -104,6 +104,11 @@ impl Shared {
         self.transactions.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The number that [`Self::next_transaction`] will give next.
+    pub fn peek_transaction(&self) -> i64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+
     pub fn enter(&self, pid: i32, activity: Activity) {
         self.sessions.lock().insert(pid, activity);
     }

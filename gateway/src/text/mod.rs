@@ -10,6 +10,7 @@ pub mod json;
 pub mod number;
 pub mod numeric;
 pub mod read;
+pub mod snapshot;
 pub mod view;
 pub mod write;
 pub mod zone;

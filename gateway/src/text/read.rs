@@ -18,6 +18,7 @@ use crate::text::interval::parse_interval;
 use crate::text::json::{check_json, normal_json};
 use crate::text::number::{invalid_syntax, is_blank, parse_f32, parse_f64, parse_integer};
 use crate::text::numeric::Numeric;
+use crate::text::snapshot::TransactionSnapshot;
 
 /// The most dimensions a `vector` may have, as in pgvector.
 pub const MAX_VECTOR: usize = 16_000;
@@ -32,7 +33,7 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
             text.chars().next().map(String::from).unwrap_or_default(),
         )),
         19 => ScalarValue::Utf8(Some(cut(text, 63).to_owned())),
-        20 => ScalarValue::Int64(Some(small("bigint", i64::MIN, i64::MAX)?)),
+        20 | 5069 => ScalarValue::Int64(Some(small("bigint", i64::MIN, i64::MAX)?)),
         // In range by the check.
         21 => ScalarValue::Int16(Some(
             small("smallint", i64::from(i16::MIN), i64::from(i16::MAX))? as i16,
@@ -70,6 +71,12 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
         1700 => Numeric::parse(text)?.to_scalar(ty)?,
         2950 => ScalarValue::Utf8(Some(uuid_text(&parse_uuid(text)?))),
         3802 => ScalarValue::Utf8(Some(normal_json(text)?)),
+        2970 => ScalarValue::Utf8(Some(
+            TransactionSnapshot::parse("txid_snapshot", text)?.shown(),
+        )),
+        5038 => ScalarValue::Utf8(Some(
+            TransactionSnapshot::parse("pg_snapshot", text)?.shown(),
+        )),
         22 | 30 => parse_words(ty, text, input)?,
         16001 => vector(ty, parse_vector(text)?)?,
         2249 | 2287 => {

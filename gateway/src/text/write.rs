@@ -72,7 +72,11 @@ impl Formatter {
                 let (value, scale) = (array.value(row), array.scale());
                 put_decimal(out, value, scale, shown_scale(value, scale, view.ty.typmod));
             }
-            Cells::Text(array) | Cells::Jsonb(array) | Cells::Uuid(array) | Cells::Char(array) => {
+            Cells::Text(array)
+            | Cells::Jsonb(array)
+            | Cells::Uuid(array)
+            | Cells::Snapshot(array)
+            | Cells::Char(array) => {
                 out.extend_from_slice(array.value(row).as_bytes());
             }
             Cells::Bytea(array) => put_bytea(out, array.value(row), format.bytea_output),

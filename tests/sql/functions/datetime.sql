@@ -17,3 +17,8 @@ select pg_sleep(0), pg_sleep_for('0 seconds'), pg_sleep_until(now())
 select date '2001-09-28' + 7, date '2001-09-28' + interval '1 hour', date '2001-10-01' - date '2001-09-28', timestamp '2001-09-29 03:00' - timestamp '2001-07-27 12:00', interval '1 day' * 2.5, interval '1 hour' / 1.5
 select date '2024-01-31' + interval '1 month', timestamptz '2024-03-31 00:00+00' - interval '1 month'
 select time '01:00' + interval '3 hours', time '05:00' - time '03:00', interval '1 day' + time '03:00'
+select (date '2001-02-16', date '2001-12-21') overlaps (date '2001-10-30', date '2002-10-30'), (date '2001-02-16', interval '100 days') overlaps (date '2001-10-30', date '2002-10-30'), (date '2001-10-29', date '2001-10-30') overlaps (date '2001-10-30', date '2001-10-31'), (date '2001-10-30', date '2001-10-30') overlaps (date '2001-10-30', date '2001-10-31')
+select (time '09:00', time '12:00') overlaps (time '11:00', interval '2 hours'), (timestamp '2024-01-01', null) overlaps (timestamp '2024-01-02', timestamp '2024-01-03'), overlaps(timestamptz '2024-01-01', interval '1 day', timestamptz '2024-01-01 12:00', interval '1 day')
+select to_number('12,454.8-', '99G999D9S'), to_number('-34,338,492', '99G999G999'), to_number('<564646.654564>', '999999.999999PR'), to_number('0.00001-', '9.999999S'), to_number('123456', '999G999'), to_number('.01', '99.99'), to_number('5.01-', 'FM9.999999S'), to_number('$1234.56', 'L9,999.99')
+select to_number('x', '99')
+select '{2024-01-01,today}'::text[]::date[] = array['2024-01-01', current_date]

@@ -29,3 +29,17 @@ select jsonb_pretty('[{"f1":1,"f2":null}, 2]')
 select json_typeof('-123.4'), jsonb_typeof('null'), jsonb_typeof('{}'), json_typeof('"a"'), jsonb_typeof('true'), jsonb_typeof('[]')
 select '{"a": {"b": 1}}'::jsonb -> 'a' ->> 'b', '[1, 2]'::json -> 1, '{"a": [1]}'::jsonb #> '{a,0}', '{"a": 1}'::jsonb ? 'a', '{"a": 1, "b": 2}'::jsonb - 'a', '{"a": 1}'::jsonb || '{"b": 2}', '{"a": {"b": 1}}'::jsonb @> '{"a": {}}', '["a", {"b":1}]'::jsonb #- '{1,b}'
 select json_strip_nulls('[1]'), json_strip_nulls('{}')
+select * from json_to_record('{"a":1,"b":[1],"c":"bar","d":null,"e":[4,5],"f":"2024-01-01","g":{"h":1}}') as x(a int, b text, c text, d text, e int[], f date, g jsonb, z bool)
+select * from jsonb_to_record('{"a":1,"b":"x","t":"2024-01-01 12:00:00+00"}') as x(b varchar, a numeric(6,2), t timestamptz)
+select * from json_to_recordset('[{"a":1,"b":"foo"},{"a":"2","c":"bar"}]') as x(a int, b text)
+select * from jsonb_to_recordset('[{"a":[1,2]},{"a":null},{}]') as x(a int[])
+select * from jsonb_to_record('{"a":"x"}') as x(a int)
+select * from jsonb_to_record('[1]') as x(a int)
+select * from json_to_record('{}')
+select amname, amtype from json_populate_record(null::pg_am, '{"amname":"heap","amtype":"t"}')
+select amname, amtype from jsonb_populate_record(null::pg_am, '{"amname":"heap"}')
+select amname, amtype from json_populate_recordset(null::pg_am, '[{"amname":"a"},{"amname":"b","amtype":"x"}]')
+select amname, amtype from jsonb_populate_recordset(null::pg_am, '[{"amname":"a"},{"amtype":"x"}]')
+select p.amname, p.amtype from pg_am a, jsonb_populate_record(a, '{"amtype":"z"}') p where a.amname = 'btree'
+select (json_populate_record(null::pg_am, '{"amname":"heap","amtype":"t"}')).amname
+select json_populate_record(1, '{}')

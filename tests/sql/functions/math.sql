@@ -25,3 +25,7 @@ select sind(210), cosd(180), tand(135), sind(-90), cosd(90)
 select sinh(1::float8), cosh(0::float8), tanh(1::float8), asinh(1::float8), acosh(1::float8), atanh(0.5::float8)
 select acos(2::float8)
 select atanh(2::float8)
+select scale(8.4100), scale(5), scale(1e-3), trim_scale(8.4100), trim_scale(100.00), trim_scale(0.000)
+select setseed(0.5)
+select setseed(0.5), random() between 0 and 1
+select setseed(2)

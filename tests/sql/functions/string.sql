@@ -35,3 +35,5 @@ select unistr('d\0061t\+000061'), unistr('d\u0061t\U00000061')
 select unistr('\zzzz')
 select 'abc' like 'a%', 'abc' ilike 'A_C', 'abc' similar to '(a|b)%', 'a%c' like 'a\%c'
 select 'abc' || 1, 1 || 'abc', 'a' || null
+select normalize(U&'\0061\0308bc', NFC) = U&'\00E4bc', normalize(U&'\00E4', NFD) = U&'\0061\0308', normalize('ﬁ', NFKC), length(normalize('ﬁ', nfc)), normalize('abc')
+select is_normalized('abc'), is_normalized(U&'\0061\0308bc', 'NFC'), U&'\0061\0308bc' is nfd normalized, 'abc' is normalized, 'ﬁ' is not nfkc normalized

@@ -33,3 +33,28 @@ select pg_size_pretty(10240::bigint), pg_size_pretty(123456789::bigint)
 select pg_advisory_lock(1), pg_try_advisory_lock(1), pg_advisory_unlock(1), pg_advisory_unlock(1), pg_advisory_unlock(1)
 select has_foreign_data_wrapper_privilege(0::oid, 'usage'), has_server_privilege(0::oid, 'usage'), has_sequence_privilege(0::oid, 'usage')
 select pg_get_serial_sequence('pg_class', 'relname')
+select replace(acldefault('r', oid)::text, current_user, 'me'), replace(acldefault('f', oid)::text, current_user, 'me'), replace(acldefault('c', oid)::text, current_user, 'me'), replace(acldefault('n', oid)::text, current_user, 'me') from pg_roles where rolname = current_user
+select replace(makeaclitem(oid, oid, 'SELECT', false)::text, current_user, 'me'), replace(makeaclitem(0, oid, 'execute', true)::text, current_user, 'me') from pg_roles where rolname = current_user
+select makeaclitem(10, 10, 'fly', false)
+select grantee = grantor, privilege_type, is_grantable from aclexplode(acldefault('f', (select oid from pg_roles where rolname = current_user)))
+select grantee = grantor, privilege_type, is_grantable from aclexplode(('{=r/' || current_user || ',' || current_user || '=ar*w/' || current_user || '}')::aclitem[]) order by 1, 2, 3
+select has_parameter_privilege('work_mem', 'set'), has_parameter_privilege(current_user, 'work_mem', 'set')
+select has_parameter_privilege('work_mem', 'read')
+select * from pg_options_to_table(array['fillfactor=70', 'flag', 'a=b=c'])
+select pg_describe_object('pg_class'::regclass, 'pg_class'::regclass, 0), pg_describe_object('pg_class'::regclass, 'pg_class'::regclass, 2), pg_describe_object('pg_type'::regclass, 'int4'::regtype, 0), pg_describe_object('pg_proc'::regclass, 'lower(text)'::regprocedure, 0), pg_describe_object('pg_operator'::regclass, '+(integer,integer)'::regoperator, 0), pg_describe_object('pg_namespace'::regclass, 'pg_catalog'::regnamespace, 0), pg_describe_object('pg_collation'::regclass, 100, 0), pg_describe_object('pg_class'::regclass, 1, 0)
+select to_regcollation('default'), to_regcollation('nothing'), to_regoper('!~~*'), to_regoper('+'), to_regoperator('+(integer,integer)'), to_regoperator('+(integer,boolean)')
+select '"C"'::regcollation, 'pg_catalog.="default"'::text, '||/'::regoper, '-(none,integer)'::regoperator
+select pg_current_xact_id() = pg_current_xact_id(), pg_current_xact_id()::text::bigint > 0, pg_xact_status(pg_current_xact_id())
+select pg_current_xact_id_if_assigned()
+select pg_snapshot_xmin('10:20:10,14,15'), pg_snapshot_xmax('10:20:10,14,15'), pg_visible_in_snapshot('14', '10:20:10,14,15'), pg_visible_in_snapshot('13', '10:20:10,14,15')
+select pg_snapshot_xip('10:20:10,14,15')
+select '10:20:14,10'::pg_snapshot
+select txid_snapshot_xmin('10:20:10,14,15'), txid_snapshot_xmax('10:20:10,14,15'), txid_visible_in_snapshot(9, '10:20:10,14,15'), txid_visible_in_snapshot(20, '10:20:10,14,15')
+select txid_snapshot_xip('10:20:10,14,15')
+select pg_snapshot_xmin(pg_current_snapshot()) <= pg_snapshot_xmax(pg_current_snapshot()), txid_snapshot_xmin(txid_current_snapshot()) > 0
+select * from pg_get_keywords() where word in ('select', 'abort', 'between', 'left', 'year') order by word
+select has_table_privilege('pg_class', 'fly'), has_table_privilege('nobody', 'pg_class', 'select')
+select has_table_privilege('nobody', 'pg_class', 'select')
+select has_column_privilege('pg_class', 'nothing', 'select')
+select has_column_privilege('pg_class'::regclass, 99::int2, 'select'), has_table_privilege(1::oid, 'select'), has_schema_privilege('pg_catalog', 'usage, create with grant option')
+select has_database_privilege('nothing', 'connect')

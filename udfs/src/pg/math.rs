@@ -6,11 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, Primitive
 use arrow::datatypes::{
     DataType, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, i256,
 };
-use datafusion::logical_expr::{Expr, Volatility};
+use datafusion::logical_expr::Expr;
 
 use super::arithmetic::{self, narrow, out_of_range, power_of_ten, rescale, wide};
 use super::degrees;
-use super::function::{PgFunction, call, call_with};
+use super::function::{call, call_with};
 use crate::error::{Error, Result};
 
 /// Is there a function of this name over float8?
@@ -420,20 +420,6 @@ pub fn min_scale(args: Vec<Expr>) -> Expr {
         })?;
         Ok(Arc::new(scales))
     })
-}
-
-/// `random()`: anew for each row.
-pub fn random() -> Expr {
-    PgFunction::new(
-        "random",
-        DataType::Float64,
-        Volatility::Volatile,
-        Arc::new(|_, count| {
-            let values: Float64Array = (0..count).map(|_| Some(next_random())).collect();
-            Ok(Arc::new(values))
-        }),
-    )
-    .over(Vec::new())
 }
 
 /// A number in [0, 1), from the hasher's per-process random keys and a counter.

@@ -8,11 +8,13 @@ mod degrees;
 pub mod function;
 pub mod json;
 mod json_change;
+pub mod json_record;
 mod jsonpath;
 pub mod math;
 pub mod regex;
 pub mod regex_position;
 pub mod sample;
 pub mod string;
+pub mod unicode;
 
 pub use function::{PgFunction, Strictness, call, call_with, rows};

@@ -1,22 +1,14 @@
-//! Aggregates and window functions. PostgreSQL's result types are had by composing DataFusion's
-//! exact ones: `avg` of integers is a numeric division, `string_agg` joins an ordered array.
+//! Aggregates. PostgreSQL's result types are had by composing DataFusion's exact ones: `avg` of
+//! integers is a numeric division.
 
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate as df;
-use datafusion::functions_window as window;
-use datafusion::logical_expr::expr::{
-    AggregateFunction, AggregateFunctionParams, NullTreatment, Sort, WindowFunction,
-    WindowFunctionParams,
-};
-use datafusion::logical_expr::{
-    AggregateUDF, Expr, Operator, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition,
-};
+use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Sort};
+use datafusion::logical_expr::{AggregateUDF, Expr, Operator, WindowFunctionDefinition};
 use omnigraph_catalog::types::{PgType, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
-use omnigraph_udfs::pg::{array, json};
 use sqlparser::ast;
 
 use super::catalog::{FunctionRow, functions_named};
@@ -25,7 +17,8 @@ use super::expr::{Ctx, Grouping, binary};
 use super::functions::undefined;
 use super::scope::internal;
 use super::typed::Typed;
-use super::types::{numeric_of, type_name};
+use super::types::numeric_of;
+use super::windows::Window;
 use super::{Binder, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -47,6 +40,19 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
         "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
         _ => moment(row.name).is_some(),
     }
+}
+
+/// The aggregates that are DataFusion's own, over one argument.
+fn plain(name: &str) -> Option<Arc<AggregateUDF>> {
+    Some(match name {
+        "bool_and" | "every" => df::bool_and_or::bool_and_udaf(),
+        "bool_or" => df::bool_and_or::bool_or_udaf(),
+        "bit_and" => df::bit_and_or_xor::bit_and_udaf(),
+        "bit_or" => df::bit_and_or_xor::bit_or_udaf(),
+        "bit_xor" => df::bit_and_or_xor::bit_xor_udaf(),
+        "array_agg" => df::array_agg::array_agg_udaf(),
+        _ => return None,
+    })
 }
 
 /// The statistical aggregates over float8.
@@ -72,19 +78,11 @@ fn moment(name: &str) -> Option<Arc<AggregateUDF>> {
 }
 
 /// What a call says beside its arguments.
-struct Call {
-    distinct: bool,
-    filter: Option<Expr>,
-    order: Vec<Sort>,
-    window: Option<Window>,
-}
-
-#[derive(Clone)]
-struct Window {
-    partition: Vec<Expr>,
-    order: Vec<Sort>,
-    frame: WindowFrame,
-    nulls: Option<NullTreatment>,
+pub(super) struct Call {
+    pub(super) distinct: bool,
+    pub(super) filter: Option<Expr>,
+    pub(super) order: Vec<Sort>,
+    pub(super) window: Option<Window>,
 }
 
 impl Binder<'_> {
@@ -232,253 +230,8 @@ impl Binder<'_> {
         }
     }
 
-    fn window(
-        &mut self,
-        ctx: &mut Ctx,
-        over: &ast::WindowType,
-        nulls: Option<ast::NullTreatment>,
-        at: Option<u32>,
-    ) -> PgResult<Window> {
-        let spec = match over {
-            ast::WindowType::WindowSpec(spec) => spec.clone(),
-            ast::WindowType::NamedWindow(name) => {
-                self.named_window(ctx, &crate::statement::parse::fold(name), at)?
-            }
-        };
-        let base = match &spec.window_name {
-            Some(name) => Some(self.named_window(ctx, &crate::statement::parse::fold(name), at)?),
-            None => None,
-        };
-        let partition_by = if spec.partition_by.is_empty() {
-            base.as_ref()
-                .map(|base| &base.partition_by)
-                .unwrap_or(&spec.partition_by)
-        } else {
-            &spec.partition_by
-        };
-        let order_by = if spec.order_by.is_empty() {
-            base.as_ref()
-                .map(|base| &base.order_by)
-                .unwrap_or(&spec.order_by)
-        } else {
-            &spec.order_by
-        };
-        let mut partition = Vec::new();
-        for expr in partition_by {
-            let value = self.expr(ctx, expr)?;
-            let value = self.settle(value)?;
-            partition.push(self.sort_key(value));
-        }
-        let order = self.sort_exprs(ctx, order_by)?;
-        let frame = match spec
-            .window_frame
-            .as_ref()
-            .or(base.as_ref().and_then(|base| base.window_frame.as_ref()))
-        {
-            None => WindowFrame::new((!order.is_empty()).then_some(false)),
-            Some(frame) => self.frame(ctx, frame, &order, at)?,
-        };
-        let nulls = nulls.map(|nulls| match nulls {
-            ast::NullTreatment::IgnoreNulls => NullTreatment::IgnoreNulls,
-            ast::NullTreatment::RespectNulls => NullTreatment::RespectNulls,
-        });
-        Ok(Window {
-            partition,
-            order,
-            frame,
-            nulls,
-        })
-    }
-
-    fn named_window(&self, ctx: &Ctx, name: &str, at: Option<u32>) -> PgResult<ast::WindowSpec> {
-        ctx.named_windows
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, spec)| spec.clone())
-            .ok_or_else(|| {
-                positioned(
-                    PgError::new(
-                        sqlstate::UNDEFINED_OBJECT,
-                        format!("window \"{name}\" does not exist"),
-                    ),
-                    at,
-                )
-            })
-    }
-
-    fn frame(
-        &mut self,
-        ctx: &mut Ctx,
-        frame: &ast::WindowFrame,
-        order: &[Sort],
-        at: Option<u32>,
-    ) -> PgResult<WindowFrame> {
-        let units = match frame.units {
-            ast::WindowFrameUnits::Rows => WindowFrameUnits::Rows,
-            ast::WindowFrameUnits::Range => WindowFrameUnits::Range,
-            ast::WindowFrameUnits::Groups => WindowFrameUnits::Groups,
-        };
-        let start = self.frame_bound(ctx, &frame.start_bound, units, at)?;
-        let end = match &frame.end_bound {
-            Some(bound) => self.frame_bound(ctx, bound, units, at)?,
-            None => WindowFrameBound::CurrentRow,
-        };
-        if units != WindowFrameUnits::Rows
-            && order.is_empty()
-            && !(start.is_unbounded() && end.is_unbounded())
-        {
-            // Without an order all rows are peers.
-            return Ok(WindowFrame::new(None));
-        }
-        Ok(WindowFrame::new_bounds(units, start, end))
-    }
-
-    fn frame_bound(
-        &mut self,
-        ctx: &mut Ctx,
-        bound: &ast::WindowFrameBound,
-        units: WindowFrameUnits,
-        at: Option<u32>,
-    ) -> PgResult<WindowFrameBound> {
-        let mut offset = |expr: &Option<Box<ast::Expr>>| -> PgResult<ScalarValue> {
-            let Some(expr) = expr else {
-                return Ok(match units {
-                    WindowFrameUnits::Range => ScalarValue::Null,
-                    _ => ScalarValue::UInt64(None),
-                });
-            };
-            let value = self.expr(ctx, expr)?;
-            if units == WindowFrameUnits::Range {
-                return value
-                    .constant()
-                    .cloned()
-                    .ok_or_else(|| unsupported("a RANGE offset that is not constant", at));
-            }
-            let value = self.coerce(value, PgType::INT8, Context::Implicit)?;
-            match value.constant() {
-                Some(ScalarValue::Int64(Some(count))) => u64::try_from(*count)
-                    .map(|count| ScalarValue::UInt64(Some(count)))
-                    .map_err(|_| {
-                        positioned(
-                            PgError::new("22013", "frame starting offset must not be negative"),
-                            at,
-                        )
-                    }),
-                _ => Err(unsupported("a frame offset that is not constant", at)),
-            }
-        };
-        Ok(match bound {
-            ast::WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
-            ast::WindowFrameBound::Preceding(expr) => WindowFrameBound::Preceding(offset(expr)?),
-            ast::WindowFrameBound::Following(expr) => WindowFrameBound::Following(offset(expr)?),
-        })
-    }
-
-    /// row_number, lag and their kind.
-    fn window_function(
-        &mut self,
-        ctx: &mut Ctx,
-        name: &str,
-        args: Vec<Typed>,
-        call: Call,
-        at: Option<u32>,
-    ) -> PgResult<Typed> {
-        let (row, declared) = self.choose_function(name, &args, 'w', at)?;
-        let Some((args, result)) = self.arguments(&declared, row.result, args)? else {
-            return Err(undefined(name, &[], at));
-        };
-        let Some(spec) = call.window else {
-            return Err(undefined(name, &args, at));
-        };
-        let mut exprs: Vec<Expr> = args.iter().map(|arg| arg.expr.clone()).collect();
-        let function = match name {
-            "row_number" => window::row_number::row_number_udwf(),
-            "rank" => window::rank::rank_udwf(),
-            "dense_rank" => window::rank::dense_rank_udwf(),
-            "percent_rank" => window::rank::percent_rank_udwf(),
-            "cume_dist" => window::cume_dist::cume_dist_udwf(),
-            "ntile" => window::ntile::ntile_udwf(),
-            "lag" | "lead" => {
-                if let Some(offset) = exprs.get_mut(1) {
-                    let Expr::Literal(ScalarValue::Int32(Some(count)), _) = offset else {
-                        return Err(unsupported(
-                            &format!("{name}() with an offset that is not constant"),
-                            at,
-                        ));
-                    };
-                    *offset = Expr::Literal(ScalarValue::Int64(Some(i64::from(*count))), None);
-                }
-                if name == "lag" {
-                    window::lead_lag::lag_udwf()
-                } else {
-                    window::lead_lag::lead_udwf()
-                }
-            }
-            "first_value" => window::nth_value::first_value_udwf(),
-            "last_value" => window::nth_value::last_value_udwf(),
-            "nth_value" => {
-                if let Some(Expr::Literal(ScalarValue::Int32(Some(count)), _)) = exprs.get(1) {
-                    exprs[1] = Expr::Literal(ScalarValue::Int64(Some(i64::from(*count))), None);
-                }
-                window::nth_value::nth_value_udwf()
-            }
-            _ => return Err(unsupported(&format!("the window function {name}()"), at)),
-        };
-        if name == "ntile" {
-            exprs = exprs
-                .into_iter()
-                .map(|expr| datafusion::logical_expr::cast(expr, arrow::datatypes::DataType::Int64))
-                .collect();
-        }
-        let unsigned = matches!(name, "row_number" | "rank" | "dense_rank" | "ntile");
-        let column = self.add_window(
-            ctx,
-            WindowFunctionDefinition::WindowUDF(function),
-            exprs,
-            &spec,
-            call.filter,
-            false,
-        );
-        // DataFusion counts in UInt64.
-        let expr = if unsigned {
-            datafusion::logical_expr::cast(column, result.arrow())
-        } else {
-            column
-        };
-        Ok(Typed::new(expr, result).at(at))
-    }
-
-    fn add_window(
-        &mut self,
-        ctx: &mut Ctx,
-        function: WindowFunctionDefinition,
-        args: Vec<Expr>,
-        spec: &Window,
-        filter: Option<Expr>,
-        distinct: bool,
-    ) -> Expr {
-        let expr = Expr::WindowFunction(Box::new(WindowFunction {
-            fun: function,
-            params: WindowFunctionParams {
-                args,
-                partition_by: spec.partition.clone(),
-                order_by: spec.order.clone(),
-                window_frame: spec.frame.clone(),
-                filter: filter.map(Box::new),
-                null_treatment: spec.nulls,
-                distinct,
-            },
-        }));
-        if let Some((name, _)) = ctx.windows.iter().find(|(_, known)| *known == expr) {
-            return internal(name);
-        }
-        let name = self.name("w");
-        ctx.windows.push((name.clone(), expr));
-        internal(&name)
-    }
-
     /// One of DataFusion's aggregates over a call's rows, as a column.
-    fn add(
+    pub(super) fn add(
         &mut self,
         ctx: &mut Ctx,
         function: &Arc<AggregateUDF>,
@@ -571,151 +324,87 @@ impl Binder<'_> {
                 call.order.clear();
                 self.average(ctx, first, &call)?
             }
-            "min" | "max" => {
-                call.order.clear();
-                call.distinct = false;
-                let function = if name == "min" {
-                    df::min_max::min_udaf()
-                } else {
-                    df::min_max::max_udaf()
-                };
-                let ty = if result.oid == first.ty.oid {
-                    first.ty
-                } else {
-                    result
-                };
-                Typed::new(self.add(ctx, &function, vec![first.expr], &call, None), ty)
-            }
-            "bool_and" | "every" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::bool_and_or::bool_and_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                PgType::BOOL,
-            ),
-            "bool_or" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::bool_and_or::bool_or_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                PgType::BOOL,
-            ),
-            "bit_and" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::bit_and_or_xor::bit_and_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                result,
-            ),
-            "bit_or" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::bit_and_or_xor::bit_or_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                result,
-            ),
-            "bit_xor" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::bit_and_or_xor::bit_xor_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                result,
-            ),
-            // The pairs in which both are known.
+            "min" | "max" => self.least_or_greatest(ctx, name, first, result, call),
             "regr_count" => {
                 call.order.clear();
-                let second = args
-                    .get(1)
-                    .cloned()
-                    .ok_or_else(|| undefined(name, &args, at))?;
-                let both = binary(
-                    Expr::IsNotNull(Box::new(first.expr)),
-                    Operator::And,
-                    Expr::IsNotNull(Box::new(second.expr)),
-                );
-                let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
-                Typed::new(
-                    self.add(ctx, &df::count::count_udaf(), vec![one], &call, Some(both)),
-                    PgType::INT8,
-                )
+                let second = args.get(1).ok_or_else(|| undefined(name, &args, at))?;
+                self.count_of_pairs(ctx, first, second.expr.clone(), &call)
             }
-            "array_agg" => Typed::new(
-                self.add(
-                    ctx,
-                    &df::array_agg::array_agg_udaf(),
-                    vec![first.expr],
-                    &call,
-                    None,
-                ),
-                result,
-            ),
             "string_agg" => {
-                let separator = args
-                    .get(1)
-                    .cloned()
-                    .ok_or_else(|| undefined(name, &args, at))?;
-                let separator = match separator.expr {
-                    Expr::Literal(ScalarValue::Utf8(None), _) => {
-                        Expr::Literal(ScalarValue::Utf8(Some(String::new())), None)
-                    }
-                    constant @ (Expr::Literal(..) | Expr::Placeholder(_)) => constant,
-                    _ => {
-                        return Err(unsupported(
-                            "string_agg() with a separator that is not constant",
-                            at,
-                        ));
-                    }
-                };
-                let present = Expr::IsNotNull(Box::new(first.expr.clone()));
-                let list = self.add(
-                    ctx,
-                    &df::array_agg::array_agg_udaf(),
-                    vec![first.expr],
-                    &call,
-                    Some(present),
-                );
-                Typed::new(
-                    array::operator(
-                        "array_to_string",
-                        &PgType::TEXT.arrow(),
-                        vec![list, separator],
-                    ),
-                    PgType::TEXT,
-                )
+                let separator = args.get(1).ok_or_else(|| undefined(name, &args, at))?;
+                self.string_agg(ctx, first, separator.expr.clone(), &call, at)?
             }
-            _ => {
-                let function = moment(name)
-                    .ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
-                call.order.clear();
-                let mut exprs = Vec::new();
-                for arg in args {
-                    exprs.push(self.coerce(arg, PgType::FLOAT8, Context::Implicit)?.expr);
+            _ => match plain(name) {
+                Some(function) => {
+                    let value = self.add(ctx, &function, vec![first.expr], &call, None);
+                    Typed::new(value, result)
                 }
-                let value =
-                    Typed::new(self.add(ctx, &function, exprs, &call, None), PgType::FLOAT8);
-                if result.oid == PgType::NUMERIC.oid {
-                    self.coerce(value, PgType::NUMERIC, Context::Explicit)?
-                } else {
-                    value
+                None => {
+                    call.order.clear();
+                    self.statistic(ctx, name, args, result, &call, at)?
                 }
-            }
+            },
         };
         Ok(typed.at(at))
+    }
+
+    fn least_or_greatest(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        value: Typed,
+        result: PgType,
+        mut call: Call,
+    ) -> Typed {
+        call.order.clear();
+        call.distinct = false;
+        let function = if name == "min" {
+            df::min_max::min_udaf()
+        } else {
+            df::min_max::max_udaf()
+        };
+        // The modifier is kept.
+        let ty = if result.oid == value.ty.oid {
+            value.ty
+        } else {
+            result
+        };
+        Typed::new(self.add(ctx, &function, vec![value.expr], &call, None), ty)
+    }
+
+    /// `regr_count`: the pairs in which both are known.
+    fn count_of_pairs(&mut self, ctx: &mut Ctx, y: Typed, x: Expr, call: &Call) -> Typed {
+        let both = binary(
+            Expr::IsNotNull(Box::new(y.expr)),
+            Operator::And,
+            Expr::IsNotNull(Box::new(x)),
+        );
+        let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
+        let count = self.add(ctx, &df::count::count_udaf(), vec![one], call, Some(both));
+        Typed::new(count, PgType::INT8)
+    }
+
+    /// The aggregates of statistics, which compute in float8.
+    fn statistic(
+        &mut self,
+        ctx: &mut Ctx,
+        name: &str,
+        args: Vec<Typed>,
+        result: PgType,
+        call: &Call,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
+        let function =
+            moment(name).ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
+        let mut exprs = Vec::new();
+        for arg in args {
+            exprs.push(self.coerce(arg, PgType::FLOAT8, Context::Implicit)?.expr);
+        }
+        let value = Typed::new(self.add(ctx, &function, exprs, call, None), PgType::FLOAT8);
+        if result.oid == PgType::NUMERIC.oid {
+            return self.coerce(value, PgType::NUMERIC, Context::Explicit);
+        }
+        Ok(value)
     }
 
     fn sum(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
@@ -791,112 +480,6 @@ impl Binder<'_> {
             arithmetic::decimal(Op::Divide, &PgType::NUMERIC.arrow(), sum.expr, count.expr),
             PgType::NUMERIC,
         ))
-    }
-
-    fn json_aggregate(
-        &mut self,
-        ctx: &mut Ctx,
-        name: &str,
-        args: Vec<Typed>,
-        call: &Call,
-        at: Option<u32>,
-    ) -> PgResult<Typed> {
-        let binary_form = name.starts_with("jsonb");
-        let ty = if binary_form {
-            PgType::JSONB
-        } else {
-            PgType::JSON
-        };
-        let pieces = if name.ends_with("object_agg") {
-            let [key, value] =
-                <[Typed; 2]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
-            let (_, key) = self.json_form(key, at)?;
-            let (form, value) = self.json_form(value, at)?;
-            json::build(
-                json::Build::Object {
-                    binary: false,
-                    compact: false,
-                },
-                vec![json::Form::Quoted, form],
-                vec![key, value],
-            )
-        } else {
-            let [value] =
-                <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
-            let (form, value) = self.json_form(value, at)?;
-            // Strings are quoted one by one, so that what is collected is JSON already.
-            let quoted = json::build(
-                json::Build::Scalar { binary: false },
-                vec![form],
-                vec![value],
-            );
-            let null = Typed::value(ScalarValue::Utf8(Some("null".to_owned())), PgType::TEXT);
-            datafusion::logical_expr::Expr::Case(datafusion::logical_expr::Case {
-                expr: None,
-                when_then_expr: vec![(
-                    Box::new(Expr::IsNull(Box::new(quoted.clone()))),
-                    Box::new(null.expr),
-                )],
-                else_expr: Some(Box::new(quoted)),
-            })
-        };
-        let list = self.add(
-            ctx,
-            &df::array_agg::array_agg_udaf(),
-            vec![pieces],
-            call,
-            None,
-        );
-        Ok(Typed::new(
-            super::to_char::join_json(list, name.ends_with("object_agg"), binary_form),
-            ty,
-        )
-        .at(at))
-    }
-
-    /// percentile_cont, percentile_disc, mode: functions of the ordered array.
-    fn ordered_set(
-        &mut self,
-        ctx: &mut Ctx,
-        name: &str,
-        mut args: Vec<Typed>,
-        call: &Call,
-        at: Option<u32>,
-    ) -> PgResult<Typed> {
-        let Some(value) = args.pop() else {
-            return Err(undefined(name, &[], at));
-        };
-        let value = if name == "percentile_cont" {
-            self.coerce(value, PgType::FLOAT8, Context::Implicit)?
-        } else {
-            value
-        };
-        let element = value.ty;
-        let array_type = element
-            .array()
-            .ok_or_else(|| unsupported(&format!("{name}() over {}", type_name(element)), at))?;
-        let present = Expr::IsNotNull(Box::new(value.expr.clone()));
-        let list = self.add(
-            ctx,
-            &df::array_agg::array_agg_udaf(),
-            vec![value.expr],
-            call,
-            Some(present),
-        );
-        let fraction = match args.pop() {
-            Some(fraction) => {
-                self.coerce(fraction, PgType::FLOAT8, Context::Implicit)?
-                    .expr
-            }
-            None if name == "mode" => Expr::Literal(ScalarValue::Float64(Some(0.0)), None),
-            None => return Err(undefined(name, &[], at)),
-        };
-        let _ = array_type;
-        Ok(Typed::new(
-            super::to_char::ordered_set(name, list, fraction, element),
-            element,
-        )
-        .at(at))
     }
 
     /// `GROUPING(…)` is a column that the aggregation gives.

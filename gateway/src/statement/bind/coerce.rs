@@ -127,7 +127,14 @@ impl Binder<'_> {
             if to.oid == PgType::RECORD.oid {
                 return Ok(Typed::value(ScalarValue::Utf8(None), to).at(at));
             }
-            return Ok(Typed::value(read::null(to)?, to).at(at));
+            let null = Typed::value(read::null(to)?, to).at(at);
+            return match self.row_type_fields(to)? {
+                Some(fields) => Ok(Typed {
+                    kind: Kind::Row(fields),
+                    ..null
+                }),
+                None => Ok(null),
+            };
         };
         let mut ty = to;
         if to.oid == PgType::NUMERIC.oid && to.typmod == -1 {
@@ -166,6 +173,24 @@ impl Binder<'_> {
             typed = Typed::new(expr, ty).at(at);
         }
         Ok(typed)
+    }
+
+    /// The fields of a table's row type, all NULL.
+    fn row_type_fields(&self, ty: PgType) -> PgResult<Option<Vec<(String, Typed)>>> {
+        if ty.info().is_some() {
+            return Ok(None);
+        }
+        let Some((schema, name)) = self.catalog.type_by_oid(ty.oid) else {
+            return Ok(None);
+        };
+        let Some(relation) = self.env.relation(Some(&schema), &name)? else {
+            return Ok(None);
+        };
+        let fields = relation.columns.into_iter().map(|column| {
+            let null = Typed::value(read::null(column.ty)?, column.ty);
+            Ok((column.name, null))
+        });
+        fields.collect::<PgResult<Vec<_>>>().map(Some)
     }
 
     /// `'now'::timestamptz` and its kind depend on when the statement runs.

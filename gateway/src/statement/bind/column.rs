@@ -33,7 +33,7 @@ impl Binder<'_> {
     }
 
     /// Words that are values without parentheses.
-    fn bare_word(&mut self, word: &str) -> Option<Typed> {
+    pub(super) fn bare_word(&mut self, word: &str) -> Option<Typed> {
         let text = match word {
             "current_schema" => self.path.branch.clone(),
             "current_role" | "current_user" | "session_user" | "user" => self.env.user(),

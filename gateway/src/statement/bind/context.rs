@@ -25,6 +25,7 @@ use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 use super::lock_rows::LockRows;
+use super::row_limit::{RowLimit, RowLimitExec};
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
 const LEFT_OUT: &[&str] = &[
@@ -156,6 +157,12 @@ impl ExtensionPlanner for Nodes {
         if let (Some(locks), [input]) = (node.as_any().downcast_ref::<LockRows>(), physical_inputs)
         {
             return locks.physical(input, state).map(Some);
+        }
+        if node.as_any().is::<RowLimit>()
+            && let [input, counts] = physical_inputs
+        {
+            let limited = RowLimitExec::new(Arc::clone(input), Arc::clone(counts));
+            return Ok(Some(Arc::new(limited)));
         }
         let Some(apply) = node.as_any().downcast_ref::<Apply>() else {
             return Ok(None);

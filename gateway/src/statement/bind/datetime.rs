@@ -1,5 +1,5 @@
-//! Dates, times and intervals: arithmetic, fields, truncation, zones. Values with a zone are
-//! UTC; where calendar fields come in, the session's zone is an explicit part of the function.
+//! Dates, times and intervals: arithmetic and casts. Values with a zone are UTC; where calendar
+//! fields come in, the session's zone is an explicit part of the function.
 
 use std::sync::Arc;
 
@@ -8,9 +8,8 @@ use arrow::array::{
     StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, Date32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    Time64MicrosecondType, TimeUnit,
 };
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::PgType;
@@ -21,21 +20,21 @@ use super::Binder;
 use super::text_io::carried;
 use crate::text::Zone;
 use crate::text::calendar::{
-    Civil, date_from_days, date_to_timestamp, join_day, split_day, timestamp_to_date, weekday,
+    Civil, date_from_days, date_to_timestamp, join_day, split_day, timestamp_to_date,
 };
 
-const DAY: i64 = 86_400_000_000;
-const SECOND: i64 = 1_000_000;
+pub(super) const DAY: i64 = 86_400_000_000;
+pub(super) const SECOND: i64 = 1_000_000;
 
-fn timestamp() -> DataType {
+pub(super) fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
 }
 
-fn timestamptz() -> DataType {
+pub(super) fn timestamptz() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-fn interval() -> DataType {
+pub(super) fn interval() -> DataType {
     DataType::Interval(IntervalUnit::MonthDayNano)
 }
 
@@ -44,7 +43,7 @@ pub(super) fn out_of_range(what: &str) -> Error {
 }
 
 /// What stands on one side of an operator, as microseconds or whole.
-enum Side<'a> {
+pub(super) enum Side<'a> {
     Int(&'a Int32Array),
     Float(&'a Float64Array),
     Date(&'a Date32Array),
@@ -53,7 +52,7 @@ enum Side<'a> {
     Interval(&'a IntervalMonthDayNanoArray),
 }
 
-fn side(array: &ArrayRef) -> Result<Side<'_>> {
+pub(super) fn side(array: &ArrayRef) -> Result<Side<'_>> {
     Ok(match array.data_type() {
         DataType::Int32 => Side::Int(array.as_primitive()),
         DataType::Float64 => Side::Float(array.as_primitive()),
@@ -222,7 +221,7 @@ pub(super) fn build(code: &str, args: Vec<Expr>, zone: &Zone) -> Expr {
     )
 }
 
-fn stamps(
+pub(super) fn stamps(
     count: usize,
     null: &dyn Fn(usize) -> bool,
     zoned: bool,
@@ -244,7 +243,7 @@ fn stamps(
     }))
 }
 
-fn intervals(
+pub(super) fn intervals(
     count: usize,
     null: &dyn Fn(usize) -> bool,
     each: impl Fn(usize) -> Result<IntervalMonthDayNano>,
@@ -261,7 +260,7 @@ fn intervals(
     Ok(Arc::new(values))
 }
 
-fn interval_of(months: i64, days: i64, micros: i64) -> Result<IntervalMonthDayNano> {
+pub(super) fn interval_of(months: i64, days: i64, micros: i64) -> Result<IntervalMonthDayNano> {
     let error = || out_of_range("interval");
     Ok(IntervalMonthDayNano::new(
         i32::try_from(months).map_err(|_| error())?,
@@ -271,7 +270,7 @@ fn interval_of(months: i64, days: i64, micros: i64) -> Result<IntervalMonthDayNa
 }
 
 /// Months first, by the calendar and cut at the month's end, then days, then time.
-fn add(micros: i64, by: IntervalMonthDayNano, sign: i64) -> Result<i64> {
+pub(super) fn add(micros: i64, by: IntervalMonthDayNano, sign: i64) -> Result<i64> {
     let error = || out_of_range("timestamp");
     if micros == i64::MAX || micros == i64::MIN {
         return Ok(micros);
@@ -292,7 +291,12 @@ fn add(micros: i64, by: IntervalMonthDayNano, sign: i64) -> Result<i64> {
 }
 
 /// As [`add`], with months and days on the zone's calendar.
-fn add_zoned(micros: i64, by: IntervalMonthDayNano, sign: i64, zone: &Zone) -> Result<i64> {
+pub(super) fn add_zoned(
+    micros: i64,
+    by: IntervalMonthDayNano,
+    sign: i64,
+    zone: &Zone,
+) -> Result<i64> {
     let error = || out_of_range("timestamp");
     let mut at = micros;
     if by.months != 0 || by.days != 0 {
@@ -309,7 +313,7 @@ fn add_zoned(micros: i64, by: IntervalMonthDayNano, sign: i64, zone: &Zone) -> R
 }
 
 /// Fractions of months become days of 30, fractions of days time, as in PostgreSQL.
-fn scale(value: IntervalMonthDayNano, by: f64) -> Result<IntervalMonthDayNano> {
+pub(super) fn scale(value: IntervalMonthDayNano, by: f64) -> Result<IntervalMonthDayNano> {
     let months = f64::from(value.months) * by;
     let days = f64::from(value.days) * by;
     let whole_months = months.trunc();
@@ -428,690 +432,9 @@ impl Binder<'_> {
     }
 }
 
-/// `date_trunc(field, value [, zone])`.
-pub(super) fn truncate(args: Vec<Expr>, ty: PgType, zone: &Zone) -> Expr {
-    let zone = zone.clone();
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    let identity = format!("{ty:?}{}", if zoned { zone.name() } else { "" });
-    call_with("date_trunc", identity, ty.arrow(), args, move |arrays| {
-        let fields = arrays[0].as_string::<i32>();
-        let count = arrays[1].len();
-        let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-        let zone_of = |row: usize| -> Result<Zone> {
-            match arrays.get(2) {
-                Some(names) => named_zone(names.as_string::<i32>().value(row)),
-                None => Ok(zone.clone()),
-            }
-        };
-        match side(&arrays[1])? {
-            Side::Stamp(values) => stamps(count, &null, zoned, |row| {
-                let value = values.value(row);
-                if value == i64::MAX || value == i64::MIN {
-                    return Ok(value);
-                }
-                if !zoned {
-                    return truncated(fields.value(row), value);
-                }
-                let zone = zone_of(row)?;
-                let local = zone
-                    .to_local(value)
-                    .ok_or_else(|| out_of_range("timestamp"))?;
-                zone.to_utc(truncated(fields.value(row), local)?)
-                    .ok_or_else(|| out_of_range("timestamp"))
-            }),
-            Side::Interval(values) => intervals(count, &null, |row| {
-                truncated_interval(fields.value(row), values.value(row))
-            }),
-            _ => Err(Error::value("XX000", "date_trunc over another type")),
-        }
-    })
-}
-
-/// `date_bin(stride, value, origin)`.
-pub(super) fn bin(args: Vec<Expr>, ty: PgType) -> Expr {
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    call_with(
-        "date_bin",
-        format!("{ty:?}"),
-        ty.arrow(),
-        args,
-        move |arrays| {
-            let strides = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
-            let values = arrays[1].as_primitive::<TimestampMicrosecondType>();
-            let origins = arrays[2].as_primitive::<TimestampMicrosecondType>();
-            let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-            stamps(arrays[1].len(), &null, zoned, |row| {
-                let stride = strides.value(row);
-                if stride.months != 0 {
-                    return Err(Error::value(
-                        "0A000",
-                        "timestamps cannot be binned into intervals containing months or years",
-                    ));
-                }
-                let width = i64::from(stride.days) * 86_400 * SECOND + stride.nanoseconds / 1000;
-                if width <= 0 {
-                    return Err(Error::value("22008", "stride must be greater than zero"));
-                }
-                let (value, origin) = (values.value(row), origins.value(row));
-                if value == i64::MAX || value == i64::MIN {
-                    return Ok(value);
-                }
-                value
-                    .checked_sub(origin)
-                    .map(|since| origin + since.div_euclid(width) * width)
-                    .ok_or_else(|| out_of_range("timestamp"))
-            })
-        },
-    )
-}
-
-fn unknown_unit(field: &str, ty: &str) -> Error {
-    Error::value(
-        "22023",
-        format!("unit \"{field}\" not recognized for type {ty}"),
-    )
-}
-
-fn truncated(field: &str, micros: i64) -> Result<i64> {
-    let (days, time) = split_day(micros);
-    let mut civil = Civil::from_days(days);
-    let first = |year: i64, month: u32| {
-        Civil {
-            year,
-            month,
-            day: 1,
-        }
-        .days()
-    };
-    let whole = |days: i64| join_day(days, 0).ok_or_else(|| out_of_range("timestamp"));
-    let within = |unit: i64| {
-        join_day(days, time - time.rem_euclid(unit)).ok_or_else(|| out_of_range("timestamp"))
-    };
-    match singular(field).as_str() {
-        "microsecond" => Ok(micros),
-        "millisecond" => within(1000),
-        "second" => within(SECOND),
-        "minute" => within(60 * SECOND),
-        "hour" => within(3600 * SECOND),
-        "day" => whole(days),
-        "week" => whole(days - (weekday(days) as i64 + 6) % 7),
-        "month" => whole(first(civil.year, civil.month)),
-        "quarter" => whole(first(civil.year, (civil.month - 1) / 3 * 3 + 1)),
-        "year" => whole(first(civil.year, 1)),
-        "decade" => whole(first(civil.year.div_euclid(10) * 10, 1)),
-        "century" => {
-            civil.year = (civil.year - 1).div_euclid(100) * 100 + 1;
-            whole(first(civil.year, 1))
-        }
-        "millennium" => {
-            civil.year = (civil.year - 1).div_euclid(1000) * 1000 + 1;
-            whole(first(civil.year, 1))
-        }
-        _ => Err(unknown_unit(field, "timestamp without time zone")),
-    }
-}
-
-fn truncated_interval(field: &str, value: IntervalMonthDayNano) -> Result<IntervalMonthDayNano> {
-    let micros = value.nanoseconds / 1000;
-    let years = |unit: i32| interval_of(i64::from(value.months / (12 * unit) * 12 * unit), 0, 0);
-    let time = |unit: i64| {
-        interval_of(
-            i64::from(value.months),
-            i64::from(value.days),
-            micros / unit * unit,
-        )
-    };
-    match singular(field).as_str() {
-        "microsecond" => Ok(value),
-        "millisecond" => time(1000),
-        "second" => time(SECOND),
-        "minute" => time(60 * SECOND),
-        "hour" => time(3600 * SECOND),
-        "day" => interval_of(i64::from(value.months), i64::from(value.days), 0),
-        "month" => interval_of(i64::from(value.months), 0, 0),
-        "quarter" => interval_of(i64::from(value.months / 3 * 3), 0, 0),
-        "year" => years(1),
-        "decade" => years(10),
-        "century" => years(100),
-        "millennium" => years(1000),
-        _ => Err(unknown_unit(field, "interval")),
-    }
-}
-
-/// `years` is `year`, in any case.
-fn singular(field: &str) -> String {
-    let field = field.trim().to_lowercase();
-    match field.as_str() {
-        "centuries" => "century".to_owned(),
-        "millennia" | "millenniums" => "millennium".to_owned(),
-        "msec" | "msecs" | "ms" => "millisecond".to_owned(),
-        "usec" | "usecs" | "us" => "microsecond".to_owned(),
-        "sec" | "secs" | "s" => "second".to_owned(),
-        "min" | "mins" | "m" => "minute".to_owned(),
-        "hr" | "hrs" | "h" => "hour".to_owned(),
-        "mon" | "mons" => "month".to_owned(),
-        "yr" | "yrs" | "y" => "year".to_owned(),
-        "dow" | "doy" | "isodow" | "century" => field,
-        _ => field.strip_suffix('s').unwrap_or(&field).to_owned(),
-    }
-}
-
 pub(super) fn named_zone(name: &str) -> Result<Zone> {
     Zone::parse(name)
         .ok_or_else(|| Error::value("22023", format!("time zone \"{name}\" not recognized")))
-}
-
-/// A field of a date, time, timestamp or interval, in millionths: `extract` (numeric with six
-/// digits) and `date_part` (float8).
-pub(super) fn extract(args: Vec<Expr>, ty: PgType, zone: &Zone, as_float: bool) -> Expr {
-    let zone = zone.clone();
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    let returns = if as_float {
-        DataType::Float64
-    } else {
-        DataType::Decimal128(38, 6)
-    };
-    let identity = format!("{ty:?}{as_float}{}", if zoned { zone.name() } else { "" });
-    call_with("extract", identity, returns, args, move |arrays| {
-        let fields = arrays[0].as_string::<i32>();
-        let side = side(&arrays[1])?;
-        let millionths: Vec<Option<i128>> = rows(arrays, |row| {
-            let field = singular(fields.value(row));
-            let found = match &side {
-                Side::Date(values) => match field.as_str() {
-                    "hour" | "minute" | "second" | "microsecond" | "millisecond" | "timezone" => {
-                        None
-                    }
-                    _ => calendar_field(
-                        &field,
-                        date_to_timestamp(values.value(row)).map_err(carried)?,
-                        0,
-                    ),
-                },
-                Side::Stamp(values) if zoned => {
-                    let utc = values.value(row);
-                    let local = zone
-                        .to_local(utc)
-                        .ok_or_else(|| out_of_range("timestamp"))?;
-                    match field.as_str() {
-                        "epoch" => Some(i128::from(utc)),
-                        _ => calendar_field(&field, local, zone.seconds_at(utc)),
-                    }
-                }
-                Side::Stamp(values) => match field.as_str() {
-                    "timezone" | "timezone_hour" | "timezone_minute" => None,
-                    _ => calendar_field(&field, values.value(row), 0),
-                },
-                Side::Time(values) => match field.as_str() {
-                    "hour" | "minute" | "second" | "microsecond" | "millisecond" | "epoch" => {
-                        time_field(&field, values.value(row))
-                    }
-                    _ => None,
-                },
-                Side::Interval(values) => interval_field(&field, values.value(row)),
-                _ => None,
-            };
-            match found {
-                Some(value) => Ok(Some(value)),
-                None => Err(unknown_unit(
-                    fields.value(row),
-                    super::types::type_name(ty).as_str(),
-                )),
-            }
-        })?;
-        Ok(if as_float {
-            let values: Float64Array = millionths
-                .iter()
-                .map(|value| value.map(|value| value as f64 / 1e6))
-                .collect();
-            Arc::new(values)
-        } else {
-            let values: arrow::array::PrimitiveArray<Decimal128Type> =
-                millionths.into_iter().collect();
-            Arc::new(
-                values
-                    .with_precision_and_scale(38, 6)
-                    .map_err(|error| Error::value("XX000", error.to_string()))?,
-            )
-        })
-    })
-}
-
-/// The digits that `extract` shows of a field: seconds have six, the others none.
-pub(super) fn extract_scale(field: &str) -> i8 {
-    match singular(field).as_str() {
-        "second" | "epoch" => 6,
-        "millisecond" => 3,
-        _ => 0,
-    }
-}
-
-fn whole(value: i64) -> Option<i128> {
-    Some(i128::from(value) * 1_000_000)
-}
-
-fn time_field(field: &str, time: i64) -> Option<i128> {
-    match field {
-        "hour" => whole(time / (3600 * SECOND)),
-        "minute" => whole(time / (60 * SECOND) % 60),
-        "second" => Some(i128::from(time % (60 * SECOND))),
-        "millisecond" => Some(i128::from(time % (60 * SECOND)) * 1000),
-        "microsecond" => whole(time % (60 * SECOND)),
-        "epoch" => Some(i128::from(time)),
-        _ => None,
-    }
-}
-
-fn calendar_field(field: &str, local: i64, offset: i32) -> Option<i128> {
-    let (days, time) = split_day(local);
-    let civil = Civil::from_days(days);
-    let year_day = days
-        - Civil {
-            year: civil.year,
-            month: 1,
-            day: 1,
-        }
-        .days();
-    let iso_day = (weekday(days) as i64 + 6) % 7 + 1;
-    // The ISO year is that of the week's Thursday.
-    let thursday = days - iso_day + 4;
-    let iso_year = Civil::from_days(thursday).year;
-    let iso_week = (thursday
-        - Civil {
-            year: iso_year,
-            month: 1,
-            day: 1,
-        }
-        .days())
-        / 7
-        + 1;
-    match field {
-        "epoch" => Some(i128::from(local)),
-        "day" => whole(i64::from(civil.day)),
-        "month" => whole(i64::from(civil.month)),
-        "quarter" => whole((i64::from(civil.month) - 1) / 3 + 1),
-        "year" => whole(if civil.year > 0 {
-            civil.year
-        } else {
-            civil.year - 1
-        }),
-        "decade" => whole(civil.year.div_euclid(10)),
-        "century" => whole(if civil.year > 0 {
-            (civil.year + 99) / 100
-        } else {
-            -((99 - (civil.year - 1)) / 100)
-        }),
-        "millennium" => whole(if civil.year > 0 {
-            (civil.year + 999) / 1000
-        } else {
-            -((999 - (civil.year - 1)) / 1000)
-        }),
-        "dow" => whole(weekday(days) as i64),
-        "isodow" => whole(iso_day),
-        "doy" => whole(year_day + 1),
-        "week" => whole(iso_week),
-        "isoyear" => whole(iso_year),
-        "julian" => Some(
-            i128::from(days + 2_440_588) * 1_000_000
-                + i128::from(time) * 1_000_000 / i128::from(DAY),
-        ),
-        "timezone" => whole(i64::from(offset)),
-        "timezone_hour" => whole(i64::from(offset / 3600)),
-        "timezone_minute" => whole(i64::from(offset / 60 % 60)),
-        _ => time_field(field, time),
-    }
-}
-
-fn interval_field(field: &str, value: IntervalMonthDayNano) -> Option<i128> {
-    let micros = value.nanoseconds / 1000;
-    let (years, months) = (value.months / 12, value.months % 12);
-    match field {
-        "hour" => whole(micros / (3600 * SECOND)),
-        "day" => whole(i64::from(value.days)),
-        "month" => whole(i64::from(months)),
-        "quarter" => whole(i64::from(months / 3 + 1)),
-        "year" => whole(i64::from(years)),
-        "decade" => whole(i64::from(years / 10)),
-        "century" => whole(i64::from(years / 100)),
-        "millennium" => whole(i64::from(years / 1000)),
-        "epoch" => Some(
-            i128::from(years) * 31_557_600_000_000
-                + i128::from(months) * 30 * i128::from(DAY)
-                + i128::from(value.days) * i128::from(DAY)
-                + i128::from(micros),
-        ),
-        _ => time_field(field, micros),
-    }
-}
-
-/// `timezone(zone, value)`: AT TIME ZONE.
-pub(super) fn at_zone(zone: Expr, value: Expr, from: PgType) -> (Expr, PgType) {
-    let to = if from.oid == PgType::TIMESTAMPTZ.oid {
-        PgType::TIMESTAMP
-    } else {
-        PgType::TIMESTAMPTZ
-    };
-    let expr = call_with(
-        "timezone",
-        format!("{from:?}"),
-        to.arrow(),
-        vec![zone, value],
-        move |arrays| {
-            let values = arrays[1].as_primitive::<TimestampMicrosecondType>();
-            let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-            stamps(values.len(), &null, to.oid == 1184, |row| {
-                let zone = match arrays[0].data_type() {
-                    DataType::Utf8 => named_zone(arrays[0].as_string::<i32>().value(row))?,
-                    _ => {
-                        let by = arrays[0]
-                            .as_primitive::<IntervalMonthDayNanoType>()
-                            .value(row);
-                        Zone::from_seconds((by.nanoseconds / 1_000_000_000) as i32)
-                    }
-                };
-                let value = values.value(row);
-                let moved = if to.oid == 1184 {
-                    zone.to_utc(value)
-                } else {
-                    zone.to_local(value)
-                };
-                moved.ok_or_else(|| out_of_range("timestamp"))
-            })
-        },
-    );
-    (expr, to)
-}
-
-/// `age(later, earlier)`: years, months and days by the calendar.
-pub(super) fn age(later: Expr, earlier: Expr, ty: PgType, zone: &Zone) -> Expr {
-    let zone = zone.clone();
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    let identity = format!("{ty:?}{}", if zoned { zone.name() } else { "" });
-    call_with(
-        "age",
-        identity,
-        interval(),
-        vec![later, earlier],
-        move |arrays| {
-            let (a, b) = (
-                arrays[0].as_primitive::<TimestampMicrosecondType>(),
-                arrays[1].as_primitive::<TimestampMicrosecondType>(),
-            );
-            let null = |row: usize| a.is_null(row) || b.is_null(row);
-            let local = |micros: i64| {
-                if zoned {
-                    zone.to_local(micros)
-                        .ok_or_else(|| out_of_range("timestamp"))
-                } else {
-                    Ok(micros)
-                }
-            };
-            intervals(a.len(), &null, |row| {
-                let (a, b) = (local(a.value(row))?, local(b.value(row))?);
-                if a >= b {
-                    difference(a, b)
-                } else {
-                    difference(b, a).and_then(|value| scale(value, -1.0))
-                }
-            })
-        },
-    )
-}
-
-fn difference(later: i64, earlier: i64) -> Result<IntervalMonthDayNano> {
-    let ((later_days, later_time), (earlier_days, earlier_time)) =
-        (split_day(later), split_day(earlier));
-    let (a, b) = (Civil::from_days(later_days), Civil::from_days(earlier_days));
-    let mut time = later_time - earlier_time;
-    let mut days = i64::from(a.day) - i64::from(b.day);
-    let mut months = (a.year - b.year) * 12 + i64::from(a.month) - i64::from(b.month);
-    if time < 0 {
-        time += DAY;
-        days -= 1;
-    }
-    if days < 0 {
-        days += i64::from(Civil::days_in_month(b.year, b.month));
-        months -= 1;
-    }
-    interval_of(months, days, time)
-}
-
-/// `to_timestamp(seconds)`.
-pub(super) fn from_epoch(value: Expr) -> Expr {
-    call("to_timestamp", timestamptz(), vec![value], |arrays| {
-        let seconds = arrays[0].as_primitive::<Float64Type>();
-        let null = |row: usize| seconds.is_null(row);
-        stamps(seconds.len(), &null, true, |row| {
-            let micros = seconds.value(row) * 1e6;
-            if micros.is_nan() || micros.abs() > 9.2e18 {
-                Err(out_of_range("timestamp"))
-            } else {
-                Ok(micros.round() as i64)
-            }
-        })
-    })
-}
-
-/// `make_date`, `make_time`, `make_timestamp`, `make_timestamptz`, `make_interval`.
-pub(super) fn make(name: &str, args: Vec<Expr>, zone: &Zone) -> Option<Expr> {
-    let int = |arrays: &[ArrayRef], at: usize, row: usize| {
-        i64::from(arrays[at].as_primitive::<Int32Type>().value(row))
-    };
-    let date = move |arrays: &[ArrayRef], row: usize| -> Result<i64> {
-        let (year, month, day) = (
-            int(arrays, 0, row),
-            int(arrays, 1, row),
-            int(arrays, 2, row),
-        );
-        let year = if year < 0 { year + 1 } else { year };
-        let month = u32::try_from(month)
-            .ok()
-            .filter(|month| (1..=12).contains(month));
-        match (month, u32::try_from(day)) {
-            (Some(month), Ok(day)) if day >= 1 && day <= Civil::days_in_month(year, month) => {
-                Ok(Civil { year, month, day }.days())
-            }
-            _ => Err(Error::value(
-                "22008",
-                format!(
-                    "date field value out of range: {year}-{:02}-{day:02}",
-                    month.unwrap_or(0)
-                ),
-            )),
-        }
-    };
-    let time = move |arrays: &[ArrayRef], at: usize, row: usize| -> i64 {
-        let seconds = arrays[at + 2].as_primitive::<Float64Type>().value(row);
-        (int(arrays, at, row) * 3600 + int(arrays, at + 1, row) * 60) * SECOND
-            + (seconds * 1e6).round() as i64
-    };
-    Some(match (name, args.len()) {
-        ("make_date", 3) => call_with(name, "", DataType::Date32, args, move |arrays| {
-            let values: Date32Array = rows(arrays, |row| {
-                date_from_days(date(arrays, row)?)
-                    .map(Some)
-                    .ok_or_else(|| out_of_range("date"))
-            })?;
-            Ok(Arc::new(values))
-        }),
-        ("make_time", 3) => call_with(
-            name,
-            "",
-            DataType::Time64(TimeUnit::Microsecond),
-            args,
-            move |arrays| {
-                let values: Time64MicrosecondArray =
-                    rows(arrays, |row| Ok(Some(time(arrays, 0, row))))?;
-                Ok(Arc::new(values))
-            },
-        ),
-        ("make_timestamp", 6) => call_with(name, "", timestamp(), args, move |arrays| {
-            let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-            stamps(arrays[0].len(), &null, false, |row| {
-                join_day(date(arrays, row)?, time(arrays, 3, row))
-                    .ok_or_else(|| out_of_range("timestamp"))
-            })
-        }),
-        ("make_timestamptz", 6 | 7) => {
-            let zone = zone.clone();
-            call_with(
-                name,
-                zone.name().to_owned(),
-                timestamptz(),
-                args,
-                move |arrays| {
-                    let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-                    stamps(arrays[0].len(), &null, true, |row| {
-                        let local = join_day(date(arrays, row)?, time(arrays, 3, row))
-                            .ok_or_else(|| out_of_range("timestamp"))?;
-                        let zone = match arrays.get(6) {
-                            Some(names) => named_zone(names.as_string::<i32>().value(row))?,
-                            None => zone.clone(),
-                        };
-                        zone.to_utc(local).ok_or_else(|| out_of_range("timestamp"))
-                    })
-                },
-            )
-        }
-        ("make_interval", 7) => call_with(name, "", interval(), args, move |arrays| {
-            let null = |row: usize| arrays.iter().any(|array| array.is_null(row));
-            intervals(arrays[0].len(), &null, |row| {
-                interval_of(
-                    int(arrays, 0, row) * 12 + int(arrays, 1, row),
-                    int(arrays, 2, row) * 7 + int(arrays, 3, row),
-                    time(arrays, 4, row),
-                )
-            })
-        }),
-        _ => return None,
-    })
-}
-
-/// `generate_series(start, stop, step)` over timestamps.
-pub(super) fn series(args: Vec<Expr>, ty: PgType, zone: &Zone) -> Expr {
-    let zone = zone.clone();
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    let identity = format!("{ty:?}{}", if zoned { zone.name() } else { "" });
-    let field = Arc::new(arrow::datatypes::Field::new("item", ty.arrow(), true));
-    call_with(
-        "time_series",
-        identity,
-        DataType::List(Arc::clone(&field)),
-        args,
-        move |arrays| {
-            const MAX_STEPS: usize = 10_000_000;
-            let (start, stop) = (
-                arrays[0].as_primitive::<TimestampMicrosecondType>(),
-                arrays[1].as_primitive::<TimestampMicrosecondType>(),
-            );
-            let step = arrays[2].as_primitive::<IntervalMonthDayNanoType>();
-            let (mut values, mut lengths) = (Vec::new(), Vec::new());
-            for row in 0..start.len() {
-                let before = values.len();
-                if !arrays.iter().any(|array| array.is_null(row)) {
-                    let by = step.value(row);
-                    let weight = i128::from(by.months) * 30 * i128::from(DAY)
-                        + i128::from(by.days) * i128::from(DAY)
-                        + i128::from(by.nanoseconds / 1000);
-                    if weight == 0 {
-                        return Err(Error::value("22023", "step size cannot equal zero"));
-                    }
-                    let mut at = start.value(row);
-                    while (weight > 0 && at <= stop.value(row))
-                        || (weight < 0 && at >= stop.value(row))
-                    {
-                        values.push(at);
-                        if values.len() - before > MAX_STEPS {
-                            return Err(Error::value(
-                                "54000",
-                                format!("generate_series may make at most {MAX_STEPS} rows"),
-                            ));
-                        }
-                        at = if zoned {
-                            add_zoned(at, by, 1, &zone)?
-                        } else {
-                            add(at, by, 1)?
-                        };
-                    }
-                }
-                lengths.push(values.len() - before);
-            }
-            let values = TimestampMicrosecondArray::from(values);
-            let values: ArrayRef = Arc::new(if zoned {
-                values.with_timezone("UTC")
-            } else {
-                values
-            });
-            let list = arrow::array::ListArray::try_new(
-                Arc::clone(&field),
-                arrow::buffer::OffsetBuffer::from_lengths(lengths),
-                values,
-                None,
-            )
-            .map_err(|error| Error::value("XX000", error.to_string()))?;
-            Ok(Arc::new(list))
-        },
-    )
-}
-
-/// `justify_days`, `justify_hours`, `justify_interval`.
-pub(super) fn justify(name: &str, value: Expr) -> Expr {
-    let (hours, days) = (name != "justify_days", name != "justify_hours");
-    call_with(name, "", interval(), vec![value], move |arrays| {
-        let values = arrays[0].as_primitive::<IntervalMonthDayNanoType>();
-        let null = |row: usize| values.is_null(row);
-        intervals(values.len(), &null, |row| {
-            let value = values.value(row);
-            let (mut m, mut d, mut t) = (
-                i64::from(value.months),
-                i64::from(value.days),
-                value.nanoseconds / 1000,
-            );
-            if hours {
-                d += t / DAY;
-                t %= DAY;
-            }
-            if days {
-                m += d / 30;
-                d %= 30;
-            }
-            if days && m > 0 && (d < 0 || (d == 0 && t < 0)) {
-                d += 30;
-                m -= 1;
-            } else if days && m < 0 && (d > 0 || (d == 0 && t > 0)) {
-                d -= 30;
-                m += 1;
-            }
-            if hours && d > 0 && t < 0 {
-                t += DAY;
-                d -= 1;
-            } else if hours && d < 0 && t > 0 {
-                t -= DAY;
-                d += 1;
-            }
-            interval_of(m, d, t)
-        })
-    })
-}
-
-/// `isfinite`.
-pub(super) fn is_finite(value: Expr) -> Expr {
-    call("isfinite", DataType::Boolean, vec![value], |arrays| {
-        let values: arrow::array::BooleanArray = match side(&arrays[0])? {
-            Side::Date(values) => values
-                .iter()
-                .map(|value| value.map(|value| value != i32::MAX && value != i32::MIN))
-                .collect(),
-            Side::Stamp(values) => values
-                .iter()
-                .map(|value| value.map(|value| value != i64::MAX && value != i64::MIN))
-                .collect(),
-            _ => (0..arrays[0].len())
-                .map(|row| (!arrays[0].is_null(row)).then_some(true))
-                .collect(),
-        };
-        Ok(Arc::new(values))
-    })
 }
 
 /// Texts of a column, for functions of this module and its neighbours.

@@ -2,15 +2,12 @@
 
 use std::rc::Rc;
 
-use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator};
 use omnigraph_catalog::types::PgType;
-use omnigraph_udfs::pg::regex;
 use sqlparser::ast;
 use sqlparser::ast::Spanned;
 
 use super::coerce::{Context, positioned};
-use super::membership::escape_of;
 use super::resolve::{concrete, element_of};
 use super::scope::Scope;
 use super::subquery::{PendingApply, Quantifier};
@@ -127,24 +124,12 @@ impl Binder<'_> {
             E::BinaryOp { left, op, right } => self.binary(ctx, left, op, right),
             E::IsNull(inner) => self.null_test(ctx, inner, false),
             E::IsNotNull(inner) => self.null_test(ctx, inner, true),
-            E::IsTrue(inner) => {
-                self.truth_test(ctx, inner, "IS TRUE", |e| Expr::IsTrue(Box::new(e)))
-            }
-            E::IsNotTrue(inner) => {
-                self.truth_test(ctx, inner, "IS NOT TRUE", |e| Expr::IsNotTrue(Box::new(e)))
-            }
-            E::IsFalse(inner) => {
-                self.truth_test(ctx, inner, "IS FALSE", |e| Expr::IsFalse(Box::new(e)))
-            }
-            E::IsNotFalse(inner) => self.truth_test(ctx, inner, "IS NOT FALSE", |e| {
-                Expr::IsNotFalse(Box::new(e))
-            }),
-            E::IsUnknown(inner) => {
-                self.truth_test(ctx, inner, "IS UNKNOWN", |e| Expr::IsUnknown(Box::new(e)))
-            }
-            E::IsNotUnknown(inner) => self.truth_test(ctx, inner, "IS NOT UNKNOWN", |e| {
-                Expr::IsNotUnknown(Box::new(e))
-            }),
+            E::IsTrue(inner)
+            | E::IsNotTrue(inner)
+            | E::IsFalse(inner)
+            | E::IsNotFalse(inner)
+            | E::IsUnknown(inner)
+            | E::IsNotUnknown(inner) => self.truth_test(ctx, expr, inner),
             E::IsDistinctFrom(left, right) => {
                 self.distinct(ctx, left, right, Operator::IsDistinctFrom)
             }
@@ -218,27 +203,6 @@ impl Binder<'_> {
                 escape_char.as_ref(),
                 at,
             ),
-            E::SimilarTo {
-                negated,
-                expr: inner,
-                pattern,
-                escape_char,
-            } => {
-                let value = self.expr(ctx, inner)?;
-                let pattern = self.expr(ctx, pattern)?;
-                let value = self.coerce(value, PgType::TEXT, Context::Implicit)?;
-                let pattern = self.coerce(pattern, PgType::TEXT, Context::Implicit)?;
-                let escape = match escape_char {
-                    Some(value) => escape_of(&value.value),
-                    None => Some('\\'),
-                };
-                Ok(Typed::bool(regex::similar(
-                    value.expr,
-                    pattern.expr,
-                    escape,
-                    *negated,
-                )))
-            }
             E::AnyOp {
                 left,
                 compare_op,
@@ -268,96 +232,16 @@ impl Binder<'_> {
                 self.coerce(value, to, Context::Explicit)
             }
             E::Interval(interval) => self.interval(ctx, interval, at),
-            E::AtTimeZone {
-                timestamp,
-                time_zone,
-            } => {
-                let value = self.expr(ctx, timestamp)?;
-                let zone = self.expr(ctx, time_zone)?;
-                self.call("timezone", vec![zone, value], at)
-            }
-            E::Extract {
-                field, expr: inner, ..
-            } => {
-                let value = self.expr(ctx, inner)?;
-                let field = match field {
-                    ast::DateTimeField::Custom(ident) => ident.value.clone(),
-                    other => other.to_string(),
-                };
-                let field = field.trim_matches(['\'', '"']).to_lowercase();
-                let field = Typed::literal(Some(field), at);
-                let field = self.coerce(field, PgType::TEXT, Context::Implicit)?;
-                self.call("extract", vec![field, value], at)
-            }
-            E::Ceil { expr: inner, .. } => {
-                let value = self.expr(ctx, inner)?;
-                self.call("ceil", vec![value], at)
-            }
-            E::Floor { expr: inner, .. } => {
-                let value = self.expr(ctx, inner)?;
-                self.call("floor", vec![value], at)
-            }
-            E::Position { expr: inner, r#in } => {
-                let part = self.expr(ctx, inner)?;
-                let text = self.expr(ctx, r#in)?;
-                self.call("position", vec![text, part], at)
-            }
-            E::Substring {
-                expr: inner,
-                substring_from,
-                substring_for,
-                ..
-            } => {
-                let mut args = vec![self.expr(ctx, inner)?];
-                match (substring_from, substring_for) {
-                    (Some(from), None) => args.push(self.expr(ctx, from)?),
-                    (from, Some(count)) => {
-                        args.push(match from {
-                            Some(from) => self.expr(ctx, from)?,
-                            None => Typed::value(ScalarValue::Int32(Some(1)), PgType::INT4),
-                        });
-                        args.push(self.expr(ctx, count)?);
-                    }
-                    (None, None) => {}
-                }
-                self.call("substring", args, at)
-            }
-            E::Trim {
-                trim_where,
-                trim_what,
-                expr: inner,
-                trim_characters,
-            } => {
-                let name = match trim_where {
-                    Some(ast::TrimWhereField::Leading) => "ltrim",
-                    Some(ast::TrimWhereField::Trailing) => "rtrim",
-                    _ => "btrim",
-                };
-                let mut args = vec![self.expr(ctx, inner)?];
-                if let Some(what) = trim_what {
-                    args.push(self.expr(ctx, what)?);
-                }
-                for characters in trim_characters.iter().flatten() {
-                    args.push(self.expr(ctx, characters)?);
-                }
-                self.call(name, args, at)
-            }
-            E::Overlay {
-                expr: inner,
-                overlay_what,
-                overlay_from,
-                overlay_for,
-            } => {
-                let mut args = vec![
-                    self.expr(ctx, inner)?,
-                    self.expr(ctx, overlay_what)?,
-                    self.expr(ctx, overlay_from)?,
-                ];
-                if let Some(count) = overlay_for {
-                    args.push(self.expr(ctx, count)?);
-                }
-                self.call("overlay", args, at)
-            }
+            E::AtTimeZone { .. }
+            | E::Ceil { .. }
+            | E::Extract { .. }
+            | E::Floor { .. }
+            | E::IsNormalized { .. }
+            | E::Overlay { .. }
+            | E::Position { .. }
+            | E::SimilarTo { .. }
+            | E::Substring { .. }
+            | E::Trim { .. } => self.call_in_words(ctx, expr, at),
             E::Collate {
                 expr: inner,
                 collation,

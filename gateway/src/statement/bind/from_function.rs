@@ -17,13 +17,16 @@ use super::coerce::{Context, positioned};
 use super::expr::{Ctx, SetCall};
 use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
-use super::functions::{element_type, undefined};
+use super::functions::undefined;
+use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
+use super::set_function::element_type;
 use super::subquery::apply_all;
 use super::typed::Typed;
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
+use crate::sqlstate;
 use crate::statement::parse::fold;
 
 impl Binder<'_> {
@@ -74,7 +77,10 @@ impl Binder<'_> {
         }
         let is_set = super::catalog::functions_named(&function_name).any(|row| row.set)
             || function_name == "_pg_expandarray";
-        let columns = if is_set && function_name == "unnest" {
+        let columns = if let Some(function) = RecordFunction::named(&function_name) {
+            let declared = self.declared_columns(function, alias, at)?;
+            self.record_lists(function, values, declared, at)?
+        } else if is_set && function_name == "unnest" {
             let mut all = Vec::new();
             for value in values {
                 all.extend(self.set_function("unnest", vec![value], at)?);
@@ -117,6 +123,35 @@ impl Binder<'_> {
             vec![(function_name.clone(), one)]
         };
         self.lists(columns, &function_name, alias, ordinality, ctx, left)
+    }
+
+    /// The column definition list of a function that returns any record.
+    fn declared_columns(
+        &self,
+        function: RecordFunction,
+        alias: Option<&ast::TableAlias>,
+        at: Option<u32>,
+    ) -> PgResult<Option<Vec<(String, PgType)>>> {
+        if function.has_base {
+            return Ok(None);
+        }
+        let declared = alias.map(|alias| alias.columns.as_slice()).unwrap_or(&[]);
+        let mut columns = Vec::with_capacity(declared.len());
+        for column in declared {
+            let Some(data_type) = &column.data_type else {
+                columns.clear();
+                break;
+            };
+            columns.push((fold(&column.name), self.type_of(data_type, at)?));
+        }
+        if columns.is_empty() {
+            let error = PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "a column definition list is required for functions returning \"record\"",
+            );
+            return Err(positioned(error, at));
+        }
+        Ok(Some(columns))
     }
 
     /// Lists as a table; each is a column.

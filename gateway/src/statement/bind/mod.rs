@@ -11,49 +11,71 @@
 //! [`BoundQuery::with_params`] at each execution.
 
 mod access;
+mod acl_functions;
 mod aggregates;
 mod apply;
 mod apply_exec;
+mod call;
+mod call_in_words;
 pub mod catalog;
 mod catalog_functions;
+mod catalog_sets;
 mod coerce;
 mod column;
 pub mod context;
 mod datetime;
+mod datetime_fields;
+mod datetime_make;
+mod datetime_overlaps;
 mod decorrelate;
 mod dml;
 mod expr;
 mod from;
 mod from_function;
+mod function_body;
 mod function_scan;
 mod functions;
 mod graph_table;
 mod group_by;
 mod join;
+mod json_record;
+mod json_value;
 mod lateral;
+mod list_aggregates;
 mod literal;
 mod lock_rows;
 mod locking;
 mod membership;
 mod merge;
 mod naming;
+mod numeric_functions;
+mod object_functions;
+mod object_names;
 mod operation;
 mod operators;
 mod order_by;
+mod privileges;
 mod query;
 mod resolve;
+mod row_limit;
 mod sample;
 mod scope;
 mod select;
+mod session_functions;
+mod set_function;
 mod set_operation;
+mod snapshot_functions;
+mod special_form;
 mod subquery;
 mod table;
 mod target_list;
 mod text_io;
 mod to_char;
+mod to_number;
 mod typed;
 mod types;
 mod values;
+mod windows;
 mod with;
 mod writing_with;
 
@@ -70,6 +92,7 @@ use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::expr::{InList, Placeholder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::create_physical_expr;
+use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::names::BranchName;
@@ -86,8 +109,8 @@ use expr::Ctx;
 use scope::{Level, Scope};
 use text_io::TextIo;
 
+pub use object_names::CatalogNames;
 pub use subquery::Subqueries;
-pub use text_io::CatalogNames;
 pub(crate) use writing_with::writes;
 pub use writing_with::{BoundWith, WritingPart, Written};
 
@@ -141,9 +164,21 @@ pub trait SessionCalls: Send + Sync + fmt::Debug {
     /// Who it is.
     fn user(&self) -> String;
 
+    /// Would policy let an actor do this, to the graph or one of its branches?
+    fn may(&self, actor: &str, action: Action, branch: Option<&str>) -> bool;
+
+    /// So many numbers in [0, 1).
+    fn random(&self, count: usize) -> Vec<f64>;
+
+    /// `setseed`.
+    fn seed_random(&self, seed: f64);
+
     fn cancel_backend(&self, pid: i32) -> PgResult<bool>;
 
     fn terminate_backend(&self, pid: i32) -> PgResult<bool>;
+
+    /// The channels that it listens to.
+    fn listening(&self) -> Vec<String>;
 
     /// `pg_notify`.
     fn notify(&self, channel: &str, payload: &str) -> PgResult<()>;
@@ -161,6 +196,9 @@ pub trait SessionCalls: Send + Sync + fmt::Debug {
     fn transaction_id(&self, started_at: i64) -> i64;
 
     fn assigned_transaction_id(&self, started_at: i64) -> Option<i64>;
+
+    /// The number that the next transaction to ask for one will get.
+    fn next_transaction_id(&self) -> i64;
 
     fn advisory_unlock(&self, key: i64, shared: bool) -> PgResult<bool>;
 

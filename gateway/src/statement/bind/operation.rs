@@ -65,6 +65,9 @@ impl Binder<'_> {
             };
             return Ok(Typed::bool(binary(left, op, right)));
         }
+        if let B::Overlaps = op {
+            return self.periods(ctx, left, right, at);
+        }
         let name =
             operator_name(op).ok_or_else(|| unsupported(&format!("the operator {op}"), at))?;
         let left_value = self.expr(ctx, left)?;
@@ -128,11 +131,46 @@ impl Binder<'_> {
     pub(super) fn truth_test(
         &mut self,
         ctx: &mut Ctx,
+        test: &ast::Expr,
         inner: &ast::Expr,
-        what: &str,
-        test: fn(Expr) -> Expr,
     ) -> PgResult<Typed> {
-        Ok(Typed::bool(test(self.condition(ctx, inner, what)?)))
+        use ast::Expr as E;
+        let (what, test): (&str, fn(Box<Expr>) -> Expr) = match test {
+            E::IsTrue(_) => ("IS TRUE", Expr::IsTrue),
+            E::IsNotTrue(_) => ("IS NOT TRUE", Expr::IsNotTrue),
+            E::IsFalse(_) => ("IS FALSE", Expr::IsFalse),
+            E::IsNotFalse(_) => ("IS NOT FALSE", Expr::IsNotFalse),
+            E::IsUnknown(_) => ("IS UNKNOWN", Expr::IsUnknown),
+            _ => ("IS NOT UNKNOWN", Expr::IsNotUnknown),
+        };
+        let value = self.condition(ctx, inner, what)?;
+        Ok(Typed::bool(test(Box::new(value))))
+    }
+
+    /// `(start, end) OVERLAPS (start, end)`.
+    fn periods(
+        &mut self,
+        ctx: &mut Ctx,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        at: Option<u32>,
+    ) -> PgResult<Typed> {
+        let mut args = Vec::with_capacity(4);
+        for side in [left, right] {
+            match self.expr(ctx, side)?.kind {
+                Kind::Row(fields) if fields.len() == 2 => {
+                    args.extend(fields.into_iter().map(|(_, field)| field));
+                }
+                _ => {
+                    let error = PgError::new(
+                        sqlstate::SYNTAX_ERROR,
+                        "wrong number of parameters on a side of OVERLAPS expression",
+                    );
+                    return Err(positioned(error, at));
+                }
+            }
+        }
+        self.call("overlaps", args, at)
     }
 
     pub(super) fn distinct(

@@ -1,16 +1,19 @@
 //! Queries: WITH around them, ORDER BY and LIMIT behind them, what they are made of inside.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
 use omnigraph_catalog::types::PgType;
 use sqlparser::ast;
 
 use super::coerce::{Context, positioned};
 use super::expr::Ctx;
 use super::locking::{Origin, pushed_down};
+use super::row_limit::RowLimit;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
+use super::subquery::apply_all;
 use super::typed::{Kind, Typed};
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
@@ -137,31 +140,60 @@ impl Binder<'_> {
         }
         if limit.is_some() || offset.is_some() {
             let scope = Scope::new(Vec::new(), Vec::new(), Rc::clone(level), parent);
-            let fetch = self.row_count(&scope, limit.as_ref(), "LIMIT")?;
-            let skip = self.row_count(&scope, offset, "OFFSET")?;
-            body.plan = planned(
-                LogicalPlanBuilder::from(body.plan)
-                    .limit_by_expr(skip, fetch)
-                    .and_then(LogicalPlanBuilder::build),
-            )?;
+            body.plan = self.limited(body.plan, &scope, limit.as_ref(), offset)?;
         }
         Ok(body)
     }
 
+    fn limited(
+        &mut self,
+        plan: LogicalPlan,
+        scope: &Rc<Scope>,
+        limit: Option<&ast::Expr>,
+        offset: Option<&ast::Expr>,
+    ) -> PgResult<LogicalPlan> {
+        let mut ctx = Ctx::new(Rc::clone(scope), "LIMIT");
+        let fetch = self.row_count(&mut ctx, limit, "LIMIT")?;
+        let skip = self.row_count(&mut ctx, offset, "OFFSET")?;
+        let known = |count: &Option<Expr>| {
+            matches!(count, None | Some(Expr::Literal(..) | Expr::Placeholder(_)))
+        };
+        if ctx.applies.is_empty() && known(&fetch) && known(&skip) {
+            return planned(
+                LogicalPlanBuilder::from(plan)
+                    .limit_by_expr(skip, fetch)
+                    .and_then(LogicalPlanBuilder::build),
+            );
+        }
+        let counts = planned(LogicalPlanBuilder::empty(true).build())?;
+        let counts = apply_all(counts, ctx.applies)?;
+        let all = || Expr::Literal(ScalarValue::Int64(None), None);
+        let exprs = [fetch, skip].map(|count| count.unwrap_or_else(all).alias(self.name("n")));
+        let counts = planned(
+            LogicalPlanBuilder::from(counts)
+                .project(exprs)
+                .and_then(LogicalPlanBuilder::build),
+        )?;
+        let limited = RowLimit {
+            input: plan,
+            counts,
+        };
+        Ok(LogicalPlan::Extension(Extension {
+            node: Arc::new(limited),
+        }))
+    }
+
     fn row_count(
         &mut self,
-        scope: &Rc<Scope>,
+        ctx: &mut Ctx,
         count: Option<&ast::Expr>,
         clause: &'static str,
     ) -> PgResult<Option<Expr>> {
         let Some(count) = count else { return Ok(None) };
-        let mut ctx = Ctx::new(Rc::clone(scope), clause);
-        let value = self.expr(&mut ctx, count)?;
+        ctx.clause = clause;
+        let value = self.expr(ctx, count)?;
         if value.is_null_literal() {
             return Ok(None);
-        }
-        if !ctx.applies.is_empty() {
-            return Err(unsupported(&format!("a subquery in {clause}"), value.at));
         }
         let at = value.at;
         let value = self.coerce(value, PgType::INT8, Context::Assignment)?;

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, PrimitiveArray, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, ListArray, PrimitiveArray, RecordBatch, StringArray, StringBuilder,
+    UInt32Array,
 };
 use arrow::datatypes::{
     DataType, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Schema,
 };
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::{Expr, Volatility};
 use datafusion::physical_expr::create_physical_expr;
-use omnigraph_catalog::lookup::{CatalogLookup, SearchPath, parse_qualified_name};
+use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::pg::{PgFunction, arithmetic, call, call_with};
 
 use super::Binder;
+use super::object_names::CatalogNames;
 use crate::error::{PgError, PgResult};
-use crate::sqlstate;
 use crate::text::numeric::Numeric;
 use crate::text::write::Formatter;
 use crate::text::{Input, ObjectNames, TextFormat, read};
@@ -75,155 +77,6 @@ pub(super) fn carried(error: PgError) -> omnigraph_udfs::Error {
         code: error.code,
         message: error.message,
         hint: error.hint,
-    }
-}
-
-/// The names behind reg* values, by the catalog and path of a statement.
-pub struct CatalogNames {
-    pub catalog: Arc<dyn CatalogLookup>,
-    pub path: SearchPath,
-}
-
-impl ObjectNames for CatalogNames {
-    fn name(&self, ty: PgType, oid: u32) -> Option<String> {
-        if oid == 0 {
-            return Some("-".to_owned());
-        }
-        Some(match ty.oid {
-            2205 => self.catalog.class_text(oid, &self.path),
-            2206 => self.catalog.format_type(oid, None, &self.path),
-            24 => self.catalog.proc_text(oid, &self.path),
-            2202 => self.catalog.procedure_text(oid, &self.path),
-            4089 => omnigraph_catalog::lookup::quote_identifier(&self.catalog.namespace_name(oid)?),
-            4096 => omnigraph_catalog::lookup::quote_identifier(&self.catalog.role_name(oid)?),
-            2203 | 2204 => self.catalog.operator_by_oid(oid)?.name,
-            _ => return None,
-        })
-    }
-
-    fn oid(&self, ty: PgType, name: &str) -> PgResult<u32> {
-        let missing = |code, what: String| Err(PgError::new(code, what));
-        let parts = || {
-            parse_qualified_name(name)
-                .ok_or_else(|| PgError::new(sqlstate::INVALID_NAME, "invalid name syntax"))
-        };
-        match ty.oid {
-            2205 => {
-                let parts = parts()?;
-                if let [schema, _] = parts.as_slice()
-                    && self.catalog.namespace(self.path.schema(schema)).is_none()
-                {
-                    return missing(
-                        sqlstate::INVALID_SCHEMA_NAME,
-                        format!("schema \"{schema}\" does not exist"),
-                    );
-                }
-                match self.catalog.resolve_class(&parts, &self.path) {
-                    Some(oid) => Ok(oid),
-                    None => missing(
-                        sqlstate::UNDEFINED_TABLE,
-                        format!("relation \"{}\" does not exist", parts.join(".")),
-                    ),
-                }
-            }
-            2206 => match self.catalog.parse_type(name, &self.path) {
-                Some(ty) => Ok(ty.oid),
-                None => missing(
-                    sqlstate::UNDEFINED_OBJECT,
-                    format!("type \"{}\" does not exist", name.trim()),
-                ),
-            },
-            4089 => {
-                let parts = parts()?;
-                match self.catalog.namespace(&parts.join(".")) {
-                    Some(oid) => Ok(oid),
-                    None => missing(
-                        sqlstate::INVALID_SCHEMA_NAME,
-                        format!("schema \"{}\" does not exist", parts.join(".")),
-                    ),
-                }
-            }
-            4096 => {
-                let parts = parts()?;
-                match self.catalog.role(&parts.join(".")) {
-                    Some(oid) => Ok(oid),
-                    None => missing(
-                        sqlstate::UNDEFINED_OBJECT,
-                        format!("role \"{}\" does not exist", parts.join(".")),
-                    ),
-                }
-            }
-            24 => {
-                let found = self.procs(&parts()?);
-                match found.as_slice() {
-                    [one] => Ok(one.oid),
-                    [] => missing(
-                        sqlstate::UNDEFINED_FUNCTION,
-                        format!("function \"{name}\" does not exist"),
-                    ),
-                    _ => missing(
-                        sqlstate::AMBIGUOUS_FUNCTION,
-                        format!("more than one function named \"{name}\""),
-                    ),
-                }
-            }
-            2202 => {
-                let undefined = || {
-                    PgError::new(
-                        sqlstate::UNDEFINED_FUNCTION,
-                        format!("function \"{name}\" does not exist"),
-                    )
-                };
-                let (base, arguments) = name
-                    .trim()
-                    .strip_suffix(')')
-                    .and_then(|name| name.split_once('('))
-                    .ok_or_else(undefined)?;
-                let parts = parse_qualified_name(base).ok_or_else(undefined)?;
-                let arguments: Option<Vec<u32>> = arguments
-                    .split(',')
-                    .filter(|argument| !argument.trim().is_empty())
-                    .map(|argument| {
-                        self.catalog
-                            .parse_type(argument.trim(), &self.path)
-                            .map(|ty| ty.oid)
-                    })
-                    .collect();
-                let arguments = arguments.ok_or_else(undefined)?;
-                self.procs(&parts)
-                    .iter()
-                    .find(|proc| {
-                        proc.arguments
-                            .iter()
-                            .map(|ty| ty.oid)
-                            .eq(arguments.iter().copied())
-                    })
-                    .map(|proc| proc.oid)
-                    .ok_or_else(undefined)
-            }
-            _ => missing(
-                sqlstate::UNDEFINED_OBJECT,
-                format!(
-                    "{} \"{name}\" does not exist",
-                    ty.info().map_or("object", |info| info.sql_name)
-                ),
-            ),
-        }
-    }
-}
-
-impl CatalogNames {
-    fn procs(&self, parts: &[String]) -> Vec<omnigraph_catalog::lookup::ProcRef> {
-        match parts {
-            [name] => self
-                .path
-                .schemas
-                .iter()
-                .flat_map(|schema| self.catalog.procs(schema, name))
-                .collect(),
-            [schema, name] => self.catalog.procs(self.path.schema(schema), name),
-            _ => Vec::new(),
-        }
     }
 }
 
@@ -470,7 +323,10 @@ pub(super) fn numeric_to_float(expr: Expr, to: &DataType) -> Expr {
 pub(super) fn map_elements(array: Expr, from: PgType, to: PgType, body: Expr) -> Expr {
     let element = Arc::new(Field::new("item", to.arrow(), true));
     let returns = DataType::List(Arc::clone(&element));
-    let source = Schema::new(vec![Field::new(ELEMENT, from.arrow(), true)]);
+    let mut fields = vec![Field::new(ELEMENT, from.arrow(), true)];
+    let mut args = vec![array];
+    let body = open_values(body, &mut fields, &mut args);
+    let source = Schema::new(fields);
     let identity = format!("{from:?}{to:?}{body:?}");
     let evaluate = move |arrays: &[ArrayRef], _: usize| -> omnigraph_udfs::Result<ArrayRef> {
         let foreign = |error: &datafusion::error::DataFusionError| {
@@ -480,11 +336,12 @@ pub(super) fn map_elements(array: Expr, from: PgType, to: PgType, body: Expr) ->
         let physical = create_physical_expr(&body, &schema, &ExecutionProps::new())
             .map_err(|error| foreign(&error))?;
         let list = arrays[0].as_list::<i32>();
-        let batch = arrow::array::RecordBatch::try_new(
-            Arc::new(source.clone()),
-            vec![Arc::clone(list.values())],
-        )
-        .map_err(|error| omnigraph_udfs::Error::value("XX000", error.to_string()))?;
+        let mut columns = vec![Arc::clone(list.values())];
+        for outer in &arrays[1..] {
+            columns.push(for_elements(list, outer)?);
+        }
+        let batch = RecordBatch::try_new(Arc::new(source.clone()), columns)
+            .map_err(|error| omnigraph_udfs::Error::value("XX000", error.to_string()))?;
         let values = physical
             .evaluate(&batch)
             .and_then(|value| value.into_array(batch.num_rows()))
@@ -505,5 +362,34 @@ pub(super) fn map_elements(array: Expr, from: PgType, to: PgType, body: Expr) ->
         Arc::new(evaluate),
     )
     .identity(identity)
-    .over(vec![array])
+    .over(args)
+}
+
+/// What is open in the body until the statement runs (the time) becomes an argument.
+fn open_values(body: Expr, fields: &mut Vec<Field>, args: &mut Vec<Expr>) -> Expr {
+    let replaced = body.clone().transform_up(|expr| {
+        let Expr::Placeholder(placeholder) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
+        let Some(field) = &placeholder.field else {
+            return Ok(Transformed::no(expr));
+        };
+        let name = format!("outer{}", args.len());
+        fields.push(Field::new(&name, field.data_type().clone(), true));
+        args.push(expr);
+        Ok(Transformed::yes(Expr::Column(Column::new_unqualified(
+            name,
+        ))))
+    });
+    replaced.map_or(body, |replaced| replaced.data)
+}
+
+/// A value of each row, once for each element of the row's list.
+fn for_elements(list: &ListArray, outer: &ArrayRef) -> omnigraph_udfs::Result<ArrayRef> {
+    let mut rows = vec![0_u32; list.values().len()];
+    for (row, bounds) in list.value_offsets().windows(2).enumerate() {
+        rows[bounds[0] as usize..bounds[1] as usize].fill(row as u32);
+    }
+    arrow::compute::take(outer, &UInt32Array::from(rows), None)
+        .map_err(|error| omnigraph_udfs::Error::value("XX000", error.to_string()))
 }

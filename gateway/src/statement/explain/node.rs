@@ -63,6 +63,7 @@ const NAMES: &[(&str, &str)] = &[
     ("HashJoinExec", "Hash Join"),
     ("LocalLimitExec", "Limit"),
     ("LockRowsExec", "LockRows"),
+    ("RowLimitExec", "Limit"),
     ("NestedLoopJoinExec", "Nested Loop"),
     ("PartialSortExec", "Incremental Sort"),
     ("PlaceholderRowExec", "Result"),

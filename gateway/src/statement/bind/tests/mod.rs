@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::collect;
+use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::pg_catalog::{CatalogCache, CatalogInput, DatabaseRow, PgCatalog, Registry};
 use omnigraph_catalog::types::PgType;
@@ -58,6 +59,20 @@ impl SessionCalls for NoCalls {
         Ok(())
     }
 
+    fn listening(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn may(&self, _actor: &str, _action: Action, _branch: Option<&str>) -> bool {
+        true
+    }
+
+    fn random(&self, count: usize) -> Vec<f64> {
+        vec![0.5; count]
+    }
+
+    fn seed_random(&self, _seed: f64) {}
+
     fn cancel_backend(&self, _pid: i32) -> PgResult<bool> {
         Ok(false)
     }
@@ -88,6 +103,10 @@ impl SessionCalls for NoCalls {
 
     fn assigned_transaction_id(&self, _started_at: i64) -> Option<i64> {
         None
+    }
+
+    fn next_transaction_id(&self) -> i64 {
+        1
     }
 
     fn advisory_unlock(&self, _key: i64, _shared: bool) -> PgResult<bool> {
