@@ -198,7 +198,7 @@ impl PgType {
                     DataType::Decimal128(precision, scale)
                 }
                 Some((precision, scale)) => DataType::Decimal256(precision, scale),
-                None => DataType::Decimal128(38, 16),
+                None => DataType::Decimal256(UNCONSTRAINED.0, UNCONSTRAINED.1),
             },
             PgType { oid: 16001, typmod } if typmod > 0 => DataType::FixedSizeList(
                 Arc::new(Field::new("item", DataType::Float32, true)),
@@ -215,6 +215,10 @@ impl PgType {
         }
     }
 }
+
+/// The precision and scale of a column of `numeric` without a modifier. PostgreSQL gives each
+/// value its own scale; results that are not exact have at most 20 digits after the point there.
+pub const UNCONSTRAINED: (u8, i8) = (76, 20);
 
 /// The precision and scale that a `numeric` modifier stands for.
 pub fn numeric_modifier(typmod: i32) -> Option<(u8, i8)> {

@@ -3,7 +3,7 @@
 
 use arrow::datatypes::i256;
 use datafusion::common::ScalarValue;
-use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -160,7 +160,7 @@ impl Numeric {
 
     /// The value in the representation of a numeric type: 22003 if it does not fit.
     pub fn to_scalar(self, ty: PgType) -> PgResult<ScalarValue> {
-        let (precision, scale) = numeric_modifier(ty.typmod).unwrap_or((38, 16));
+        let (precision, scale) = numeric_modifier(ty.typmod).unwrap_or(UNCONSTRAINED);
         let scaled = self.rescale(u8::try_from(scale).unwrap_or(0))?;
         if scaled.precision() > usize::from(precision) && scaled.unscaled != i256::ZERO {
             let error = PgError::new(

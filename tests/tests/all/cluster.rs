@@ -247,6 +247,46 @@ async fn each_actor_may_do_what_the_policy_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn privileges_are_told_as_the_policy_has_them() {
+    let server = Server::of_cluster(applied(), &["ada", "bob", "cyd"]).await;
+    let [ada, bob, cyd] = [
+        server.client_of("people", "ada").await,
+        server.client_of("people", "bob").await,
+        server.client_of("people", "cyd").await,
+    ];
+    run(&bob, "CREATE SCHEMA draft").await;
+    for (question, expected) in [
+        ("has_table_privilege('person', 'SELECT')", ["t", "t", "t"]),
+        (
+            "has_table_privilege('person', 'INSERT, DELETE')",
+            ["f", "f", "t"],
+        ),
+        (
+            "has_table_privilege('draft.person', 'UPDATE')",
+            ["f", "t", "t"],
+        ),
+        (
+            "has_column_privilege('draft.person', 'name', 'UPDATE')",
+            ["f", "t", "t"],
+        ),
+        ("has_table_privilege('person', 'TRIGGER')", ["f", "f", "f"]),
+        ("has_table_privilege('pg_class', 'SELECT')", ["t", "t", "t"]),
+        ("has_table_privilege('pg_class', 'DELETE')", ["f", "f", "f"]),
+        ("has_schema_privilege('draft', 'USAGE')", ["t", "t", "t"]),
+        ("has_schema_privilege('main', 'CREATE')", ["f", "f", "t"]),
+        (
+            "has_schema_privilege('main', 'CREATE WITH GRANT OPTION')",
+            ["f", "f", "f"],
+        ),
+    ] {
+        for (client, expected) in [&ada, &bob, &cyd].into_iter().zip(expected) {
+            let told = one(client, &format!("SELECT {question}")).await;
+            assert_eq!(told, expected, "{question}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_revision_is_served_without_a_restart() {
     let server = Server::of_cluster(applied(), &["ada", "bob"]).await;
     let here = server.store().to_owned();

@@ -14,6 +14,7 @@ mod queries;
 mod row_locks;
 mod schema;
 mod settings;
+mod sqllogictest;
 mod tool;
 mod transactions;
 mod writes;

@@ -273,3 +273,66 @@ async fn explain_is_laid_out_as_postgresql_does() {
     assert_eq!(root["Actual Rows"], 4);
     assert!(document[0]["Execution Time"].is_number());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_may_be_computed() {
+    let (_server, client) = people().await;
+    for (sql, expected) in [
+        (
+            "SELECT slug FROM person ORDER BY slug LIMIT (SELECT 2)",
+            &["ada", "bob"][..],
+        ),
+        (
+            "SELECT slug FROM person ORDER BY slug DESC LIMIT 1 + 1 OFFSET (SELECT count(*) FROM knows) - 3",
+            &["cyd", "bob"],
+        ),
+        (
+            "SELECT slug FROM person ORDER BY slug LIMIT (SELECT NULL::int) OFFSET 2",
+            &["cyd", "dan"],
+        ),
+        (
+            "SELECT slug FROM person ORDER BY slug OFFSET length('abc')",
+            &["dan"],
+        ),
+        (
+            "SELECT p.slug, f.slug FROM person p, LATERAL (SELECT slug FROM person q WHERE q.slug > p.slug ORDER BY slug LIMIT (SELECT 1)) f ORDER BY 1",
+            &["ada bob", "bob cyd", "cyd dan"],
+        ),
+    ] {
+        assert_eq!(lines(&client, sql).await, expected, "{sql}");
+    }
+    for (sql, state) in [
+        ("SELECT 1 LIMIT (SELECT -1)", "2201W"),
+        ("SELECT 1 OFFSET (SELECT -1)", "2201X"),
+        ("SELECT slug FROM person LIMIT age", "42703"),
+    ] {
+        assert_eq!(code(client.simple_query(sql).await), state, "{sql}");
+    }
+    let limited = "SELECT slug FROM person ORDER BY slug LIMIT (SELECT 2)";
+    assert!(plan(&client, limited).await.starts_with("Limit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_tells_what_it_listens_to() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let listening = "SELECT * FROM pg_listening_channels()";
+    assert_eq!(lines(&client, listening).await, [""; 0]);
+    run(&client, "LISTEN news; LISTEN weather").await;
+    assert_eq!(lines(&client, listening).await, ["news", "weather"]);
+    run(&client, "UNLISTEN news").await;
+    assert_eq!(lines(&client, listening).await, ["weather"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_may_name_a_key_twice_and_read_the_time() {
+    let (_server, client) = people().await;
+    for sql in [
+        "SELECT sum(age) OVER (PARTITION BY name, name ORDER BY slug, slug) FROM person ORDER BY 1 LIMIT 1",
+        "SELECT count(now()) OVER (PARTITION BY current_date > '2000-01-01' ORDER BY slug) FROM person ORDER BY 1 LIMIT 1",
+        "SELECT max(txid_current()) OVER (PARTITION BY slug ORDER BY slug, age) > 0 FROM person LIMIT 1",
+        "SELECT DISTINCT age IS NULL FROM person LIMIT 1",
+    ] {
+        assert_eq!(rows(&client, sql).await.len(), 1, "{sql}");
+    }
+}

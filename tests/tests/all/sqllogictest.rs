@@ -58,11 +58,22 @@ async fn datafusions_queries_are_answered_as_postgresql_answers_them() {
             }
             rows
         });
-        if told.as_ref().map(|rows| rows.iter().map(String::as_str).collect()) != Ok(expected.clone()) {
-            wrong.push(format!("{sql}\n  expected {expected:?}\n  told     {told:?}"));
+        if told
+            .as_ref()
+            .map(|rows| rows.iter().map(String::as_str).collect())
+            != Ok(expected.clone())
+        {
+            wrong.push(format!(
+                "{sql}\n  expected {expected:?}\n  told     {told:?}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {all}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {all}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(
         different.len() * 10 <= all,
         "{} of {all} are answered otherwise",

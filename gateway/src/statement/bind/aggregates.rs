@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate as df;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, Sort};
 use datafusion::logical_expr::{AggregateUDF, Expr, Operator, WindowFunctionDefinition};
-use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
 use sqlparser::ast;
 
@@ -420,20 +420,17 @@ impl Binder<'_> {
                 numeric_of(29, 0),
             ),
             1700 => {
-                let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or((38, 16));
-                if precision <= 28 {
+                let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or(UNCONSTRAINED);
+                if value.ty.typmod == -1 {
+                    (value.expr, PgType::NUMERIC)
+                } else if precision <= 28 {
                     (value.expr, numeric_of(precision + 10, scale))
                 } else {
                     // Wide enough that no sum of a billion values leaves it.
                     let whole = precision.saturating_sub(scale.unsigned_abs());
                     let wide = numeric_of((whole + scale.unsigned_abs()).clamp(39, 66), scale);
-                    let wide = if value.ty.typmod == -1 {
-                        numeric_of(66, 16)
-                    } else {
-                        wide
-                    };
                     let cast = self.coerce(value, wide, Context::Implicit)?;
-                    let (precision, _) = numeric_modifier(wide.typmod).unwrap_or((66, 16));
+                    let (precision, _) = numeric_modifier(wide.typmod).unwrap_or((66, scale));
                     (cast.expr, numeric_of((precision + 10).min(76), scale))
                 }
             }

@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
-use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::{array, json, math, regex, string, unicode};
 
 use super::catalog::FunctionRow;
@@ -12,10 +12,11 @@ use super::functions::undefined;
 use super::typed::Typed;
 use super::types::numeric_of;
 use super::{
-    Binder, catalog_functions, datetime_fields, datetime_make, numeric_functions,
+    Binder, catalog_functions, datetime_fields, datetime_make, known, numeric_functions,
     session_functions, unsupported,
 };
 use crate::error::PgResult;
+use crate::text::read::null;
 
 impl Binder<'_> {
     pub(super) fn implement(
@@ -61,10 +62,7 @@ impl Binder<'_> {
                 return self.round_numeric(name, args, at);
             }
             "sqrt" | "exp" | "ln" | "log" | "log10" if result.oid == PgType::NUMERIC.oid => {
-                let value = first.ok_or_else(|| undefined(name, &args, at))?;
-                let value = self.coerce(value, PgType::FLOAT8, Context::Implicit)?;
-                let value = Typed::new(math::float(name, vec![value.expr]), PgType::FLOAT8);
-                return self.coerce(value, PgType::NUMERIC, Context::Explicit);
+                return numeric_functions::irrational(name, args);
             }
             "random" => session_functions::random(self.env.session()),
             "pi" => Expr::Literal(ScalarValue::Float64(Some(std::f64::consts::PI)), None),
@@ -246,11 +244,14 @@ impl Binder<'_> {
             .first()
             .cloned()
             .ok_or_else(|| undefined(name, &args, at))?;
-        let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or((38, 16));
+        let (precision, scale) = numeric_modifier(value.ty.typmod).unwrap_or(UNCONSTRAINED);
         let digits = match args.get(1) {
             None => 0,
-            Some(digits) => match digits.constant() {
-                Some(ScalarValue::Int32(Some(digits))) => *digits,
+            Some(digits) => match known(digits) {
+                Some(ScalarValue::Int32(Some(digits))) => digits,
+                Some(ScalarValue::Int32(None)) => {
+                    return Ok(Typed::value(null(PgType::NUMERIC)?, PgType::NUMERIC));
+                }
                 // The scale of the result is in its type, so it has to be known.
                 _ => {
                     return Err(unsupported(

@@ -391,7 +391,7 @@ impl Binder<'_> {
         if numeric_modifier(common.typmod).is_none()
             && (left.ty.typmod != -1 || right.ty.typmod != -1)
         {
-            // One side has 16 digits after the point: both get them.
+            // One side has the digits of numeric without a modifier: both get them.
             let plain = PgType::NUMERIC.arrow();
             let cast = |value: Typed| {
                 if value.ty.arrow() == plain {

@@ -43,6 +43,11 @@ pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .options_mut()
         .optimizer
         .enable_dynamic_filter_pushdown = false;
+    // This rule expects an order where there may be none.
+    config
+        .options_mut()
+        .optimizer
+        .enable_distinct_aggregation_soft_limit = false;
     let decorrelate: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(Decorrelate);
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = std::iter::once(decorrelate)
         .chain(Optimizer::new().rules)

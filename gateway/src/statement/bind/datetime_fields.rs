@@ -205,7 +205,9 @@ pub(super) fn extract(args: Vec<Expr>, ty: PgType, zone: &Zone, as_float: bool) 
             let field = singular(fields.value(row));
             let found = match &side {
                 Side::Date(values) => match field.as_str() {
-                    "hour" | "minute" | "second" | "microsecond" | "millisecond" | "timezone" => {
+                    "timezone" => None,
+                    // `date_part` takes the day's first moment.
+                    "hour" | "minute" | "second" | "microsecond" | "millisecond" if !as_float => {
                         None
                     }
                     _ => calendar_field(

@@ -17,7 +17,7 @@ use super::json_record::RecordFunction;
 use super::resolve::{Choice, choose};
 use super::typed::Typed;
 use super::types::type_name;
-use super::{Binder, aggregates, catalog_functions, unsupported};
+use super::{Binder, aggregates, catalog_functions, known, numeric_functions, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::parse::fold;
@@ -148,7 +148,6 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
             )
         }
         _ => match row.name {
-            "log" if arity == 2 => false,
             "width_bucket" => row.args == [701, 701, 701, 23],
             "to_timestamp" => true,
             "generate_series" => !row.args.contains(&PgType::NUMERIC.oid),
@@ -166,6 +165,7 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
             "bit_length" => row.args == [25],
             _ if HERE.contains(&row.name) => true,
             name if RecordFunction::named(name).is_some() => true,
+            name if row.result == PgType::NUMERIC.oid && numeric_functions::is_known(name) => true,
             name => {
                 string::is_implemented(name, arity)
                     || math::is_float_function(name, arity) && row.result == PgType::FLOAT8.oid
@@ -339,6 +339,20 @@ impl Binder<'_> {
                 .ok_or_else(|| undefined(name, &[], at))?;
             return self.coerce(value, *ty, Context::Explicit);
         }
+        if let [value, modifier] | [value, modifier, _] = args.as_slice()
+            && let Some((_, ty)) = TYPE_FUNCTIONS.iter().find(|(known, _)| *known == name)
+            && value.ty.oid == ty.oid
+            && modifier.ty.oid == PgType::INT4.oid
+        {
+            // The modifier of a type is known when a statement is bound.
+            let value = value.clone();
+            return match known(modifier) {
+                Some(ScalarValue::Int32(Some(modifier))) => {
+                    self.coerce(value, ty.with_typmod(modifier), Context::Explicit)
+                }
+                _ => Ok(value),
+            };
+        }
         if name == "pg_typeof"
             && let [one] = args.as_slice()
             && one.is_unknown()
@@ -351,6 +365,11 @@ impl Binder<'_> {
         }
         if let Some(found) = self.row_function(name, &args, at)? {
             return Ok(found);
+        }
+        if functions_named(name).next().is_none()
+            && let Some(found) = self.support_function(name, &args, at)?
+        {
+            return Ok(found.at(at));
         }
         let (row, declared) = self.choose_function(name, &args, 'f', at)?;
         let variadic_any = row.variadic == PgType::ANY.oid || EVERY_ARGUMENT.contains(&name);

@@ -67,6 +67,7 @@ mod set_operation;
 mod snapshot_functions;
 mod special_form;
 mod subquery;
+mod support_functions;
 mod table;
 mod target_list;
 mod text_io;
@@ -90,7 +91,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::expr::{InList, Placeholder};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::create_physical_expr;
 use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
@@ -108,6 +109,7 @@ use coerce::{Context, positioned};
 use expr::Ctx;
 use scope::{Level, Scope};
 use text_io::TextIo;
+use typed::Typed;
 
 pub use object_names::CatalogNames;
 pub use subquery::Subqueries;
@@ -568,6 +570,30 @@ fn constant(expr: &Expr, execution: &Execution<'_>) -> PgResult<ScalarValue> {
             .and_then(|value| value.into_array(1)),
     )?;
     planned(ScalarValue::try_from_array(&value, 0))
+}
+
+/// What an expression comes to that neither reads rows nor waits for parameters or the time;
+/// `None` also where it fails, which it will do again when it runs.
+fn known(value: &Typed) -> Option<ScalarValue> {
+    if let Some(constant) = value.constant() {
+        return Some(constant.clone());
+    }
+    let open = value.expr.exists(|expr| {
+        Ok(match expr {
+            Expr::Column(_) | Expr::Placeholder(_) => true,
+            Expr::ScalarFunction(call) => call.func.signature().volatility != Volatility::Immutable,
+            _ => false,
+        })
+    });
+    let execution = Execution {
+        params: &[],
+        transaction_time: 0,
+        statement_time: 0,
+    };
+    match open {
+        Ok(false) => constant(&value.expr, &execution).ok(),
+        _ => None,
+    }
 }
 
 /// Microseconds since 1970 by the machine's clock.

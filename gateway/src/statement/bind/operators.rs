@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
-use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
 use omnigraph_udfs::pg::{array, json, math, regex, string};
 
@@ -11,7 +11,7 @@ use super::coerce::{Context, positioned};
 use super::resolve::{Choice, choose, concrete};
 use super::typed::{Kind, Typed};
 use super::types::{numeric_of, type_name};
-use super::{Binder, datetime};
+use super::{Binder, datetime, numeric_functions};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -358,18 +358,13 @@ impl Binder<'_> {
     }
 
     fn power(&mut self, left: Typed, right: Typed) -> PgResult<Typed> {
-        let numeric = left.ty.oid == PgType::NUMERIC.oid;
+        if left.ty.oid == PgType::NUMERIC.oid {
+            return numeric_functions::irrational("power", vec![left, right]);
+        }
         let left = self.coerce(left, PgType::FLOAT8, Context::Implicit)?;
         let right = self.coerce(right, PgType::FLOAT8, Context::Implicit)?;
-        let power = Typed::new(
-            math::float("power", vec![left.expr, right.expr]),
-            PgType::FLOAT8,
-        );
-        if numeric {
-            self.coerce(power, PgType::NUMERIC, Context::Explicit)
-        } else {
-            Ok(power)
-        }
+        let power = math::float("power", vec![left.expr, right.expr]);
+        Ok(Typed::new(power, PgType::FLOAT8))
     }
 
     pub(super) fn as_text(&mut self, value: Typed) -> PgResult<Expr> {
@@ -379,7 +374,7 @@ impl Binder<'_> {
 
 /// PostgreSQL's scale of a result, and enough digits for it.
 fn numeric_result(op: Op, left: PgType, right: PgType) -> PgType {
-    let parts = |ty: PgType| numeric_modifier(ty.typmod).unwrap_or((38, 16));
+    let parts = |ty: PgType| numeric_modifier(ty.typmod).unwrap_or(UNCONSTRAINED);
     let ((lp, ls), (rp, rs)) = (parts(left), parts(right));
     let (lw, rw) = (i32::from(lp) - i32::from(ls), i32::from(rp) - i32::from(rs));
     let open = left.typmod == -1 || right.typmod == -1;

@@ -1,9 +1,11 @@
 //! SELECT: its clauses in the order in which they mean something.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, UnnestOptions};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition};
 use omnigraph_udfs::pg::array;
 use sqlparser::ast;
 
@@ -179,13 +181,17 @@ impl Binder<'_> {
 
 /// The plan with window functions beside its columns, under the names given. DataFusion names
 /// them after their text while it groups them by their order.
-pub(super) fn windowed(plan: LogicalPlan, windows: Vec<(String, Expr)>) -> PgResult<LogicalPlan> {
+pub(super) fn windowed(
+    plan: LogicalPlan,
+    mut windows: Vec<(String, Expr)>,
+) -> PgResult<LogicalPlan> {
     let mut projection: Vec<Expr> = plan
         .schema()
         .columns()
         .into_iter()
         .map(Expr::Column)
         .collect();
+    let plan = steady(plan, &mut windows)?;
     projection.extend(
         windows
             .iter()
@@ -200,6 +206,53 @@ pub(super) fn windowed(plan: LogicalPlan, windows: Vec<(String, Expr)>) -> PgRes
             .project(projection)
             .and_then(LogicalPlanBuilder::build),
     )
+}
+
+/// A value that is filled in when the statement runs would change a window function's name: it
+/// becomes a column below. Keys that are said twice count once.
+fn steady(plan: LogicalPlan, windows: &mut [(String, Expr)]) -> PgResult<LogicalPlan> {
+    let columns = plan.schema().columns();
+    let known = columns.len();
+    let mut below: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+    for (name, expr) in windows {
+        let Expr::WindowFunction(call) = expr else {
+            continue;
+        };
+        let aggregate = matches!(call.fun, WindowFunctionDefinition::AggregateUDF(_));
+        let params = &mut call.params;
+        let mut seen = HashSet::new();
+        params.partition_by.retain(|key| seen.insert(key.clone()));
+        let mut seen = HashSet::new();
+        params.order_by.retain(|key| seen.insert(key.expr.clone()));
+        // Other window functions take their arguments as they are written.
+        let args: &mut [Expr] = match aggregate {
+            true => &mut params.args,
+            false => &mut [],
+        };
+        let order = params.order_by.iter_mut().map(|key| &mut key.expr);
+        let parts = args.iter_mut().chain(&mut params.partition_by).chain(order);
+        for part in parts.chain(params.filter.as_deref_mut()) {
+            if is_open(part) {
+                let column = format!("{name}_{}", below.len());
+                let value = std::mem::replace(part, internal(&column));
+                below.push(value.alias(column));
+            }
+        }
+    }
+    if below.len() == known {
+        return Ok(plan);
+    }
+    planned(
+        LogicalPlanBuilder::from(plan)
+            .project(below)
+            .and_then(LogicalPlanBuilder::build),
+    )
+}
+
+/// Is something in it filled in when the statement runs?
+fn is_open(expr: &Expr) -> bool {
+    expr.exists(|part| Ok(matches!(part, Expr::Placeholder(_))))
+        .unwrap_or(true)
 }
 
 fn refuse_foreign(select: &ast::Select) -> PgResult<()> {

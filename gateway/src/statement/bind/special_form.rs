@@ -65,7 +65,11 @@ impl Binder<'_> {
                 let args = self.plain_arguments(ctx, function, name, at)?;
                 let [left, right] =
                     <[Typed; 2]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
-                let left = self.settle(left)?;
+                // As the operator takes it, where the two have a type in common.
+                let left = match common_type(&[left.clone(), right.clone()], "NULLIF") {
+                    Ok(ty) => self.coerce(left, ty, Context::Implicit)?,
+                    Err(_) => self.settle(left)?,
+                };
                 let equal = self.operator("=", left.clone(), right, at)?;
                 let null = Expr::Literal(crate::text::read::null(left.ty)?, None);
                 let expr = Expr::Case(Case {

@@ -15,7 +15,7 @@ use super::expr::Ctx;
 use super::functions::undefined;
 use super::scope::internal;
 use super::typed::Typed;
-use super::{Binder, unsupported};
+use super::{Binder, known, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -144,16 +144,22 @@ impl Binder<'_> {
                     _ => ScalarValue::UInt64(None),
                 });
             };
+            // A bare string is parsed as an interval without a unit.
+            let expr = match expr.as_ref() {
+                ast::Expr::Interval(interval) if interval.leading_field.is_none() => match units {
+                    WindowFrameUnits::Range => expr.as_ref(),
+                    _ => interval.value.as_ref(),
+                },
+                expr => expr,
+            };
             let value = self.expr(ctx, expr)?;
             if units == WindowFrameUnits::Range {
-                return value
-                    .constant()
-                    .cloned()
+                return known(&value)
                     .ok_or_else(|| unsupported("a RANGE offset that is not constant", at));
             }
             let value = self.coerce(value, PgType::INT8, Context::Implicit)?;
-            match value.constant() {
-                Some(ScalarValue::Int64(Some(count))) => u64::try_from(*count)
+            match known(&value) {
+                Some(ScalarValue::Int64(Some(count))) => u64::try_from(count)
                     .map(|count| ScalarValue::UInt64(Some(count)))
                     .map_err(|_| {
                         positioned(

@@ -85,6 +85,13 @@ pub(super) fn operators_named(name: &str) -> impl Iterator<Item = &'static Opera
         .filter(|row| operator_impls::is_implemented(row))
 }
 
+/// The operators that are this function's.
+pub(super) fn operators_of_function(name: &str) -> impl Iterator<Item = &'static OperatorRow> {
+    operators::OPERATORS
+        .iter()
+        .filter(move |row| row.code == name && operator_impls::is_implemented(row))
+}
+
 pub(super) fn cast(source: u32, target: u32) -> Option<&'static CastRow> {
     casts::CASTS
         .binary_search_by_key(&(source, target), |row| (row.source, row.target))
