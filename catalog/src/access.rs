@@ -9,12 +9,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::dataset::Resources;
 use omnigraph_engine::diff::{self, TypeDiff};
 use omnigraph_engine::error::ObjectKind;
+use omnigraph_engine::feed::{Cursor, Step};
 use omnigraph_engine::load::{self, LoadMode, LoadOptions, LoadSummary};
 use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConflict};
 use omnigraph_engine::migrate::Migrated;
@@ -22,8 +24,8 @@ use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::schema::{RandomIds, SchemaChange, TypeId};
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
-    BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Result, Snapshot,
-    Transaction, TransactionOptions,
+    BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Result, Snapshot, TagInfo,
+    Transaction, TransactionOptions, VacuumOptions, VacuumReport,
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -501,8 +503,13 @@ impl GraphAccess {
 
     /// The state that a branch, commit or other reference names now.
     pub async fn snapshot(&self, reference: &str) -> Result<Snapshot> {
+        self.snapshot_on(reference, &BranchName::main()).await
+    }
+
+    /// As [`Self::snapshot`]; a time is what `branch` showed then.
+    pub async fn snapshot_on(&self, reference: &str, branch: &BranchName) -> Result<Snapshot> {
         self.check(Action::Read, Resource::Reference(reference))?;
-        self.graph.snapshot(reference).await
+        self.graph.snapshot_on(reference, branch).await
     }
 
     /// A transaction on a branch, by this actor whatever the options say.
@@ -524,11 +531,11 @@ impl GraphAccess {
         self.graph.branches().await
     }
 
-    pub async fn create_branch(&self, name: &BranchName, from: &str) -> Result<BranchInfo> {
-        self.check(Action::Read, Resource::Reference(from))?;
+    pub async fn create_branch(&self, name: &BranchName, from: &Snapshot) -> Result<BranchInfo> {
+        self.check(Action::Read, Resource::Reference(from.branch().as_str()))?;
         self.check(Action::BranchCreate, Resource::Reference(name.as_str()))?;
         self.graph
-            .create_branch(name, from, self.actor.as_str())
+            .create_branch_at(name, from, self.actor.as_str())
             .await
     }
 
@@ -626,22 +633,94 @@ impl GraphAccess {
     }
 
     /// The commits that led to a state, newest first.
-    pub fn commits(
+    pub async fn commits(
         &self,
-        reference: &str,
+        snapshot: &Snapshot,
         which: Ancestors,
-    ) -> BoxStream<'static, Result<CommitInfo>> {
-        if let Err(error) = self.check(Action::Read, Resource::Reference(reference)) {
-            return futures::stream::once(futures::future::ready(Err(error))).boxed();
-        }
-        self.graph.commits(reference, which)
+    ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
+        self.check(
+            Action::Read,
+            Resource::Reference(snapshot.branch().as_str()),
+        )?;
+        self.graph.history(snapshot, which).await
     }
 
-    /// How many commits only `ours` contains, and how many only `theirs`.
-    pub async fn ahead_behind(&self, ours: &str, theirs: &str) -> Result<(u64, u64)> {
-        for reference in [ours, theirs] {
-            self.check(Action::Read, Resource::Reference(reference))?;
+    /// How many commits a state has that another one lacks, and the other way round.
+    pub async fn compare(&self, left: &Snapshot, right: &Snapshot) -> Result<(u64, u64)> {
+        for state in [left, right] {
+            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
         }
-        self.graph.ahead_behind(ours, theirs).await
+        self.graph.compare(left, right).await
+    }
+
+    /// The steps of a state's branch since a cursor or commit.
+    pub async fn changes(
+        &self,
+        snapshot: &Snapshot,
+        since: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<Step>>> {
+        self.check(
+            Action::Read,
+            Resource::Reference(snapshot.branch().as_str()),
+        )?;
+        self.graph.changes(snapshot, since).await
+    }
+
+    /// Where the changes of a state's branch go on from it.
+    pub async fn cursor(&self, snapshot: &Snapshot) -> Result<Cursor> {
+        self.check(
+            Action::Read,
+            Resource::Reference(snapshot.branch().as_str()),
+        )?;
+        self.graph.cursor(snapshot).await
+    }
+
+    pub async fn tags(&self) -> Result<Vec<TagInfo>> {
+        self.check(Action::Read, Resource::Graph)?;
+        self.graph.tags().await
+    }
+
+    pub async fn create_tag(
+        &self,
+        name: &BranchName,
+        at: &Snapshot,
+        message: Option<String>,
+    ) -> Result<TagInfo> {
+        self.check(Action::Read, Resource::Reference(at.branch().as_str()))?;
+        self.check(Action::BranchCreate, Resource::Reference(name.as_str()))?;
+        self.graph
+            .create_tag(name, at, message, self.actor.as_str())
+            .await
+    }
+
+    pub async fn delete_tag(&self, name: &BranchName) -> Result<TagInfo> {
+        self.check(Action::BranchDelete, Resource::Reference(name.as_str()))?;
+        self.graph.delete_tag(name, self.actor.as_str()).await
+    }
+
+    /// Rewrites what wastes space and removes what nothing needs.
+    pub async fn vacuum(&self, options: VacuumOptions) -> Result<VacuumReport> {
+        self.check(Action::Admin, Resource::Graph)?;
+        let actor = self.actor.to_string();
+        self.graph.vacuum(VacuumOptions { actor, ..options }).await
+    }
+
+    /// Takes back what one commit did, in a commit on `branch`.
+    pub async fn revert(
+        &self,
+        branch: &BranchName,
+        commit: CommitId,
+    ) -> Result<Option<CommitInfo>> {
+        self.check(Action::Change, Resource::Reference(branch.as_str()))?;
+        self.graph.revert(branch, commit, self.actor.as_str()).await
+    }
+
+    /// Makes a branch show another state.
+    pub async fn reset_branch(&self, branch: &BranchName, to: &Snapshot) -> Result<Snapshot> {
+        self.check(Action::Read, Resource::Reference(to.branch().as_str()))?;
+        self.check(Action::BranchMerge, Resource::Reference(branch.as_str()))?;
+        self.graph
+            .reset_branch(branch, to, self.actor.as_str())
+            .await
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::clock::{self, Environment};
-use crate::commit::log::{Published, read_object};
+use crate::clock::Environment;
+use crate::commit::log::read_object;
 use crate::dataset::Resources;
 use crate::error::{Error, Result};
-use crate::format::{EntryKind, GraphFile, LogEntry};
+use crate::format::{GraphFile, LogEntry};
 use crate::graph::{Graph, GraphShared};
 use crate::storage::{Store, layout};
 
@@ -42,52 +42,51 @@ impl Graph {
 
 async fn end_branches(shared: &Arc<GraphShared>, actor: &str) -> Result<()> {
     let names = shared.names.refresh().await?;
-    for (name, line) in names.live.iter() {
+    for (name, line) in &names.all.branches {
         let branch = shared.branch_of(name, line)?;
-        let mut attempts = 0;
-        loop {
+        let mut ended = false;
+        for _ in 0..ATTEMPTS {
             let head = branch.log.head().await?;
-            if head.state.is_none() {
+            if head.state.is_none() || branch.end((head.seq, head.time), actor).await? {
+                ended = true;
                 break;
             }
-            attempts += 1;
-            if attempts > ATTEMPTS {
-                return Err(Error::Unavailable {
-                    message: format!(
-                        "branch \"{name}\" is written all the time and cannot be ended"
-                    ),
-                });
-            }
-            let entry = LogEntry {
-                seq: head.seq + 1,
-                nonce: clock::unique(&*shared.environment),
-                time: shared.environment.now().max(head.time + 1),
-                actor: actor.to_owned(),
-                kind: EntryKind::Tombstone,
-                state: None,
-            };
-            if let Published::Ours(_) = branch.log.publish(entry).await? {
-                break;
-            }
+        }
+        if !ended {
+            return Err(Error::Unavailable {
+                message: format!("branch \"{name}\" is written all the time and cannot be ended"),
+            });
         }
     }
     Ok(())
 }
 
-/// Deletes everything but tombstones.
+/// Deletes everything but tombstones. The first entries of logs go before all others: a log
+/// without one is told to be of a graph that is gone.
 async fn sweep(store: &Store) -> Result<()> {
     let all = store.list_all("").await?;
-    stream::iter(all)
-        .map(|(key, _)| async move {
-            if key.starts_with(layout::BRANCHES) {
-                let entry: Option<LogEntry> = read_object(store, &key).await?;
-                if entry.is_some_and(|entry| entry.state.is_none()) {
-                    return Ok(());
+    let (first, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| is_first(key));
+    for some in [first, rest] {
+        stream::iter(some)
+            .map(|(key, _)| async move {
+                if key.starts_with(layout::BRANCHES) {
+                    let entry: Option<LogEntry> = read_object(store, &key).await?;
+                    if entry.is_some_and(|entry| entry.state.is_none()) {
+                        return Ok(());
+                    }
                 }
-            }
-            store.delete(&key).await
-        })
-        .buffer_unordered(DELETING)
-        .try_collect()
-        .await
+                store.delete(&key).await
+            })
+            .buffer_unordered(DELETING)
+            .try_collect::<()>()
+            .await?;
+    }
+    Ok(())
+}
+
+fn is_first(key: &str) -> bool {
+    let name = key
+        .strip_prefix(layout::BRANCHES)
+        .and_then(|key| key.rsplit('/').next());
+    name.and_then(layout::number_of) == Some(0)
 }

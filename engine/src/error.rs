@@ -47,6 +47,9 @@ pub enum Error {
     /// The branch was deleted while this transaction wrote to it.
     #[error("branch \"{name}\" was deleted")]
     BranchDeleted { name: String },
+    /// Vacuum has given it up.
+    #[error("{what} is no longer kept")]
+    Expired { what: String, hint: String },
     /// A branch holds commits that are nowhere else.
     #[error("branch \"{name}\" has commits that were not merged")]
     Unmerged { name: String },
@@ -63,6 +66,9 @@ pub enum Error {
     /// The log entry was sent and its fate could not be learnt.
     #[error("the outcome of commit {commit} is not known")]
     OutcomeUnknown { commit: String },
+    /// A file of a table is not there: vacuum removed it, or it was lost.
+    #[error("a file of a table is missing: {message}")]
+    Missing { message: String },
     /// A persisted object is damaged.
     #[error("{object} is damaged: {message}")]
     Corrupt { object: String, message: String },
@@ -87,6 +93,7 @@ pub enum Error {
 pub enum ObjectKind {
     Graph,
     Branch,
+    Tag,
     Commit,
     Ref,
     Type,
@@ -99,6 +106,7 @@ impl std::fmt::Display for ObjectKind {
         f.write_str(match self {
             ObjectKind::Graph => "graph",
             ObjectKind::Branch => "branch",
+            ObjectKind::Tag => "tag",
             ObjectKind::Commit => "commit",
             ObjectKind::Ref => "ref",
             ObjectKind::Type => "type",

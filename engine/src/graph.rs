@@ -8,18 +8,20 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::clock::{self, Environment};
+use crate::commit::CommitInfo;
 use crate::commit::ancestry::{self, Ancestors};
+use crate::commit::history;
 use crate::commit::log::{BranchLog, LogStore, Published, read_object};
 use crate::commit::names::{NameLog, Names};
 use crate::commit::publish::{BranchShared, describe};
-use crate::commit::{CommitInfo, history};
 use crate::dataset::{Resources, TableVersion};
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::{
-    self, BranchState, Commit, CommitKind, EntryKind, ForkPoint, GraphFile, LogEntry, NameLine,
+    self, BranchState, Commit, CommitKind, EntryKind, GraphFile, Lineage, LogEntry, NameLine,
     RefOperation, TableLine,
 };
 use crate::names::{BranchName, CommitId};
+use crate::refs::Reference;
 use crate::schema::{IdSource, Schema, TypeDef, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::storage::{Created, Store, layout};
@@ -31,7 +33,7 @@ const KEPT_TABLES: u64 = 4096;
 /// Schemas kept in memory; a graph rarely has more than a few alive.
 const KEPT_SCHEMAS: u64 = 256;
 /// Tries to write a name while others write names.
-const NAME_ATTEMPTS: usize = 100;
+pub(crate) const NAME_ATTEMPTS: usize = 100;
 
 /// A versioned, branchable property graph. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ pub(crate) struct GraphShared {
     pub id: String,
     pub store: Store,
     pub logs: Arc<LogStore>,
-    pub names: NameLog,
+    pub names: Arc<NameLog>,
     pub resources: Arc<Resources>,
     pub environment: Arc<dyn Environment>,
     branches: Mutex<HashMap<String, Arc<BranchShared>>>,
@@ -135,6 +137,7 @@ impl Graph {
         let state = BranchState {
             head: commit.id,
             generation: 0,
+            lineage: Lineage::default(),
             schema: schema.digest().to_owned(),
             tables,
             locked_at: None,
@@ -144,16 +147,10 @@ impl Graph {
             seq: 0,
         })?;
         store.write(&layout::commit(commit.id), pointer).await?;
-        let entry = LogEntry {
-            seq: 0,
-            nonce: clock::unique(&*environment),
-            time: now,
-            actor: actor.to_owned(),
-            kind: EntryKind::Commits {
-                commits: vec![commit],
-            },
-            state: Some(state),
+        let kind = EntryKind::Commits {
+            commits: vec![commit],
         };
+        let entry = shared.entry(0, now, actor, kind, Some(state));
         shared.first_entry(&branch_id, entry).await?;
         let names = shared.names.refresh().await?;
         let line = NameLine {
@@ -218,8 +215,8 @@ impl Graph {
     /// All branches, by name.
     pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
         let names = self.shared.names.refresh().await?;
-        let mut branches = Vec::with_capacity(names.live.len());
-        for (name, line) in names.live.iter() {
+        let mut branches = Vec::with_capacity(names.all.branches.len());
+        for (name, line) in names.all.branches.iter() {
             let branch = self.shared.branch_of(name, line)?;
             match branch.head_state().await {
                 Ok(state) => branches.push(info(&branch, line, &state)),
@@ -235,9 +232,18 @@ impl Graph {
         let (branch, state) = self.shared.resolve(name, false).await?;
         let names = self.shared.names.known();
         let line = names
-            .and_then(|names| names.live.get(name.as_str()).cloned())
+            .and_then(|names| names.all.branches.get(name.as_str()).cloned())
             .ok_or_else(|| Error::not_found(ObjectKind::Branch, name.as_str()))?;
         Ok(info(&branch, &line, &state))
+    }
+
+    /// What entries of a branch's log published: commits, and states that it came to show.
+    pub async fn published(
+        &self,
+        branch: &BranchInfo,
+        entries: std::ops::RangeInclusive<u64>,
+    ) -> Result<Vec<CommitInfo>> {
+        ancestry::published(&self.shared, &branch.id, branch.name.as_str(), entries).await
     }
 
     /// A branch at the state `from` names, at a cost that does not depend on the graph's size.
@@ -247,36 +253,39 @@ impl Graph {
         from: &str,
         actor: &str,
     ) -> Result<BranchInfo> {
+        let source = self.snapshot(from).await?;
+        self.create_branch_at(name, &source, actor).await
+    }
+
+    pub async fn create_branch_at(
+        &self,
+        name: &BranchName,
+        source: &Snapshot,
+        actor: &str,
+    ) -> Result<BranchInfo> {
         let shared = &self.shared;
         shared.prove_writable().await?;
-        let source = self.snapshot(from).await?;
         let mut names = shared.names.refresh().await?;
-        if names.live.contains_key(name.as_str()) {
-            return Err(exists(name));
+        if names.is_taken(name.as_str()) {
+            return Err(exists(&names, name));
         }
-        let fork = ForkPoint {
-            branch: source.state.branch_id.clone(),
-            seq: source.state.seq,
-            commit: source.state.commit,
-        };
+        let junction = shared.junction(&source.state).await?;
+        let fork = junction.from.clone();
         let now = shared.environment.now().max(source.state.time + 1);
         let branch_id = clock::unique(&*shared.environment);
-        let entry = LogEntry {
-            seq: 0,
-            nonce: clock::unique(&*shared.environment),
-            time: now,
-            actor: actor.to_owned(),
-            kind: EntryKind::Fork { from: fork.clone() },
-            state: Some(describe(&source.state)),
-        };
+        let mut state = describe(&source.state);
+        state.lineage = source.state.lineage.line_at(0, source.state.lineage.fence);
+        state.locked_at = None;
+        let entry = shared.entry(0, now, actor, EntryKind::Fork(junction), Some(state));
         shared.first_entry(&branch_id, entry).await?;
         for _ in 0..NAME_ATTEMPTS {
-            if names.live.contains_key(name.as_str()) {
-                return Err(exists(name));
+            if names.is_taken(name.as_str()) {
+                return Err(exists(&names, name));
             }
+            shared.check_kept_by(&names, &source.state)?;
             let line = NameLine {
                 branch: branch_id.clone(),
-                ordinal: names.number.map_or(0, |number| number + 1),
+                ordinal: names.next(),
                 created_at: now,
                 created_by: actor.to_owned(),
                 from: Some(fork.clone()),
@@ -306,7 +315,7 @@ impl Graph {
         }
         shared.prove_writable().await?;
         let names = shared.names.refresh().await?;
-        let Some(line) = names.live.get(name.as_str()).cloned() else {
+        let Some(line) = names.all.branches.get(name.as_str()).cloned() else {
             return Err(Error::not_found(ObjectKind::Branch, name.as_str()));
         };
         let branch = shared.branch_of(name.as_str(), &line)?;
@@ -322,14 +331,15 @@ impl Graph {
                     name: name.to_string(),
                 });
             }
-            if branch.end(&state, actor).await? {
+            if branch.end(state.place(), actor).await? {
                 break;
             }
         }
         for _ in 0..NAME_ATTEMPTS {
             let names = shared.names.refresh().await?;
             let ours = names
-                .live
+                .all
+                .branches
                 .get(name.as_str())
                 .is_some_and(|held| held.branch == line.branch);
             if !ours || shared.remove_name(&names, name.as_str(), actor).await? {
@@ -350,40 +360,22 @@ impl Graph {
             return Ok(false);
         }
         let main = self.snapshot(BranchName::MAIN).await?;
-        let head = ancestry::head(&self.shared, &main.state).await?;
-        let merged = ancestry::contains(&self.shared, head, state.commit, state.generation).await?;
-        Ok(!merged)
+        let branch = self.shared.point_of(state).await?;
+        let main = self.shared.point_of(&main.state).await?;
+        let (ahead, _) = ancestry::apart(&self.shared, branch, main).await?;
+        Ok(ahead > 0)
     }
 
-    /// What `reference` names: a branch, a commit's id, or either followed by `~n`, the n-th
-    /// commit before it. A branch is read as it is now.
+    /// What `reference` names; a time is what `main` showed. See [`Reference`].
     pub async fn snapshot(&self, reference: &str) -> Result<Snapshot> {
-        if let Some((base, back)) = reference.rsplit_once('~') {
-            let back: usize = back.parse().map_err(|_| not_a_ref(reference))?;
-            let base = Box::pin(self.snapshot(base)).await?;
-            let commits = self.commits_of(&base, Ancestors::FirstParent).await?;
-            let found = commits.skip(back).boxed().try_next().await?;
-            let commit = found.ok_or_else(|| not_a_ref(reference))?;
-            return self.snapshot_of_commit(commit.id).await;
-        }
-        if let Ok(id) = CommitId::parse(reference) {
-            return self.snapshot_of_commit(id).await;
-        }
-        let name = BranchName::parse(reference).map_err(|_| not_a_ref(reference))?;
-        let (_, state) = self.shared.resolve(&name, false).await?;
-        Ok(Snapshot::of(state))
+        self.snapshot_on(reference, &BranchName::main()).await
     }
 
-    async fn snapshot_of_commit(&self, id: CommitId) -> Result<Snapshot> {
-        let (branch_id, entry, state) = history::find(&self.shared, id).await?;
-        let label = self.shared.branch_label(&branch_id);
-        let name = BranchName::parse(&label).unwrap_or_else(|_| BranchName::main());
-        let ordinal = self.shared.ordinal_of(&branch_id);
-        let state = self
-            .shared
-            .assemble(&name, &branch_id, ordinal, &state, entry.seq, entry.time)
-            .await?;
-        Ok(Snapshot::of(Arc::new(state)))
+    /// What `reference` names; a time is what the branch showed then. A branch is read as it
+    /// is now.
+    pub async fn snapshot_on(&self, reference: &str, branch: &BranchName) -> Result<Snapshot> {
+        let reference = Reference::parse(reference)?;
+        self.shared.snapshot_of(&reference, branch).await
     }
 
     pub async fn begin(
@@ -405,27 +397,28 @@ impl Graph {
         let (graph, reference) = (self.clone(), reference.to_owned());
         futures::stream::once(async move {
             let snapshot = graph.snapshot(&reference).await?;
-            graph.commits_of(&snapshot, which).await
+            graph.history(&snapshot, which).await
         })
         .try_flatten()
         .boxed()
     }
 
-    /// How many commits only `ours` contains, and how many only `theirs`.
-    pub async fn ahead_behind(&self, ours: &str, theirs: &str) -> Result<(u64, u64)> {
-        let (ours, theirs) = (self.snapshot(ours).await?, self.snapshot(theirs).await?);
-        let ours = ancestry::head(&self.shared, &ours.state).await?;
-        let theirs = ancestry::head(&self.shared, &theirs.state).await?;
-        ancestry::apart(&self.shared, ours, theirs).await
+    /// How many commits a state has that another one lacks, and the other way round.
+    pub async fn compare(&self, left: &Snapshot, right: &Snapshot) -> Result<(u64, u64)> {
+        let left = self.shared.point_of(&left.state).await?;
+        let right = self.shared.point_of(&right.state).await?;
+        ancestry::apart(&self.shared, left, right).await
     }
 
-    async fn commits_of(
+    /// The commits that lead to a state, newest first, and between them the entries of its
+    /// branch that made none.
+    pub async fn history(
         &self,
         snapshot: &Snapshot,
         which: Ancestors,
     ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
-        let head = ancestry::head(&self.shared, &snapshot.state).await?;
-        Ok(ancestry::walk(self.shared.clone(), head, which))
+        let from = self.shared.point_of(&snapshot.state).await?;
+        Ok(ancestry::walk(self.shared.clone(), from, which))
     }
 }
 
@@ -437,7 +430,7 @@ impl GraphShared {
         environment: Arc<dyn Environment>,
     ) -> Self {
         GraphShared {
-            names: NameLog::new(store.clone(), id.clone()),
+            names: Arc::new(NameLog::new(store.clone(), id.clone())),
             logs: Arc::new(LogStore::new(store.clone())),
             id,
             store,
@@ -447,6 +440,20 @@ impl GraphShared {
             schemas: moka::sync::Cache::new(KEPT_SCHEMAS),
             tables: moka::sync::Cache::new(KEPT_TABLES),
             writable: OnceCell::new(),
+        }
+    }
+
+    /// Refuses to name a state that vacuum may have given up.
+    pub async fn check_kept(&self, state: &SnapshotState) -> Result<()> {
+        self.check_kept_by(&self.names.refresh().await?, state)
+    }
+
+    /// As [`Self::check_kept`], for a name that is to follow `names`: a fence that comes
+    /// between makes the writer look again.
+    pub fn check_kept_by(&self, names: &Names, state: &SnapshotState) -> Result<()> {
+        match names.keeps(&state.branch_id, state.seq) {
+            true => Ok(()),
+            false => Err(history::expired(state.commit)),
         }
     }
 
@@ -474,7 +481,7 @@ impl GraphShared {
         loop {
             let line = names
                 .as_ref()
-                .and_then(|names| names.live.get(name.as_str()).cloned());
+                .and_then(|names| names.all.branches.get(name.as_str()).cloned());
             if let Some(line) = line {
                 let branch = self.branch_of(name.as_str(), &line)?;
                 let state = if known {
@@ -517,14 +524,21 @@ impl GraphShared {
             .map_or_else(|| branch_id.to_owned(), |(name, _)| name)
     }
 
-    fn ordinal_of(&self, branch_id: &str) -> u64 {
+    /// A branch's name, if it has one.
+    pub fn name_of(&self, branch_id: &str) -> Option<BranchName> {
+        let (name, _) = self.line_of(branch_id)?;
+        BranchName::parse(&name).ok()
+    }
+
+    pub fn ordinal_of(&self, branch_id: &str) -> u64 {
         self.line_of(branch_id).map_or(0, |(_, line)| line.ordinal)
     }
 
     fn line_of(&self, branch_id: &str) -> Option<(String, NameLine)> {
         let names = self.names.known()?;
         names
-            .live
+            .all
+            .branches
             .iter()
             .find(|(_, line)| line.branch == branch_id)
             .map(|(name, line)| (name.clone(), line.clone()))
@@ -549,7 +563,7 @@ impl GraphShared {
         .map(Arc::new)
     }
 
-    async fn assemble(
+    pub async fn assemble(
         &self,
         name: &BranchName,
         branch_id: &str,
@@ -582,11 +596,13 @@ impl GraphShared {
             seq,
             commit: state.head,
             generation: state.generation,
+            lineage: state.lineage.clone(),
             time,
             schema,
             tables,
             locked_at: state.locked_at,
             environment: self.environment.clone(),
+            names: self.names.clone(),
         })
     }
 
@@ -667,7 +683,7 @@ impl GraphShared {
         self.change_names(names, operation, actor).await
     }
 
-    async fn change_names(
+    pub async fn change_names(
         &self,
         names: &Names,
         operation: RefOperation,
@@ -705,9 +721,14 @@ fn info(branch: &BranchShared, line: &NameLine, state: &SnapshotState) -> Branch
     }
 }
 
-fn exists(name: &BranchName) -> Error {
+/// Branches and tags share one name space.
+pub(crate) fn exists(names: &Names, name: &BranchName) -> Error {
+    let kind = match names.all.tags.contains_key(name.as_str()) {
+        true => ObjectKind::Tag,
+        false => ObjectKind::Branch,
+    };
     Error::AlreadyExists {
-        kind: ObjectKind::Branch,
+        kind,
         name: name.to_string(),
     }
 }
@@ -719,20 +740,12 @@ fn already_there(store: &Store) -> Error {
     }
 }
 
-fn busy(name: &BranchName) -> Error {
+pub(crate) fn busy(name: &BranchName) -> Error {
     Error::Conflict {
         table: String::new(),
         id: name.to_string(),
         branch: name.to_string(),
         expected: "a turn to write a name".to_owned(),
         actual: "other processes wrote names all the time".to_owned(),
-    }
-}
-
-fn not_a_ref(reference: &str) -> Error {
-    Error::Invalid {
-        message: format!("\"{reference}\" names no branch or commit"),
-        detail: None,
-        hint: Some("A ref is a branch, a commit id, or either followed by ~n.".to_owned()),
     }
 }

@@ -9,11 +9,13 @@
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
 //! | [`migrate`] | from one schema to another, in one commit |
-//! | `maintain` | the same rows in better files |
 //! | [`algorithms`] | whole graphs: ranks, components, communities |
 //! | [`pattern`] | graph patterns and how they are matched |
+//! | `maintain` | the same rows in better files, and no more files than needed |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
+//! | [`refs`] | how a state is named: branches, tags, commits, times |
+//! | [`feed`] | what each step of a branch changed |
 //! | [`load`] | whole files in and out |
 //! | [`diff`], `changed` | what lies between two snapshots |
 //! | [`ndjson`] | rows as lines of JSON, in and out |
@@ -29,6 +31,7 @@ pub mod dataset;
 mod destroy;
 pub mod diff;
 pub mod error;
+pub mod feed;
 pub mod format;
 pub mod graph;
 pub mod index;
@@ -39,20 +42,26 @@ pub mod migrate;
 pub mod names;
 pub mod ndjson;
 pub mod pattern;
+pub mod refs;
+mod revert;
 pub mod schema;
 pub mod snapshot;
 pub mod storage;
 pub mod table;
+pub mod tags;
 pub mod traverse;
 pub mod write;
 
-pub use commit::{CommitInfo, CommitOutcome};
+pub use commit::{CommitInfo, CommitOutcome, HistoryKind};
 pub use dataset::{ResourceLimits, Resources};
 pub use error::{Error, Result};
 pub use graph::{BranchInfo, Graph};
+pub use maintain::vacuum::{VacuumOptions, VacuumReport};
+pub use refs::Reference;
 pub use snapshot::Snapshot;
 pub use storage::{Durability, Store, StoreOptions, make_folder};
 pub use table::{Chunk, Lookup, RowPosition, ScanRequest, Table, TableKey};
+pub use tags::TagInfo;
 pub use write::locks::LockStrength;
 pub use write::transaction::{CommitMessage, Deleted, Savepoint, Transaction, TransactionOptions};
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Environment;
-use crate::error::Result;
+use crate::commit::history::expired;
+use crate::commit::names::NameLog;
+use crate::error::{Error, Result};
+use crate::format::Lineage;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{Schema, TypeId};
 use crate::table::{BaseTable, Overlay, Table};
@@ -34,12 +37,32 @@ pub(crate) struct SnapshotState {
     pub commit: CommitId,
     /// Longest path to the first commit.
     pub generation: u64,
+    pub lineage: Lineage,
     pub time: i64,
     pub schema: Arc<Schema>,
     pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
     /// The newest entry with a commit that locked rows it did not write.
     pub locked_at: Option<u64>,
     pub environment: Arc<dyn Environment>,
+    pub names: Arc<NameLog>,
+}
+
+impl SnapshotState {
+    /// Number and time of its entry: what the next one follows.
+    pub fn place(&self) -> (u64, i64) {
+        (self.seq, self.time)
+    }
+
+    /// Why a file of this state is missing: vacuum may have given the state up.
+    pub async fn explain(&self, error: Error) -> Error {
+        if !matches!(error, Error::Missing { .. }) {
+            return error;
+        }
+        match self.names.refresh().await {
+            Ok(names) if !names.keeps(&self.branch_id, self.seq) => expired(self.commit),
+            _ => error,
+        }
+    }
 }
 
 impl Snapshot {
@@ -84,10 +107,12 @@ impl Snapshot {
         if let Some(reads) = &self.reads {
             reads.add(id);
         }
+        let overlay = self.overlays.get(&id).cloned();
         Some(Table::new(
             def.clone(),
             base.clone(),
-            self.overlays.get(&id).cloned(),
+            overlay,
+            self.state.clone(),
         ))
     }
 

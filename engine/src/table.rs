@@ -19,6 +19,7 @@ use crate::dataset::{Fragment, Resources, TableLocation, TableVersion};
 use crate::error::{Error, Result};
 use crate::index::{ChunkIndex, tuple_equality, tuple_hashes};
 use crate::schema::TypeDef;
+use crate::snapshot::SnapshotState;
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
@@ -91,6 +92,8 @@ pub struct Table {
     def: Arc<TypeDef>,
     base: Arc<BaseTable>,
     overlay: Option<Arc<Overlay>>,
+    /// The state that it is read in, which knows why a file may be missing.
+    state: Arc<SnapshotState>,
 }
 
 /// A published table, opened at first use and then shared.
@@ -179,8 +182,21 @@ impl Table {
         def: Arc<TypeDef>,
         base: Arc<BaseTable>,
         overlay: Option<Arc<Overlay>>,
+        state: Arc<SnapshotState>,
     ) -> Self {
-        Table { def, base, overlay }
+        Table {
+            def,
+            base,
+            overlay,
+            state,
+        }
+    }
+
+    async fn explained<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.state.explain(error).await),
+        }
     }
 
     pub fn def(&self) -> &Arc<TypeDef> {
@@ -215,7 +231,7 @@ impl Table {
 
     /// Bytes of the table's files.
     pub async fn bytes(&self) -> Result<u64> {
-        let version = self.base.version().await?;
+        let version = self.explained(self.base.version().await).await?;
         Ok(version
             .fragments()
             .iter()
@@ -225,7 +241,7 @@ impl Table {
 
     /// The table's pieces, in an order that appends keep.
     pub async fn chunks(&self) -> Result<Arc<Vec<Chunk>>> {
-        let base = self.base.chunks().await?;
+        let base = self.explained(self.base.chunks().await).await?;
         let Some(overlay) = &self.overlay else {
             return Ok(base.clone());
         };
@@ -252,7 +268,9 @@ impl Table {
                 .collect()),
             ChunkSource::File(fragment) => {
                 let names = self.physical_names(columns);
-                self.base.version().await?.columns(fragment, &names).await
+                let version = self.explained(self.base.version().await).await?;
+                self.explained(version.columns(fragment, &names).await)
+                    .await
             }
         }
     }
@@ -508,8 +526,9 @@ impl Table {
             }
             ChunkSource::File(fragment) => {
                 let names = self.physical_names(columns);
-                let version = self.base.version().await?;
-                version.take(fragment, &names, offsets).boxed().await
+                let version = self.explained(self.base.version().await).await?;
+                let taken = version.take(fragment, &names, offsets).boxed().await;
+                self.explained(taken).await
             }
         }
     }

@@ -80,6 +80,11 @@ impl Executor {
             .build()
             .map_err(|error| from_datafusion(&error))?;
         let config = SessionConfig::new()
+            // Few rows are not spread over threads, so those of a function keep their order.
+            .set_bool(
+                "datafusion.execution.use_row_number_estimates_to_optimize_partitioning",
+                true,
+            )
             .with_target_partitions(limits.partitions.max(1))
             .with_batch_size(BATCH_ROWS);
         Ok(Executor {

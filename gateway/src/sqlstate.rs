@@ -152,6 +152,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         }
         engine::Error::BranchDeleted { .. } => PgError::new(INVALID_SCHEMA_NAME, error.to_string())
             .detail("Nothing of this transaction was kept."),
+        engine::Error::Expired { hint, .. } => {
+            PgError::new(SNAPSHOT_TOO_OLD, error.to_string()).hint(hint)
+        }
         engine::Error::Unmerged { name } => PgError::new(
             DEPENDENT_OBJECTS_STILL_EXIST,
             format!("cannot drop schema {name} because other objects depend on it"),
@@ -172,7 +175,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
                     "SELECT * FROM commit_outcome('{commit}') settles and tells what became of it."
                 ))
         }
-        engine::Error::Corrupt { .. } => PgError::new(DATA_CORRUPTED, error.to_string()),
+        engine::Error::Corrupt { .. } | engine::Error::Missing { .. } => {
+            PgError::new(DATA_CORRUPTED, error.to_string())
+        }
         engine::Error::ReadOnly { .. } => {
             PgError::new(READ_ONLY_SQL_TRANSACTION, error.to_string())
         }
@@ -188,7 +193,7 @@ fn not_found(kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::Graph => INVALID_CATALOG_NAME,
         ObjectKind::Branch => INVALID_SCHEMA_NAME,
-        ObjectKind::Commit | ObjectKind::Ref => UNDEFINED_OBJECT,
+        ObjectKind::Commit | ObjectKind::Ref | ObjectKind::Tag => UNDEFINED_OBJECT,
         ObjectKind::Type => UNDEFINED_TABLE,
         ObjectKind::Property => UNDEFINED_COLUMN,
         ObjectKind::Savepoint => INVALID_SAVEPOINT_SPECIFICATION,
@@ -213,10 +218,12 @@ fn already_exists(kind: ObjectKind, name: &str) -> PgError {
             DUPLICATE_COLUMN,
             format!("column \"{name}\" already exists"),
         ),
-        ObjectKind::Commit | ObjectKind::Ref | ObjectKind::Savepoint => PgError::new(
-            DUPLICATE_OBJECT,
-            format!("{kind} \"{name}\" already exists"),
-        ),
+        ObjectKind::Commit | ObjectKind::Ref | ObjectKind::Tag | ObjectKind::Savepoint => {
+            PgError::new(
+                DUPLICATE_OBJECT,
+                format!("{kind} \"{name}\" already exists"),
+            )
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use omnigraph_catalog::access::Databases;
 use omnigraph_catalog::cluster::Cluster;
-use omnigraph_engine::{Graph, ResourceLimits, Resources, Store, StoreOptions};
+use omnigraph_engine::names::BranchName;
+use omnigraph_engine::{
+    CommitMessage, Graph, ResourceLimits, Resources, Store, StoreOptions, TransactionOptions,
+};
 use omnigraph_gateway::config::{Args, Config};
 use omnigraph_gateway::execute::Limits;
 use omnigraph_gateway::server::{self, Banner};
@@ -219,6 +222,41 @@ fn arguments(more: &[&str]) -> Config {
     let args = <Args as clap::Parser>::parse_from(fixed.iter().chain(more));
     args.check()
         .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+/// A graph as another process would open it.
+pub async fn open(root: &Path) -> Graph {
+    let store = Store::connect(&root.to_string_lossy(), &StoreOptions::default())
+        .await
+        .expect("a store");
+    Graph::open(store, Resources::new(&ResourceLimits::default()))
+        .await
+        .expect("a graph")
+}
+
+pub fn branch(name: &str) -> BranchName {
+    BranchName::parse(name).expect("a good name")
+}
+
+/// Empties `person` on a branch, without a server; the commit's id.
+pub async fn delete_everybody(graph: &Graph, branch: &BranchName) -> String {
+    let mut transaction = graph
+        .begin(branch, TransactionOptions::default())
+        .await
+        .expect("a branch");
+    let person = transaction
+        .snapshot()
+        .table_named("person")
+        .expect("declared");
+    transaction
+        .truncate(person.def().id, true)
+        .await
+        .expect("it can be emptied");
+    let commit = transaction.commit(CommitMessage::default()).await;
+    commit
+        .expect("nobody else writes")
+        .map(|commit| commit.id.to_string())
+        .expect("there was somebody")
 }
 
 fn free_address() -> SocketAddr {

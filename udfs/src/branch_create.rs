@@ -21,7 +21,7 @@ use omnigraph_engine::schema::Schema;
 
 use crate::args::Args;
 use crate::error::{Error, Result};
-use crate::function::{Argument, CURRENT, Call, Column, Effect, TableFunction, arrow_schema};
+use crate::function::{Argument, Call, Column, Effect, TableFunction, arrow_schema};
 use crate::rows;
 
 #[derive(Debug)]
@@ -86,11 +86,7 @@ impl TableFunction for BranchCreate {
         let context = call.context;
         let schema = arrow_schema(&columns());
         let made = async move {
-            let from = if from == CURRENT {
-                context.snapshot().await?.commit().to_string()
-            } else {
-                from
-            };
+            let from = context.resolve(&from).await?;
             let branch = context.access()?.create_branch(&name, &from).await?;
             let column: ArrayRef = Arc::new(StringArray::from(vec![branch.head.to_string()]));
             let schema = arrow_schema(&columns());

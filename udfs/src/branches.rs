@@ -21,9 +21,9 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::BranchInfo;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
+use omnigraph_engine::{BranchInfo, Error};
 
 use crate::error::Result;
 use crate::function::{Argument, Call, Column, TableFunction, arrow_schema};
@@ -93,28 +93,27 @@ struct Row {
 /// The branches, each compared with `main` when its row is taken.
 async fn listed(access: GraphAccess) -> Result<BoxStream<'static, Result<Row>>> {
     let branches = access.branches().await?;
-    let main = branches
-        .iter()
-        .find(|branch| branch.name.as_str() == BranchName::MAIN)
-        .map(|branch| branch.head);
-    let rows = futures::stream::iter(branches).then(move |branch| {
-        let access = access.clone();
-        async move {
-            let (ahead, behind) = match main {
-                Some(main) => {
-                    let (head, main) = (branch.head.to_string(), main.to_string());
-                    access.ahead_behind(&head, &main).await?
-                }
-                None => (0, 0),
-            };
-            Ok(Row {
-                protected: access.is_protected(&branch.name),
-                branch,
-                ahead,
-                behind,
-            })
-        }
-    });
+    let main = access.snapshot(BranchName::MAIN).await?;
+    let rows = futures::stream::iter(branches)
+        .map(Ok::<_, crate::error::Error>)
+        .try_filter_map(move |branch| {
+            let (access, main) = (access.clone(), main.clone());
+            async move {
+                let head = match access.snapshot(branch.name.as_str()).await {
+                    Ok(head) => head,
+                    // It has just been deleted.
+                    Err(Error::NotFound { .. }) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+                let (ahead, behind) = access.compare(&head, &main).await?;
+                Ok::<_, crate::error::Error>(Some(Row {
+                    protected: access.is_protected(&branch.name),
+                    branch,
+                    ahead,
+                    behind,
+                }))
+            }
+        });
     Ok(rows.boxed())
 }
 

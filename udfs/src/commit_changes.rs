@@ -17,6 +17,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::stream::{StreamExt, TryStreamExt};
 use omnigraph_catalog::types::PgType;
+use omnigraph_engine::HistoryKind;
 use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::schema::Schema;
 
@@ -72,18 +73,24 @@ impl TableFunction for CommitChanges {
         let context = call.context;
         let found = futures::stream::once(async move {
             let access = context.access()?;
-            let commit = context.resolve(&reference).await?.commit().to_string();
-            let mut commits = access.commits(&commit, Ancestors::FirstParent);
-            let parent = commits
-                .try_next()
-                .await?
-                .and_then(|commit| commit.parents.first().copied());
+            let commit = context.resolve(&reference).await?.commit();
+            let after = access.snapshot(&commit.to_string()).await?;
+            let mut commits = access.commits(&after, Ancestors::FirstParent).await?;
+            let parent = loop {
+                match commits.try_next().await? {
+                    Some(commit) if commit.id == after.commit() => match commit.kind {
+                        HistoryKind::Commit(_) => break commit.parents.first().copied(),
+                        // An entry that shows it again.
+                        _ => continue,
+                    },
+                    _ => break None,
+                }
+            };
             // The first commit of a graph has no rows.
             let Some(parent) = parent else {
                 return Ok::<_, Error>(futures::stream::empty().boxed());
             };
             let before = access.snapshot(&parent.to_string()).await?;
-            let after = access.snapshot(&commit).await?;
             Ok(diff::between(context, before, after).boxed())
         })
         .try_flatten();

@@ -2,10 +2,13 @@
 //! branch text, parents text[], actor text, created_at timestamptz, message text,
 //! metadata jsonb, kind text, inserted int8, updated int8, deleted int8`
 //!
-//! The commits that led to what `ref` names, newest first: a branch, a commit's id, either
-//! followed by `~n`, or `current`, which is what the statement reads. `first_parent` follows
-//! only the first parent of each commit. `seq` is the number of the branch's log entry that
-//! published the commit; the last three columns count rows.
+//! The commits that led to what `ref` names, newest first and each before its parents: a
+//! branch, tag, commit's id or timestamp, each possibly followed by `~n`, or `current`, which
+//! is what the statement reads. `first_parent` follows only the first parent of each commit.
+//! `seq` is the number of the branch's log entry that published the commit; the last three
+//! columns count rows. `kind` is `data`, `schema`, `merge` or `revert`; entries that made no
+//! commit stand between them as `maintain`, `forward` and `reset`, with the head that the
+//! branch had after them as `id`. Rows are read as they are taken.
 //!
 //! Errors: 22023 for a reference that names nothing; 22004 for a NULL.
 //!
@@ -90,14 +93,12 @@ impl TableFunction for Commits {
         let reference = args.text("ref")?.to_owned();
         let context = call.context;
         let commits = futures::stream::once(async move {
-            let reference = match reference.as_str() {
-                CURRENT => context.snapshot().await?.commit().to_string(),
-                _ => reference,
-            };
+            let snapshot = context.resolve(&reference).await?;
             Ok::<_, Error>(
                 context
                     .access()?
-                    .commits(&reference, which)
+                    .commits(&snapshot, which)
+                    .await?
                     .map_err(Error::from),
             )
         })

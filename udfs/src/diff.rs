@@ -142,13 +142,13 @@ fn batch(found: &TypeDiff) -> Result<RecordBatch> {
 }
 
 /// The rows of one side, under the names that SQL has for their columns.
-struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     names: Vec<&'a str>,
     rows: &'a RecordBatch,
 }
 
 impl<'a> Columns<'a> {
-    fn of(def: &'a TypeDef, rows: &'a RecordBatch) -> Self {
+    pub(crate) fn of(def: &'a TypeDef, rows: &'a RecordBatch) -> Self {
         Columns {
             names: def
                 .columns()
@@ -159,7 +159,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn row(&self, row: Option<u32>) -> Result<Option<String>> {
+    pub(crate) fn row(&self, row: Option<u32>) -> Result<Option<String>> {
         row.map(|row| jsonb::row(&self.names, self.rows, row as usize))
             .transpose()
     }

@@ -87,12 +87,16 @@ pub trait FunctionContext: Send + Sync + fmt::Debug {
     /// A function published a commit on a branch: whoever listens to commits is told.
     fn committed(&self, _branch: &BranchName, _commit: CommitId) {}
 
-    /// What a reference names: `current` is what the statement reads.
+    /// The session's branch.
+    fn branch(&self) -> &BranchName;
+
+    /// What a reference names: `current` is what the statement reads, and a time is what the
+    /// session's branch showed then.
     async fn resolve(&self, reference: &str) -> Result<Snapshot> {
         if reference == CURRENT {
             return self.snapshot().await;
         }
-        Ok(self.access()?.snapshot(reference).await?)
+        Ok(self.access()?.snapshot_on(reference, self.branch()).await?)
     }
 }
 

@@ -6,7 +6,10 @@ pub mod betweenness;
 pub mod branch_create;
 pub mod branch_delete;
 pub mod branch_merge;
+pub mod branch_reset;
 pub mod branches;
+pub mod changes;
+pub mod changes_cursor;
 pub mod commit_changes;
 pub mod commit_outcome;
 pub mod commits;
@@ -21,6 +24,7 @@ pub mod merge_conflicts;
 pub mod neighbors;
 pub mod pagerank;
 pub mod pg;
+pub mod revert;
 pub mod rows;
 pub mod schema_apply;
 pub mod schema_plan;
@@ -28,6 +32,9 @@ pub mod schema_source;
 pub mod source;
 pub mod strongly_connected_components;
 pub mod table_diff;
+pub mod tag_create;
+pub mod tag_delete;
+pub mod tags;
 pub mod traverse;
 pub mod triangle_count;
 
@@ -47,7 +54,10 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(branch_create::BranchCreate::new()),
         Arc::new(branch_delete::BranchDelete::new()),
         Arc::new(branch_merge::BranchMerge::new()),
+        Arc::new(branch_reset::BranchReset::new()),
         Arc::new(branches::Branches),
+        Arc::new(changes::Changes::new()),
+        Arc::new(changes_cursor::ChangesCursor),
         Arc::new(commit_changes::CommitChanges::new()),
         Arc::new(commit_outcome::CommitOutcome::new()),
         Arc::new(commits::Commits::new()),
@@ -58,11 +68,15 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(merge_conflicts::MergeConflicts::new()),
         Arc::new(neighbors::Neighbors::new()),
         Arc::new(pagerank::Pagerank::new()),
+        Arc::new(revert::Revert::new()),
         Arc::new(schema_apply::SchemaApply::new()),
         Arc::new(schema_plan::SchemaPlan::new()),
         Arc::new(schema_source::SchemaSource::new()),
         Arc::new(strongly_connected_components::StronglyConnectedComponents::new()),
         Arc::new(table_diff::TableDiff::new()),
+        Arc::new(tag_create::TagCreate::new()),
+        Arc::new(tag_delete::TagDelete::new()),
+        Arc::new(tags::Tags),
         Arc::new(traverse::Traverse::new()),
         Arc::new(triangle_count::TriangleCount::new()),
     ]

@@ -1,14 +1,20 @@
 //! From what the engine streams to the rows of a function's result.
 
-use arrow::array::RecordBatch;
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::Stream;
 use futures::stream::{StreamExt, TryStreamExt};
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::Error as EngineError;
 
 use crate::error::{Error, Result};
+use crate::function::{Column, arrow_schema};
 
 /// Rows of a batch; each function makes so many at a time.
 pub const BATCH_ROWS: usize = 8192;
@@ -23,6 +29,21 @@ where
 {
     let batches = batches.map_err(|error| DataFusionError::from(error.into()));
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+/// The one row and one column of a function that does something and says what came of it.
+pub fn answer(
+    column: &'static str,
+    work: impl Future<Output = Result<Option<String>>> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let schema = arrow_schema(&[Column::new(column, PgType::TEXT)]);
+    let of_schema = schema.clone();
+    let row = async move {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![work.await?]));
+        RecordBatch::try_new(of_schema, vec![text])
+            .map_err(|error| Error::from(EngineError::from(error)))
+    };
+    batches(schema, futures::stream::once(row))
 }
 
 /// Items of which `page` makes a batch; at most `limit` of them are taken from the stream.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::project_schema;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Statistics, project_schema};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{
@@ -145,8 +146,17 @@ impl ExecutionPlan for FunctionExec {
         Ok(self)
     }
 
+    fn partition_statistics(&self, _partition: Option<usize>) -> DfResult<Arc<Statistics>> {
+        let rows = Precision::Inexact(self.source.function.rows());
+        Ok(Arc::new(Statistics {
+            num_rows: rows,
+            ..Statistics::new_unknown(&self.schema())
+        }))
+    }
+
+    /// It has no inputs: what it takes of a limit is `with_fetch`.
     fn supports_limit_pushdown(&self) -> bool {
-        true
+        false
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {

@@ -43,6 +43,10 @@ impl FunctionContext for Context {
     async fn snapshot(&self) -> Result<Snapshot> {
         Ok(self.snapshot.clone())
     }
+
+    fn branch(&self) -> &BranchName {
+        self.snapshot.branch()
+    }
 }
 
 /// `ada → bob → cyd → ada`; on branch `review`, `bob` is 30 and `cyd` is gone.

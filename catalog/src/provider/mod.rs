@@ -32,6 +32,8 @@ mod tests;
 #[derive(Debug, Clone)]
 pub struct GraphTable {
     branch: BranchName,
+    /// The reference that says when, for a table that is read as it was.
+    at: Option<Arc<str>>,
     def: Arc<TypeDef>,
     schema: SchemaRef,
 }
@@ -41,9 +43,23 @@ impl GraphTable {
         let schema = arrow_schema(&def);
         GraphTable {
             branch,
+            at: None,
             def,
             schema,
         }
+    }
+
+    /// The table as it was in the state that a reference names.
+    pub fn at(self, reference: Arc<str>) -> Self {
+        GraphTable {
+            at: Some(reference),
+            ..self
+        }
+    }
+
+    /// Is it read at the branch's head?
+    pub fn is_current(&self) -> bool {
+        self.at.is_none()
     }
 
     pub fn branch(&self) -> &BranchName {
@@ -55,18 +71,47 @@ impl GraphTable {
     }
 }
 
-/// The snapshots that one execution of a statement reads: each branch it names, resolved
-/// exactly once.
+/// The snapshots that one execution of a statement reads: each branch it names, and each
+/// earlier state of one, resolved exactly once.
 #[derive(Debug, Default)]
 pub struct Snapshots {
     by_branch: HashMap<BranchName, Snapshot>,
+    past: Vec<PastState>,
+}
+
+/// What a reference meant for a branch when it was looked up.
+#[derive(Debug, Clone)]
+pub struct PastState {
+    pub branch: BranchName,
+    pub reference: Arc<str>,
+    pub snapshot: Snapshot,
 }
 
 impl Snapshots {
     pub fn new(snapshots: impl IntoIterator<Item = (BranchName, Snapshot)>) -> Self {
         Snapshots {
             by_branch: snapshots.into_iter().collect(),
+            past: Vec::new(),
         }
+    }
+
+    pub fn with_past(self, past: Vec<PastState>) -> Self {
+        Snapshots { past, ..self }
+    }
+
+    fn of(&self, table: &GraphTable) -> Result<Table, Error> {
+        let Some(reference) = &table.at else {
+            return self.table(&table.branch, table.def.id);
+        };
+        self.past
+            .iter()
+            .find(|past| past.branch == table.branch && past.reference == *reference)
+            .and_then(|past| past.snapshot.table(table.def.id))
+            .ok_or_else(|| {
+                Error::internal(format!(
+                    "\"{reference}\" was not looked up for this statement"
+                ))
+            })
     }
 
     pub fn get(&self, branch: &BranchName) -> Option<&Snapshot> {
@@ -126,7 +171,7 @@ impl TableProvider for GraphTable {
             )))
         })?;
         let table = snapshots
-            .table(&self.branch, self.def.id)
+            .of(self)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let projection = match projection {
             Some(projection) => projection.clone(),

@@ -1,246 +1,301 @@
-//! Which commits led to which: parents, all ancestors, and where two histories last met.
+//! Which commits led to which: walking back over them, and where two histories last met.
 //!
-//! Commits belong to the graph; a log only publishes them. So ancestry goes by the parents that
-//! commits name, never by the order of a log, which a forward or a reset may have turned. Where a
-//! commit is published is looked up in the log beside its child first, where it nearly always
-//! is, and by its id otherwise.
+//! Commits belong to the graph; a log only publishes them. Within a line of a log each commit's
+//! first parent is the one before it; at a junction the log says where to go on, and other
+//! parents are found by their ids.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures::stream::{BoxStream, StreamExt};
 
-use super::CommitInfo;
-use super::history;
-use crate::error::Result;
-use crate::format::{EntryKind, LogEntry};
+use super::history::{Point, commits_of, find};
+use super::resolve::junction_of;
+use super::{CommitInfo, HistoryKind};
+use crate::error::{Error, Result};
+use crate::format::{Commit, EntryKind, LogEntry};
 use crate::graph::GraphShared;
 use crate::names::CommitId;
-use crate::snapshot::SnapshotState;
-
-/// A commit and the log entry that publishes it.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub info: CommitInfo,
-    /// Longer than that of each of its parents.
-    pub generation: u64,
-    branch_id: String,
-}
+use crate::storage::layout;
 
 /// Which ancestors a walk shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ancestors {
+    /// Each commit once, and before its parents.
     All,
     FirstParent,
 }
 
-/// The commit that a state shows.
-pub(crate) async fn head(graph: &Arc<GraphShared>, state: &SnapshotState) -> Result<Found> {
-    search(graph, &state.branch_id, state.seq, state.commit).await
-}
-
-/// The commits that led to `start`, itself first, each before its parents.
+/// The commits that led to a point, newest first, and between them the entries that made
+/// none. Nothing is read before it is asked for.
 pub(crate) fn walk(
     graph: Arc<GraphShared>,
-    start: Found,
-    which: Ancestors,
+    from: Point,
+    parents: Ancestors,
 ) -> BoxStream<'static, Result<CommitInfo>> {
-    let front = Front::new(graph, [(start, 0)]);
-    futures::stream::unfold(Some(front), move |front| async move {
-        let mut front = front?;
-        let (found, _) = front.pop()?;
-        let parents = match which {
-            Ancestors::All => usize::MAX,
-            Ancestors::FirstParent => 1,
-        };
-        match front.push_parents(&found, parents, 0).await {
-            Ok(()) => Some((Ok(found.info), Some(front))),
-            Err(error) => Some((Err(error), None)),
-        }
+    let walk = Walk {
+        graph,
+        parents,
+        start: Some(from),
+        waiting: BTreeMap::new(),
+        ready: VecDeque::new(),
+    };
+    futures::stream::unfold(walk, |mut walk| async move {
+        let item = walk.next().await.transpose()?;
+        Some((item, walk))
     })
     .boxed()
 }
 
-/// Is the commit `ancestor`, of this generation, `descendant` or one of its ancestors?
-pub(crate) async fn contains(
-    graph: &Arc<GraphShared>,
-    descendant: Found,
-    ancestor: CommitId,
-    generation: u64,
-) -> Result<bool> {
-    let mut front = Front::new(graph.clone(), [(descendant, 0)]);
-    while let Some((found, _)) = front.pop() {
-        if found.info.id == ancestor {
-            return Ok(true);
-        }
-        if found.generation > generation {
-            front.push_parents(&found, usize::MAX, 0).await?;
-        }
-    }
-    Ok(false)
+struct Walk {
+    graph: Arc<GraphShared>,
+    parents: Ancestors,
+    start: Option<Point>,
+    /// What comes next, by generation: a commit's parents are always below it.
+    waiting: BTreeMap<(u64, CommitId), Place>,
+    ready: VecDeque<CommitInfo>,
 }
 
-const OURS: u8 = 1;
-const THEIRS: u8 = 2;
-/// Reached from a base that was found already.
-const BELOW: u8 = 4;
+/// A commit in the entry that published it.
+struct Place {
+    branch_id: String,
+    entry: Arc<LogEntry>,
+    index: usize,
+}
 
-/// The newest commits that both histories contain. More than one: the histories were merged
-/// crosswise.
-pub(crate) async fn merge_bases(
-    graph: &Arc<GraphShared>,
-    ours: Found,
-    theirs: Found,
-) -> Result<Vec<CommitId>> {
-    let mut front = Front::new(graph.clone(), [(ours, OURS), (theirs, THEIRS)]);
-    let mut bases = Vec::new();
-    while front.holds_other_than(BELOW)
-        && let Some((found, mut reached)) = front.pop()
-    {
-        if reached == OURS | THEIRS {
-            bases.push(found.info.id);
-            reached |= BELOW;
+impl Place {
+    /// A commit's parents come before it in this order.
+    fn order(&self) -> (u64, CommitId) {
+        let commit = self.commit();
+        (commit.generation, commit.id)
+    }
+
+    fn commit(&self) -> &Commit {
+        &commits_of(&self.entry)[self.index]
+    }
+}
+
+impl Walk {
+    async fn next(&mut self) -> Result<Option<CommitInfo>> {
+        if let Some(start) = self.start.take() {
+            let (branch, seq) = (start.branch_id, start.entry.seq);
+            let rows = Some(&mut self.ready);
+            let place = back(&self.graph, branch, seq, Some(start.commit), rows).await?;
+            self.wait_for(place);
         }
-        front.push_parents(&found, usize::MAX, reached).await?;
+        if let Some(row) = self.ready.pop_front() {
+            return Ok(Some(row));
+        }
+        let Some((_, place)) = self.waiting.pop_last() else {
+            return Ok(None);
+        };
+        let branch = self.graph.branch_label(&place.branch_id);
+        let row = CommitInfo::new(place.commit(), place.entry.seq, branch);
+        for parent in parents(&self.graph, place, self.parents, Some(&mut self.ready)).await? {
+            self.wait_for(Some(parent));
+        }
+        Ok(Some(row))
+    }
+
+    fn wait_for(&mut self, place: Option<Place>) {
+        if let Some(place) = place {
+            self.waiting.insert(place.order(), place);
+        }
+    }
+}
+
+/// How many commits lead to `left` and not to `right`, and the other way round.
+pub(crate) async fn apart(graph: &GraphShared, left: Point, right: Point) -> Result<(u64, u64)> {
+    const LEFT: u8 = 1;
+    const RIGHT: u8 = 2;
+    const BOTH: u8 = LEFT | RIGHT;
+    let mut counts = (0, 0);
+    let mut waiting: BTreeMap<(u64, CommitId), (Place, u8)> = BTreeMap::new();
+    let wait = |waiting: &mut BTreeMap<_, (Place, u8)>, place: Place, side: u8| {
+        waiting.entry(place.order()).or_insert((place, 0)).1 |= side;
+    };
+    for (point, side) in [(left, LEFT), (right, RIGHT)] {
+        let commit = Some(point.commit);
+        if let Some(place) = back(graph, point.branch_id, point.entry.seq, commit, None).await? {
+            wait(&mut waiting, place, side);
+        }
+    }
+    // Once everything that waits leads to both, so does all that comes after it.
+    while waiting.values().any(|(_, side)| *side != BOTH) {
+        let Some((_, (place, side))) = waiting.pop_last() else {
+            break;
+        };
+        match side {
+            LEFT => counts.0 += 1,
+            RIGHT => counts.1 += 1,
+            _ => {}
+        }
+        for parent in parents(graph, place, Ancestors::All, None).await? {
+            wait(&mut waiting, parent, side);
+        }
+    }
+    Ok(counts)
+}
+
+/// The commits that lead to both sides, without those that lead to another of them.
+pub(crate) async fn merge_bases(
+    graph: &GraphShared,
+    left: Point,
+    right: Point,
+) -> Result<Vec<Point>> {
+    const LEFT: u8 = 1;
+    const RIGHT: u8 = 2;
+    const BELOW: u8 = 4;
+    let mut waiting: BTreeMap<(u64, CommitId), (Place, u8)> = BTreeMap::new();
+    for (point, side) in [(left, LEFT), (right, RIGHT)] {
+        let commit = Some(point.commit);
+        if let Some(place) = back(graph, point.branch_id, point.entry.seq, commit, None).await? {
+            waiting.entry(place.order()).or_insert((place, 0)).1 |= side;
+        }
+    }
+    let mut bases = Vec::new();
+    while waiting.values().any(|(_, side)| side & BELOW == 0) {
+        let Some((_, (place, mut side))) = waiting.pop_last() else {
+            break;
+        };
+        if side == LEFT | RIGHT {
+            bases.push(Point {
+                branch_id: place.branch_id.clone(),
+                entry: place.entry.clone(),
+                commit: place.commit().id,
+            });
+            side |= BELOW;
+        }
+        for parent in parents(graph, place, Ancestors::All, None).await? {
+            waiting.entry(parent.order()).or_insert((parent, 0)).1 |= side;
+        }
     }
     Ok(bases)
 }
 
-/// How many commits only the one history contains, and how many only the other.
-pub(crate) async fn apart(
-    graph: &Arc<GraphShared>,
-    ours: Found,
-    theirs: Found,
-) -> Result<(u64, u64)> {
-    let mut front = Front::new(graph.clone(), [(ours, OURS), (theirs, THEIRS)]);
-    let (mut ahead, mut behind) = (0, 0);
-    while front.holds_other_than(OURS | THEIRS)
-        && let Some((found, reached)) = front.pop()
-    {
-        ahead += u64::from(reached == OURS);
-        behind += u64::from(reached == THEIRS);
-        front.push_parents(&found, usize::MAX, reached).await?;
+/// A commit's parents, where the logs hold them.
+async fn parents(
+    graph: &GraphShared,
+    place: Place,
+    which: Ancestors,
+    rows: Option<&mut VecDeque<CommitInfo>>,
+) -> Result<Vec<Place>> {
+    let ids = place.commit().parents.clone();
+    let mut found = Vec::with_capacity(ids.len());
+    if !ids.is_empty() {
+        found.extend(before(graph, place, rows).await?);
     }
-    Ok((ahead, behind))
+    if which == Ancestors::All {
+        for id in ids.into_iter().skip(1) {
+            let point = find(graph, id).await?;
+            found.extend(back(graph, point.branch_id, point.entry.seq, Some(id), None).await?);
+        }
+    }
+    Ok(found)
 }
 
-/// Commits still to be visited, highest generation first: each comes out once, after all its
-/// descendants, with the marks of all of them.
-struct Front {
-    graph: Arc<GraphShared>,
-    order: BinaryHeap<(u64, CommitId)>,
-    found: HashMap<CommitId, (Found, u8)>,
-    marks: BTreeMap<u8, usize>,
-}
-
-impl Front {
-    fn new(graph: Arc<GraphShared>, start: impl IntoIterator<Item = (Found, u8)>) -> Self {
-        let mut front = Front {
-            graph,
-            order: BinaryHeap::new(),
-            found: HashMap::new(),
-            marks: BTreeMap::new(),
-        };
-        for (found, mark) in start {
-            front.push(found, mark);
-        }
-        front
+/// The commit before this one in its line.
+async fn before(
+    graph: &GraphShared,
+    place: Place,
+    rows: Option<&mut VecDeque<CommitInfo>>,
+) -> Result<Option<Place>> {
+    if place.index > 0 {
+        return Ok(Some(Place {
+            index: place.index - 1,
+            ..place
+        }));
     }
-
-    fn push(&mut self, found: Found, mark: u8) {
-        let id = found.info.id;
-        if !self.mark(id, mark) {
-            self.order.push((found.generation, id));
-            *self.marks.entry(mark).or_default() += 1;
-            self.found.insert(id, (found, mark));
-        }
-    }
-
-    /// Adds a mark to a commit that waits; false if it does not.
-    fn mark(&mut self, id: CommitId, mark: u8) -> bool {
-        let Some((_, held)) = self.found.get_mut(&id) else {
-            return false;
-        };
-        *self.marks.entry(*held).or_default() -= 1;
-        *held |= mark;
-        *self.marks.entry(*held).or_default() += 1;
-        true
-    }
-
-    fn pop(&mut self) -> Option<(Found, u8)> {
-        let (_, id) = self.order.pop()?;
-        let (found, mark) = self.found.remove(&id)?;
-        *self.marks.entry(mark).or_default() -= 1;
-        Some((found, mark))
-    }
-
-    async fn push_parents(&mut self, child: &Found, limit: usize, mark: u8) -> Result<()> {
-        for &parent in child.info.parents.iter().take(limit) {
-            if self.mark(parent, mark) {
-                continue;
-            }
-            let found = search(&self.graph, &child.branch_id, child.info.seq, parent).await?;
-            self.push(found, mark);
-        }
-        Ok(())
-    }
-
-    fn holds_other_than(&self, mark: u8) -> bool {
-        self.marks
-            .iter()
-            .any(|(held, count)| held & mark != mark && *count > 0)
+    match place.entry.seq.checked_sub(1) {
+        Some(seq) => back(graph, place.branch_id, seq, None, rows).await,
+        None => Ok(None),
     }
 }
 
-/// A commit that is probably published at or shortly before entry `seq` of a log.
-async fn search(
-    graph: &Arc<GraphShared>,
-    branch_id: &str,
-    seq: u64,
-    id: CommitId,
-) -> Result<Found> {
-    let (mut branch_id, mut seq) = (branch_id.to_owned(), seq);
+/// The nearest commit at or before an entry. The entries on the way that made none are put
+/// into `rows`, up to a junction: what lies behind it is shown by who walks there.
+async fn back(
+    graph: &GraphShared,
+    mut branch_id: String,
+    mut seq: u64,
+    mut wanted: Option<CommitId>,
+    mut rows: Option<&mut VecDeque<CommitInfo>>,
+) -> Result<Option<Place>> {
     loop {
-        let entry = history::entry(graph, &branch_id, seq).await?;
-        if let Some(found) = listed(graph, &branch_id, &entry, id) {
-            return Ok(found);
+        let entry = graph.logs.outline(&branch_id, seq).await?;
+        let commits = commits_of(&entry);
+        if !commits.is_empty() {
+            let index = match wanted {
+                Some(id) => commits.iter().position(|commit| commit.id == id),
+                None => Some(commits.len() - 1),
+            };
+            let index = index.ok_or_else(|| Error::Corrupt {
+                object: layout::log_entry(&branch_id, seq),
+                message: format!(
+                    "it lacks commit {}",
+                    wanted.map(|id| id.to_string()).unwrap_or_default()
+                ),
+            })?;
+            return Ok(Some(Place {
+                branch_id,
+                entry,
+                index,
+            }));
         }
-        match &entry.kind {
-            EntryKind::Fork { from } if from.commit == id => {
-                branch_id = from.branch.clone();
-                seq = from.seq;
-            }
-            // The commit before the first of the entry, or the one that the entry restates.
-            EntryKind::Commits { commits }
-                if seq > 0
-                    && commits
-                        .first()
-                        .is_some_and(|first| first.parents.first() == Some(&id)) =>
-            {
-                seq -= 1;
-            }
-            EntryKind::Maintain | EntryKind::Fence | EntryKind::Noop { .. } if seq > 0 => seq -= 1,
-            _ => {
-                let (branch_id, entry, _) = history::find(graph, id).await?;
-                return listed(graph, &branch_id, &entry, id).ok_or_else(|| history::unknown(id));
-            }
+        if let Some(rows) = &mut rows {
+            rows.extend(row(&graph.branch_label(&branch_id), &entry));
+        }
+        if let Some(junction) = junction_of(&entry) {
+            branch_id = junction.from.branch.clone();
+            seq = junction.from.seq;
+            wanted = Some(junction.from.commit);
+            rows = None;
+        } else if seq > 0 {
+            seq -= 1;
+        } else {
+            return Ok(None);
         }
     }
 }
 
-fn listed(
-    graph: &Arc<GraphShared>,
+/// What entries of a log published: commits, and states that the branch came to show.
+pub(crate) async fn published(
+    graph: &GraphShared,
     branch_id: &str,
-    entry: &LogEntry,
-    id: CommitId,
-) -> Option<Found> {
-    let EntryKind::Commits { commits } = &entry.kind else {
-        return None;
+    label: &str,
+    entries: std::ops::RangeInclusive<u64>,
+) -> Result<Vec<CommitInfo>> {
+    let mut found = Vec::new();
+    for seq in entries {
+        let entry = graph.logs.outline(branch_id, seq).await?;
+        let commits = commits_of(&entry).iter();
+        found.extend(commits.map(|commit| CommitInfo::new(commit, seq, label.to_owned())));
+        let moved = row(label, &entry).filter(|row| row.kind != HistoryKind::Maintain);
+        found.extend(moved);
+    }
+    Ok(found)
+}
+
+/// How an entry that made no commit is shown.
+fn row(label: &str, entry: &LogEntry) -> Option<CommitInfo> {
+    let kind = match &entry.kind {
+        EntryKind::Maintain => HistoryKind::Maintain,
+        EntryKind::Forward(_) => HistoryKind::Forward,
+        EntryKind::Reset(_) => HistoryKind::Reset,
+        _ => return None,
     };
-    let commit = commits.iter().find(|commit| commit.id == id)?;
-    Some(Found {
-        info: CommitInfo::new(commit, entry.seq, graph.branch_label(branch_id)),
-        generation: commit.generation,
-        branch_id: branch_id.to_owned(),
+    Some(CommitInfo {
+        id: entry.state.as_ref()?.head,
+        seq: entry.seq,
+        branch: label.to_owned(),
+        parents: Vec::new(),
+        actor: entry.actor.clone(),
+        created_at: entry.time,
+        message: None,
+        metadata: serde_json::Map::new(),
+        kind,
+        inserted: 0,
+        updated: 0,
+        deleted: 0,
     })
 }

@@ -4,18 +4,75 @@ use std::sync::Arc;
 
 use super::log::read_object;
 use crate::error::{Error, ObjectKind, Result};
-use crate::format::{BranchState, CommitPointer, EntryKind, LogEntry};
+use crate::format::{BranchState, Commit, CommitPointer, EntryKind, ForkPoint, Lineage, LogEntry};
 use crate::graph::GraphShared;
 use crate::names::CommitId;
 use crate::storage::layout;
 
-/// A commit by its id: the log entry that lists it, and the state after it. What points to a
-/// commit is written with its data, so it may name one that was never published; the log
-/// decides.
-pub(crate) async fn find(
-    graph: &Arc<GraphShared>,
-    id: CommitId,
-) -> Result<(String, Arc<LogEntry>, BranchState)> {
+/// A commit where a log holds it: published by the entry, or re-stated by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Point {
+    pub branch_id: String,
+    pub entry: Arc<LogEntry>,
+    pub commit: CommitId,
+}
+
+impl Point {
+    /// The head that an entry states.
+    pub fn head_of(branch_id: String, entry: Arc<LogEntry>) -> Result<Point> {
+        let commit = stated(&entry)?.head;
+        Ok(Point {
+            branch_id,
+            entry,
+            commit,
+        })
+    }
+
+    pub fn as_fork_point(&self) -> ForkPoint {
+        ForkPoint {
+            branch: self.branch_id.clone(),
+            seq: self.entry.seq,
+            commit: self.commit,
+        }
+    }
+}
+
+fn stated(entry: &LogEntry) -> Result<&BranchState> {
+    entry
+        .state
+        .as_ref()
+        .ok_or_else(|| Error::internal("a tombstone states nothing"))
+}
+
+pub(crate) fn lineage(entry: &LogEntry) -> Result<&Lineage> {
+    Ok(&stated(entry)?.lineage)
+}
+
+/// Commits before a point, along first parents.
+pub(crate) fn depth_of(point: &Point) -> Result<u64> {
+    let depth = lineage(&point.entry)?.depth;
+    let after = match &point.entry.kind {
+        EntryKind::Commits { commits } => commits
+            .iter()
+            .rev()
+            .position(|commit| commit.id == point.commit)
+            .unwrap_or(0),
+        _ => 0,
+    };
+    Ok(depth - after as u64)
+}
+
+pub(crate) async fn point(graph: &GraphShared, at: &ForkPoint) -> Result<Point> {
+    Ok(Point {
+        branch_id: at.branch.clone(),
+        entry: graph.logs.existing(&at.branch, at.seq).await?,
+        commit: at.commit,
+    })
+}
+
+/// A commit by its id. What points to a commit is written with its data, so it may name one
+/// that was never published; the log decides.
+pub(crate) async fn find(graph: &GraphShared, id: CommitId) -> Result<Point> {
     let unknown = || unknown(id);
     let pointer: CommitPointer = read_object(&graph.store, &layout::commit(id))
         .await?
@@ -25,35 +82,45 @@ pub(crate) async fn find(
         .entry(&pointer.branch, pointer.seq)
         .await?
         .ok_or_else(unknown)?;
-    let state = state_after(graph, &pointer.branch, &entry, id)
-        .await?
-        .ok_or_else(unknown)?;
-    Ok((pointer.branch, entry, state))
+    if !commits_of(&entry).iter().any(|commit| commit.id == id) {
+        return Err(unknown());
+    }
+    Ok(Point {
+        branch_id: pointer.branch,
+        entry,
+        commit: id,
+    })
 }
 
-/// The state after commit `id` of `entry`; `None` if the entry does not list it.
-async fn state_after(
-    graph: &Arc<GraphShared>,
-    branch_id: &str,
-    entry: &Arc<LogEntry>,
-    id: CommitId,
-) -> Result<Option<BranchState>> {
-    let EntryKind::Commits { commits } = &entry.kind else {
-        return Ok(None);
-    };
-    let Some(at) = commits.iter().position(|commit| commit.id == id) else {
-        return Ok(None);
+/// The state at a point. An error once vacuum may have removed its files.
+pub(crate) async fn state_at(graph: &GraphShared, point: &Point) -> Result<BranchState> {
+    let entry = &point.entry;
+    if entry.expired {
+        return Err(expired(point.commit));
+    }
+    let mut state = stated(entry)?.clone();
+    let commits = commits_of(entry);
+    let Some(at) = commits.iter().position(|commit| commit.id == point.commit) else {
+        return Ok(state);
     };
     if at + 1 == commits.len() {
-        return Ok(entry.state.clone());
+        return Ok(state);
     }
-    let before = self::entry(graph, branch_id, entry.seq.saturating_sub(1)).await?;
-    let Some(mut state) = before.state.clone() else {
-        return Ok(None);
-    };
+    // Inside a group: what was before it, and each of its commits up to this one.
+    let before = graph
+        .logs
+        .existing(&point.branch_id, entry.seq.saturating_sub(1))
+        .await?;
+    if before.expired {
+        return Err(expired(point.commit));
+    }
+    let fence = state.lineage.fence;
+    state = stated(&before)?.clone();
+    state.lineage.fence = fence;
     for commit in &commits[..=at] {
         state.head = commit.id;
         state.generation = commit.generation;
+        state.lineage = state.lineage.next(entry.seq, commit.parents.len());
         if let Some(schema) = &commit.schema {
             state.schema = schema.clone();
         }
@@ -64,24 +131,25 @@ async fn state_after(
             state.tables.remove(table);
         }
     }
-    Ok(Some(state))
+    Ok(state)
 }
 
-pub(crate) async fn entry(
-    graph: &Arc<GraphShared>,
-    branch_id: &str,
-    seq: u64,
-) -> Result<Arc<LogEntry>> {
-    graph
-        .logs
-        .entry(branch_id, seq)
-        .await?
-        .ok_or_else(|| Error::Corrupt {
-            object: layout::log_entry(branch_id, seq),
-            message: "it is missing from the log".to_owned(),
-        })
-}
-
-pub(crate) fn unknown(id: CommitId) -> Error {
+pub(super) fn unknown(id: CommitId) -> Error {
     Error::not_found(ObjectKind::Commit, id.to_string())
+}
+
+pub(crate) fn expired(commit: CommitId) -> Error {
+    Error::Expired {
+        what: format!("the state at commit {commit}"),
+        hint:
+            "It is older than what VACUUM was told to keep. Tags and branches keep what they name."
+                .to_owned(),
+    }
+}
+
+pub(crate) fn commits_of(entry: &LogEntry) -> &[Commit] {
+    match &entry.kind {
+        EntryKind::Commits { commits } => commits,
+        _ => &[],
+    }
 }

@@ -7,6 +7,7 @@ use super::publish::{BranchShared, Proposal};
 use super::rebase::{Prepared, conflict};
 use crate::error::{Error, Result};
 use crate::format::{ChangedIds, Commit, EntryKind, Written};
+use crate::maintain::vacuum::open_for_too_long;
 use crate::schema::TypeId;
 use crate::snapshot::SnapshotState;
 use crate::storage::layout;
@@ -30,17 +31,29 @@ pub(super) async fn check(
     }
     let touched = Touched::of(proposal);
     for seq in since {
-        let entry = branch.log.entry(seq).await?;
+        let entry = branch
+            .graph
+            .logs
+            .existing(&branch.log.branch_id, seq)
+            .await?;
         let EntryKind::Commits { commits } = &entry.kind else {
             continue;
         };
+        if entry.expired {
+            return Err(open_for_too_long(&branch.name));
+        }
         for commit in commits.iter().filter(|commit| !commit.locked.is_empty()) {
             let elsewhere = commit
                 .locked
                 .values()
                 .any(|rows| *rows == Written::Elsewhere);
             let listed = if elsewhere {
-                read_object(&branch.graph.store, &layout::changes(commit.id)).await?
+                let listed = read_object(&branch.graph.store, &layout::changes(commit.id)).await?;
+                let names = branch.graph.names.refresh().await?;
+                if listed.is_none() && !names.keeps(&branch.log.branch_id, seq) {
+                    return Err(open_for_too_long(&branch.name));
+                }
+                listed
             } else {
                 None
             };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::checkpoint::{self, Outlines};
 use super::slot::{self, Filled, SlotError};
 use crate::error::{Error, Result};
 use crate::format::{self, LogEntry};
@@ -15,11 +16,16 @@ use crate::storage::{Store, layout};
 /// Entries kept in memory per graph; a walk over history reads each once.
 const CACHED_ENTRIES: u64 = 20_000;
 
+/// Checkpoints kept in memory per graph.
+const CACHED_CHECKPOINTS: u64 = 20;
+
 /// What the logs of one graph share.
 #[derive(Debug)]
 pub(crate) struct LogStore {
     pub store: Store,
     entries: moka::sync::Cache<(String, u64), Arc<LogEntry>>,
+    /// By branch and thousand: its checkpoint, or that there is none.
+    outlines: moka::future::Cache<(String, u64), Outlines>,
     /// Set when the store wrote an entry that it cannot promise to keep.
     poisoned: AtomicBool,
 }
@@ -29,6 +35,7 @@ impl LogStore {
         LogStore {
             store,
             entries: moka::sync::Cache::new(CACHED_ENTRIES),
+            outlines: moka::future::Cache::new(CACHED_CHECKPOINTS),
             poisoned: AtomicBool::new(false),
         }
     }
@@ -112,6 +119,74 @@ impl LogStore {
         }
     }
 
+    /// An entry that must be there.
+    pub async fn existing(&self, branch_id: &str, seq: u64) -> Result<Arc<LogEntry>> {
+        self.entry(branch_id, seq)
+            .await?
+            .ok_or_else(|| Error::Corrupt {
+                object: layout::log_entry(branch_id, seq),
+                message: "it is missing from the log".to_owned(),
+            })
+    }
+
+    /// Makes an entry forget its tables. Who published it and what it says of its commits
+    /// stays, so whoever reads the slot decides as before.
+    pub async fn expire(&self, branch_id: &str, seq: u64) -> Result<()> {
+        let entry = self.existing(branch_id, seq).await?.without_tables();
+        let key = layout::log_entry(branch_id, seq);
+        self.store.write(&key, format::encode(&entry)?).await?;
+        self.entries
+            .insert((branch_id.to_owned(), seq), Arc::new(entry));
+        Ok(())
+    }
+
+    /// What history needs of an entry: everything but its tables. A walk over a log reads a
+    /// thousand entries at once where there is a checkpoint, and leaves one where there is none.
+    pub async fn outline(self: &Arc<Self>, branch_id: &str, seq: u64) -> Result<Arc<LogEntry>> {
+        if let Some(entry) = self.entries.get(&(branch_id.to_owned(), seq)) {
+            return Ok(entry);
+        }
+        let number = seq / layout::ENTRIES_PER_FOLDER;
+        let outlines = self
+            .outlines
+            .try_get_with(
+                (branch_id.to_owned(), number),
+                checkpoint::read(self, branch_id, number),
+            )
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())?;
+        if let Some(outlines) = &outlines {
+            let at = (seq % layout::ENTRIES_PER_FOLDER) as usize;
+            if let Some(entry) = outlines.get(at) {
+                return Ok(entry.clone());
+            }
+        }
+        let entry = self.existing(branch_id, seq).await?;
+        if seq.is_multiple_of(layout::ENTRIES_PER_FOLDER) && outlines.is_none() {
+            self.write_checkpoint(branch_id, number).await?;
+        }
+        Ok(entry)
+    }
+
+    /// Leaves a checkpoint of a thousand entries that are all there.
+    async fn write_checkpoint(self: &Arc<Self>, branch_id: &str, number: u64) -> Result<()> {
+        let last = (number + 1) * layout::ENTRIES_PER_FOLDER - 1;
+        if self.check_writable().is_ok() && self.entry(branch_id, last).await?.is_some() {
+            tokio::spawn(checkpoint::write(
+                self.clone(),
+                branch_id.to_owned(),
+                number,
+            ));
+        }
+        Ok(())
+    }
+
+    pub async fn forget_outlines(&self, branch_id: &str, number: u64) {
+        self.outlines
+            .invalidate(&(branch_id.to_owned(), number))
+            .await;
+    }
+
     pub fn check_writable(&self) -> Result<()> {
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Error::ReadOnly {
@@ -184,20 +259,21 @@ impl BranchLog {
         }
     }
 
-    pub async fn entry(&self, seq: u64) -> Result<Arc<LogEntry>> {
-        self.logs
-            .entry(&self.branch_id, seq)
-            .await?
-            .ok_or_else(|| Error::Corrupt {
-                object: layout::log_entry(&self.branch_id, seq),
-                message: "it is missing from the log".to_owned(),
-            })
-    }
-
     pub async fn publish(&self, entry: LogEntry) -> Result<Published> {
         let published = self.logs.fill(&self.branch_id, entry).await?;
         match &published {
             Published::Ours(entry) | Published::Theirs(entry) => self.advance(entry),
+        }
+        if let Published::Ours(entry) = &published
+            && entry.seq > 0
+            && entry.seq.is_multiple_of(layout::ENTRIES_PER_FOLDER)
+        {
+            let number = entry.seq / layout::ENTRIES_PER_FOLDER - 1;
+            tokio::spawn(checkpoint::write(
+                self.logs.clone(),
+                self.branch_id.clone(),
+                number,
+            ));
         }
         Ok(published)
     }
@@ -215,10 +291,10 @@ impl BranchLog {
                 .filter_map(|name| layout::number_of(name))
                 .max();
             if let Some(seq) = newest {
-                return self.entry(seq).await;
+                return self.logs.existing(&self.branch_id, seq).await;
             }
         }
-        self.entry(0).await
+        self.logs.existing(&self.branch_id, 0).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! leaves the old state visible and some files that nobody names.
 
 pub mod ancestry;
+mod checkpoint;
 pub(crate) mod history;
 mod locked;
 pub(crate) mod log;
@@ -13,7 +14,8 @@ mod outcome;
 pub(crate) mod publish;
 pub(crate) mod rebase;
 pub(crate) mod repeat;
-mod restate;
+pub(crate) mod resolve;
+pub(crate) mod restate;
 mod slot;
 mod turn;
 
@@ -22,9 +24,32 @@ pub use outcome::CommitOutcome;
 use crate::format::{Commit, CommitKind};
 use crate::names::CommitId;
 
+/// What a row of a history is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryKind {
+    Commit(CommitKind),
+    /// An entry of a log that made no commit: its branch's head stayed, or moved to a commit
+    /// that was there.
+    Maintain,
+    Forward,
+    Reset,
+}
+
+impl HistoryKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            HistoryKind::Commit(kind) => kind.name(),
+            HistoryKind::Maintain => "maintain",
+            HistoryKind::Forward => "forward",
+            HistoryKind::Reset => "reset",
+        }
+    }
+}
+
 /// A commit as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommitInfo {
+    /// Of an entry that made no commit: the head it states.
     pub id: CommitId,
     /// The log entry that published it.
     pub seq: u64,
@@ -36,7 +61,7 @@ pub struct CommitInfo {
     pub created_at: i64,
     pub message: Option<String>,
     pub metadata: serde_json::Map<String, serde_json::Value>,
-    pub kind: CommitKind,
+    pub kind: HistoryKind,
     pub inserted: u64,
     pub updated: u64,
     pub deleted: u64,
@@ -53,7 +78,7 @@ impl CommitInfo {
             created_at: commit.time,
             message: commit.message.clone(),
             metadata: commit.metadata.clone(),
-            kind: commit.kind,
+            kind: HistoryKind::Commit(commit.kind),
             inserted: commit.inserted,
             updated: commit.updated,
             deleted: commit.deleted,

@@ -1,28 +1,66 @@
-//! All names of a graph's branches: one log, folded.
+//! All names of a graph's branches and tags: one log, folded.
 //!
 //! Names exist only inside bodies, never as paths, so nesting, case and odd characters mean
 //! nothing to the store. Creating a name is one compare-and-swap at the next number.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use super::slot::{self, Filled, SlotError};
 use crate::error::{Error, Result};
-use crate::format::{self, NameLine, RefEntry, RefOperation};
+use crate::format::{self, AllNames, Fence, ForkPoint, RefEntry, RefOperation};
 use crate::storage::{Store, layout};
 
-/// Every so many entries one carries all live names.
+/// Every so many entries one carries everything.
 const NAMES_EVERY: u64 = 100;
 
-/// The live names after entry `number`.
+/// The names after entry `number`.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     /// The entry that was read last; `None` before the first.
     pub number: Option<u64>,
     pub time: i64,
-    pub live: Arc<BTreeMap<String, NameLine>>,
+    pub all: Arc<AllNames>,
+}
+
+impl Names {
+    /// The number of the next entry.
+    pub fn next(&self) -> u64 {
+        self.number.map_or(0, |number| number + 1)
+    }
+
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.all.branches.contains_key(name) || self.all.tags.contains_key(name)
+    }
+
+    /// The oldest entry of a log whose state is kept.
+    pub fn horizon(&self, branch_id: &str) -> u64 {
+        let fence = self.all.fence.as_ref();
+        fence
+            .and_then(|fence| fence.horizons.get(branch_id))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The states that names hold on to.
+    pub fn pins(&self) -> impl Iterator<Item = &ForkPoint> {
+        let tags = self.all.tags.values().map(|tag| &tag.at);
+        tags.chain(
+            self.all
+                .branches
+                .values()
+                .filter_map(|line| line.from.as_ref()),
+        )
+    }
+
+    /// Does vacuum keep the state of this entry?
+    pub fn keeps(&self, branch_id: &str, seq: u64) -> bool {
+        seq >= self.horizon(branch_id)
+            || self
+                .pins()
+                .any(|at| at.branch == branch_id && at.seq == seq)
+    }
 }
 
 #[derive(Debug)]
@@ -53,11 +91,10 @@ impl NameLog {
             None => self.cold().await?,
         };
         loop {
-            let next = names.number.map_or(0, |number| number + 1);
-            let Some(entry) = self.entry(next).await? else {
+            let Some(entry) = self.entry(names.next()).await? else {
                 break;
             };
-            names = apply(names, &entry);
+            names = apply(&names, &entry);
         }
         self.advance(&names);
         Ok(names)
@@ -73,18 +110,18 @@ impl NameLog {
         now: i64,
         actor: &str,
     ) -> Result<Option<Names>> {
-        let number = names.number.map_or(0, |number| number + 1);
+        let number = names.next();
         let mut entry = RefEntry {
             number,
             nonce,
             time: now.max(names.time + 1),
             actor: actor.to_owned(),
             operation,
-            names: None,
+            all: None,
         };
-        let after = apply(names.clone(), &entry);
+        let after = apply(names, &entry);
         if number.is_multiple_of(NAMES_EVERY) {
-            entry.names = Some((*after.live).clone());
+            entry.all = Some((*after.all).clone());
         }
         let key = layout::ref_entry(&self.graph_id, number);
         let body = format::encode(&entry)?;
@@ -121,7 +158,7 @@ impl NameLog {
         let mut names = Names {
             number: None,
             time: 0,
-            live: Arc::default(),
+            all: Arc::default(),
         };
         let Some(group) = self.store.list_folders(&folder).await?.into_iter().min() else {
             return Ok(names);
@@ -142,12 +179,13 @@ impl NameLog {
                     message: "it is missing from the log of names".to_owned(),
                 });
             };
-            names = apply(names, &entry);
+            names = apply(&names, &entry);
         }
         Ok(names)
     }
 
-    async fn entry(&self, number: u64) -> Result<Option<RefEntry>> {
+    /// One step of the log, if it is there.
+    pub async fn entry(&self, number: u64) -> Result<Option<RefEntry>> {
         let key = layout::ref_entry(&self.graph_id, number);
         let entry: Option<RefEntry> = super::log::read_object(&self.store, &key).await?;
         if entry.is_some() {
@@ -159,25 +197,39 @@ impl NameLog {
     }
 }
 
-fn apply(names: Names, entry: &RefEntry) -> Names {
-    let live = match &entry.names {
-        Some(all) => all.clone(),
-        None => {
-            let mut live = (*names.live).clone();
-            match &entry.operation {
-                RefOperation::Create { name, line } => {
-                    live.insert(name.clone(), line.clone());
-                }
-                RefOperation::Delete { name } => {
-                    live.remove(name);
-                }
+fn apply(names: &Names, entry: &RefEntry) -> Names {
+    let all = entry.all.clone().unwrap_or_else(|| {
+        let mut all = (*names.all).clone();
+        match &entry.operation {
+            RefOperation::Create { name, line } => {
+                all.branches.insert(name.clone(), line.clone());
             }
-            live
+            RefOperation::Delete { name } => {
+                all.branches.remove(name);
+            }
+            RefOperation::CreateTag { name, tag } => {
+                all.tags.insert(name.clone(), tag.clone());
+            }
+            RefOperation::DeleteTag { name, .. } => {
+                all.tags.remove(name);
+            }
+            RefOperation::Fence { fence } => all.fence = Some(raised(all.fence.as_ref(), fence)),
         }
-    };
+        all
+    });
     Names {
         number: Some(entry.number),
         time: entry.time,
-        live: Arc::new(live),
+        all: Arc::new(all),
     }
+}
+
+/// A fence never takes back what an earlier one gave up.
+fn raised(before: Option<&Fence>, fence: &Fence) -> Fence {
+    let mut fence = fence.clone();
+    for (branch, horizon) in before.iter().flat_map(|before| &before.horizons) {
+        let now = fence.horizons.entry(branch.clone()).or_default();
+        *now = (*now).max(*horizon);
+    }
+    fence
 }

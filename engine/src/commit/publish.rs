@@ -27,6 +27,7 @@ use crate::dataset::Staged;
 use crate::error::{Error, Result};
 use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine, Written};
 use crate::graph::GraphShared;
+use crate::maintain::vacuum;
 use crate::merge::publish::MergeChange;
 use crate::migrate::Migration;
 use crate::names::{BranchName, CommitId};
@@ -466,6 +467,9 @@ impl BranchShared {
         wanted?;
         listed?;
         tables?;
+        if prepared.crossed_fence {
+            vacuum::check_files(&self.graph, &self.name, &prepared.written).await?;
+        }
         Ok(())
     }
 
@@ -491,6 +495,7 @@ impl BranchShared {
                 commits: prepared.iter().map(|one| one.commit.clone()).collect(),
             },
             state: Some(describe(&last.state)),
+            expired: false,
         };
         self.log.publish(entry).await
     }
@@ -511,6 +516,7 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
     BranchState {
         head: state.commit,
         generation: state.generation,
+        lineage: state.lineage.clone(),
         schema: state.schema.digest().to_owned(),
         tables: state
             .tables

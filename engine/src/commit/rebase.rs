@@ -31,6 +31,8 @@ pub(crate) const LISTED_ROWS: usize = 65_536;
 
 /// One commit, prepared: what to say of it, and the state after it.
 pub(crate) struct Prepared {
+    /// A vacuum has begun since the base: files of the commit may have been removed.
+    pub crossed_fence: bool,
     pub commit: Commit,
     pub state: Arc<SnapshotState>,
     /// The new table versions, with those they were made from: their files must be durable
@@ -180,10 +182,9 @@ async fn build(
         message: proposal.message.message.clone(),
         metadata: proposal.message.metadata.clone(),
         idempotency_key: proposal.message.idempotency_key.clone(),
-        kind: if merged.is_some() {
-            CommitKind::Merge
-        } else {
-            CommitKind::Data
+        kind: match merged {
+            Some(_) => CommitKind::Merge,
+            None => proposal.message.kind,
         },
         schema: None,
         inserted,
@@ -200,13 +201,16 @@ async fn build(
         seq,
         commit: proposal.id,
         generation,
+        lineage: state.lineage.next(seq, commit.parents.len()),
         time,
         schema: state.schema.clone(),
         tables,
         locked_at,
         environment: state.environment.clone(),
+        names: state.names.clone(),
     });
     Ok(Prepared {
+        crossed_fence: state.lineage.fence != proposal.base.lineage.fence,
         commit,
         state,
         written,

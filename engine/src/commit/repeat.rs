@@ -67,7 +67,7 @@ pub(crate) async fn find(
     let rest = oldest.max(first + 1)..=head.seq;
     let seqs = (first <= head.seq).then_some(first).into_iter().chain(rest);
     let mut entries = stream::iter(seqs)
-        .map(|seq| branch.log.entry(seq))
+        .map(|seq| branch.graph.logs.existing(&branch.log.branch_id, seq))
         .buffered(READ_AHEAD);
     while let Some(entry) = entries.try_next().await? {
         let EntryKind::Commits { commits } = &entry.kind else {

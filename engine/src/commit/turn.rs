@@ -104,6 +104,7 @@ pub(super) fn noop(head: &LogEntry, environment: &dyn Environment, hold_ms: u64)
         actor: String::new(),
         kind: EntryKind::Noop { hold_ms },
         state: head.state.clone(),
+        expired: false,
     }
 }
 

@@ -137,11 +137,12 @@ impl Resources {
 /// Lance's error, seen from outside.
 fn lance_error(error: lance::Error) -> crate::error::Error {
     use crate::error::Error;
-    match &error {
-        lance::Error::NotFound { .. } | lance::Error::DatasetNotFound { .. } => Error::Corrupt {
-            object: "a table file".to_owned(),
+    if error.is_not_found() || matches!(error, lance::Error::DatasetNotFound { .. }) {
+        return Error::Missing {
             message: error.to_string(),
-        },
+        };
+    }
+    match &error {
         lance::Error::IO { .. } => Error::Unavailable {
             message: error.to_string(),
         },

@@ -511,8 +511,27 @@ impl TableVersion {
         dataset_root(&self.dataset.manifest_location().path)
     }
 
+    /// The objects that this version is made of, by their keys in the store.
+    pub fn files(&self) -> Vec<String> {
+        self.files_since(None)
+    }
+
+    /// Those that `before` is not made of.
+    pub fn files_since(&self, before: Option<&TableVersion>) -> Vec<String> {
+        let root = self.root();
+        let cut = root.as_ref().len();
+        self.paths_since(before)
+            .iter()
+            .map(|path| format!("{}{}", self.location.dir, &path.as_ref()[cut..]))
+            .collect()
+    }
+
     /// Waits until everything that this version holds and `before` did not is durable.
     pub async fn settle(&self, before: Option<&TableVersion>) -> Result<()> {
+        self.front.settle(self.paths_since(before)).await
+    }
+
+    fn paths_since(&self, before: Option<&TableVersion>) -> Vec<Path> {
         let manifest = &self.dataset.manifest_location().path;
         let base = self.root();
         let known: std::collections::HashSet<(&str, Option<&str>)> = before
@@ -545,7 +564,7 @@ impl TableVersion {
                 paths.push(deletion_file_path(&base, fragment.id, file));
             }
         }
-        self.front.settle(paths).await
+        paths
     }
 }
 

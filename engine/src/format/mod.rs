@@ -10,7 +10,7 @@
 //! A header or checksum that does not fit makes the object damaged: it is named in the error,
 //! left where it is, and never skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::names::CommitId;
 use crate::schema::TypeId;
 
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 pub trait Object: Serialize + DeserializeOwned {
     const KIND: &'static str;
@@ -91,30 +91,48 @@ pub struct LogEntry {
     pub kind: EntryKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<BranchState>,
+    /// Its tables and locks are forgotten: vacuum may have removed their files. What was
+    /// committed, when and by whom stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
+}
+
+impl LogEntry {
+    /// What remains of an entry once its state is given up.
+    pub fn without_tables(&self) -> LogEntry {
+        let mut entry = self.clone();
+        entry.expired = true;
+        if let Some(state) = &mut entry.state {
+            state.tables.clear();
+        }
+        if let EntryKind::Commits { commits } = &mut entry.kind {
+            for commit in commits {
+                commit.tables.clear();
+                commit.locked.clear();
+            }
+        }
+        entry
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryKind {
     /// The first entry of a branch made from another one.
-    Fork {
-        from: ForkPoint,
-    },
+    Fork(Junction),
     /// New commits, oldest first.
-    Commits {
-        commits: Vec<Commit>,
-    },
+    Commits { commits: Vec<Commit> },
     /// The same rows in other files.
     Maintain,
     /// The state of another branch's commit.
-    Forward,
-    Reset,
+    Forward(Junction),
+    /// The state of any commit, wherever it was.
+    Reset(Junction),
+    /// A vacuum has begun: [`Lineage::fence`] says which.
     Fence,
     /// Nothing changed. Who wrote it kept losing the next slot and asks all others to let it
     /// publish first, for `hold_ms` milliseconds of their own clocks at most.
-    Noop {
-        hold_ms: u64,
-    },
+    Noop { hold_ms: u64 },
     /// The end of the branch. Nothing is ever written after it.
     Tombstone,
 }
@@ -122,11 +140,11 @@ pub enum EntryKind {
 impl EntryKind {
     pub fn name(&self) -> &'static str {
         match self {
-            EntryKind::Fork { .. } => "fork",
+            EntryKind::Fork(_) => "fork",
             EntryKind::Commits { .. } => "commits",
             EntryKind::Maintain => "maintain",
-            EntryKind::Forward => "forward",
-            EntryKind::Reset => "reset",
+            EntryKind::Forward(_) => "forward",
+            EntryKind::Reset(_) => "reset",
             EntryKind::Fence => "fence",
             EntryKind::Noop { .. } => "noop",
             EntryKind::Tombstone => "tombstone",
@@ -141,16 +159,75 @@ pub struct ForkPoint {
     pub commit: CommitId,
 }
 
+/// Where a log's commits do not follow the ones before them in it: the state it goes on from.
+/// From here to the next junction the log is a *line*: each commit's first parent is the one
+/// before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Junction {
+    pub from: ForkPoint,
+    /// Lines before this one, counted along first parents.
+    pub lines: u64,
+    /// A junction further back, so that going back over lines takes few steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip: Option<LinePoint>,
+}
+
+/// The entry at which a line begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinePoint {
+    pub branch: String,
+    pub seq: u64,
+    pub lines: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BranchState {
     pub head: CommitId,
     /// Longest path to the first commit.
     pub generation: u64,
+    #[serde(flatten)]
+    pub lineage: Lineage,
     pub schema: String,
     pub tables: BTreeMap<TypeId, TableLine>,
     /// The newest entry of this log with a commit that locked rows it did not write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_at: Option<u64>,
+}
+
+/// Where a state stands among those that led to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Commits before its head, counted along first parents.
+    pub depth: u64,
+    /// The entry at which the log's present line began.
+    pub line: u64,
+    /// The newest entry of that line which holds a commit with two parents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<u64>,
+    /// The newest vacuum this log knows of, by its entry in the log of names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+}
+
+impl Lineage {
+    /// The lineage after one more commit, which entry `seq` publishes.
+    pub fn next(&self, seq: u64, parents: usize) -> Lineage {
+        Lineage {
+            depth: self.depth + 1,
+            merged: if parents > 1 { Some(seq) } else { self.merged },
+            ..self.clone()
+        }
+    }
+
+    /// The lineage of a line that entry `seq` of a log begins, whose head goes on from here.
+    pub fn line_at(&self, seq: u64, fence: Option<u64>) -> Lineage {
+        Lineage {
+            depth: self.depth,
+            line: seq,
+            merged: None,
+            fence,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -192,9 +269,10 @@ pub struct Commit {
     pub dropped: Vec<TypeId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitKind {
+    #[default]
     Data,
     Schema,
     Merge,
@@ -238,6 +316,12 @@ pub struct CommitPointer {
     pub seq: u64,
 }
 
+/// A thousand entries of a log, oldest first, without their tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub entries: Vec<LogEntry>,
+}
+
 /// `_graph/abandoned/<id>.json`: somebody was told that this commit will not be, so its writer
 /// must not try again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -262,17 +346,44 @@ pub struct RefEntry {
     pub actor: String,
     #[serde(flatten)]
     pub operation: RefOperation,
-    /// All live names after this step; in every hundredth entry, so that reading the log
-    /// never goes back further.
+    /// Everything as it is after this step; in every hundredth entry, so that reading the
+    /// log never goes back further.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub names: Option<BTreeMap<String, NameLine>>,
+    pub all: Option<AllNames>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 pub enum RefOperation {
-    Create { name: String, line: NameLine },
-    Delete { name: String },
+    Create {
+        name: String,
+        line: NameLine,
+    },
+    Delete {
+        name: String,
+    },
+    CreateTag {
+        name: String,
+        tag: TagLine,
+    },
+    /// With what it named, which stays readable for the retention.
+    DeleteTag {
+        name: String,
+        tag: TagLine,
+    },
+    Fence {
+        fence: Fence,
+    },
+}
+
+/// What the log of names says, folded. Branches and tags share one name space.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AllNames {
+    pub branches: BTreeMap<String, NameLine>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, TagLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,11 +399,40 @@ pub struct NameLine {
     pub from_name: Option<String>,
 }
 
+/// A name that stays where it was put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagLine {
+    pub at: ForkPoint,
+    pub created_at: i64,
+    pub created_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a vacuum may remove from here on: nobody may publish a state below a horizon any
+/// more, nor files older than the fence by more than the grace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// Its entry in the log of names.
+    pub number: u64,
+    /// Microseconds.
+    pub grace: i64,
+    /// By branch id: the oldest entry whose state is kept. Horizons only rise.
+    pub horizons: BTreeMap<String, u64>,
+    /// Entries below their log's horizon that were kept because names held on to them, by
+    /// branch id: the next vacuum looks at them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pinned: BTreeSet<(String, u64)>,
+}
+
 impl Object for GraphFile {
     const KIND: &'static str = "graph";
 }
 impl Object for LogEntry {
     const KIND: &'static str = "log";
+}
+impl Object for Checkpoint {
+    const KIND: &'static str = "checkpoint";
 }
 impl Object for CommitPointer {
     const KIND: &'static str = "commit";

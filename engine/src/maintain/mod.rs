@@ -1,3 +1,6 @@
-//! Keeping a graph in shape: the same rows in better files.
+//! Keeping a graph in shape: the same rows in better files, and no more files than needed.
 
+mod compact;
+mod mark;
 pub(crate) mod tail;
+pub(crate) mod vacuum;

@@ -163,9 +163,11 @@ impl Graph {
     }
 
     async fn merge_bases(&self, ours: &Snapshot, theirs: &Snapshot) -> Result<Vec<CommitId>> {
-        let ours = ancestry::head(&self.shared, &ours.state).await?;
-        let theirs = ancestry::head(&self.shared, &theirs.state).await?;
-        ancestry::merge_bases(&self.shared, ours, theirs).await
+        self.shared.check_kept(&theirs.state).await?;
+        let ours = self.shared.point_of(&ours.state).await?;
+        let theirs = self.shared.point_of(&theirs.state).await?;
+        let bases = ancestry::merge_bases(&self.shared, ours, theirs).await?;
+        Ok(bases.iter().map(|base| base.commit).collect())
     }
 
     async fn base_states(
@@ -282,7 +284,7 @@ impl Graph {
         if now.branch_id != state.branch_id || now.commit != state.commit {
             return Ok(false);
         }
-        let ended = branch.end(&now, actor).await?;
+        let ended = branch.end(now.place(), actor).await?;
         if ended {
             self.delete_branch(name, true, actor).await?;
         }

@@ -167,11 +167,13 @@ impl Migration {
             seq: state.seq,
             commit: state.commit,
             generation: state.generation,
+            lineage: state.lineage.clone(),
             time: state.time,
             schema: Arc::clone(&self.schema),
             tables,
             locked_at: state.locked_at,
             environment: state.environment.clone(),
+            names: state.names.clone(),
         }
     }
 
@@ -242,16 +244,18 @@ impl Migration {
             dropped: self.dropped.clone(),
             locked: BTreeMap::new(),
         };
-        let state = SnapshotState {
+        let after = SnapshotState {
             seq,
             commit: proposal.id,
             generation,
+            lineage: state.lineage.next(seq, 1),
             time,
             ..self.state_after(state, work)
         };
         Ok(Prepared {
+            crossed_fence: state.lineage.fence != proposal.base.lineage.fence,
             commit,
-            state: Arc::new(state),
+            state: Arc::new(after),
             written,
             listed: ChangedIds::default(),
         })

@@ -196,6 +196,19 @@ impl StoreLayer {
         Ok(())
     }
 
+    /// object_store writes a local object as `name#<number>` first, which its listings hide.
+    pub async fn remove_staging(&self, root: &Path, limit: i64) -> Result<(u64, u64)> {
+        if self.folder.is_none() {
+            return Ok((0, 0));
+        }
+        let root = PathBuf::from(format!("/{root}"));
+        run_blocking(move || remove_staging(&root, limit))
+            .await
+            .map_err(|error| Error::Unavailable {
+                message: format!("leftovers of unfinished writes: {error}"),
+            })
+    }
+
     async fn run<T>(
         &self,
         operation: Operation,
@@ -249,6 +262,38 @@ fn injected(message: String) -> object_store::Error {
         store: "fault",
         source: message.into(),
     }
+}
+
+fn remove_staging(root: &std::path::Path, limit: i64) -> std::io::Result<(u64, u64)> {
+    let mut removed = (0, 0);
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(&folder)? {
+            let item = item?;
+            // Others may remove it at the same time.
+            let Ok(metadata) = item.metadata() else {
+                continue;
+            };
+            if metadata.is_dir() {
+                folders.push(item.path());
+                continue;
+            }
+            let name = item.file_name();
+            let number = name.to_str().and_then(|name| name.rsplit_once('#'));
+            let staged = number.is_some_and(|(_, number)| {
+                !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            let modified = chrono::DateTime::<chrono::Utc>::from(metadata.modified()?);
+            if staged
+                && modified.timestamp_micros() < limit
+                && std::fs::remove_file(item.path()).is_ok()
+            {
+                removed.0 += 1;
+                removed.1 += metadata.len();
+            }
+        }
+    }
+    Ok(removed)
 }
 
 fn sync(folder: &std::path::Path) -> std::io::Result<()> {

@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::names::CommitId;
 
-const ENTRIES_PER_FOLDER: u64 = 1000;
+/// Entries in a folder, and in a checkpoint.
+pub const ENTRIES_PER_FOLDER: u64 = 1000;
 
 /// Format and random identity of the graph; written last when a graph is made.
 pub fn graph() -> String {
@@ -63,6 +64,11 @@ pub fn abandoned(id: CommitId) -> String {
 pub fn key(branch_id: &str, actor: &str, key: &str) -> String {
     let hash = xxh3_128(format!("{actor}\0{key}").as_bytes());
     format!("_graph/keys/{branch_id}/{hash:032x}.json")
+}
+
+/// A thousand entries of a log without their tables.
+pub fn checkpoint(branch_id: &str, number: u64) -> String {
+    format!("_graph/checkpoints/{branch_id}/{}.json", inverted(number))
 }
 
 pub fn schema(digest: &str) -> String {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
@@ -34,6 +34,15 @@ pub struct Store {
     root: Path,
     url: String,
     patience: Duration,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub key: String,
+    pub size: u64,
+    /// Microseconds since 1970, by the store's clock.
+    pub modified: i64,
 }
 
 /// How a put-if-absent ended, as far as the store says.
@@ -195,6 +204,40 @@ impl Store {
             .try_collect()
             .await
             .map_err(unavailable)
+    }
+
+    /// Every object below `folder`, with its size and when it was last written.
+    pub fn list_below(&self, folder: &str) -> BoxStream<'static, Result<Stored>> {
+        let root_parts = self.root.parts().count();
+        self.layer
+            .list(Some(&join(&self.root, folder)))
+            .map_ok(move |object| {
+                let parts = object.location.parts().skip(root_parts);
+                let key: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+                Stored {
+                    key: key.join("/"),
+                    size: object.size,
+                    modified: object.last_modified.timestamp_micros(),
+                }
+            })
+            .map_err(unavailable)
+            .boxed()
+    }
+
+    /// When an object was last written, by the store's clock, in microseconds since 1970;
+    /// `None` if it is not there.
+    pub async fn modified(&self, key: &str) -> Result<Option<i64>> {
+        match self.layer.head(&join(&self.root, key)).await {
+            Ok(object) => Ok(Some(object.last_modified.timestamp_micros())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Removes what writes that never ended have left beside the objects of a local store,
+    /// if it was last written before `limit`: how many files, and their bytes.
+    pub async fn remove_staging(&self, limit: i64) -> Result<(u64, u64)> {
+        self.layer.remove_staging(&self.root, limit).await
     }
 
     /// Makes what other processes wrote into `folder` durable before this process builds on

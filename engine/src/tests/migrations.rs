@@ -1,6 +1,7 @@
 //! Migrations: one commit each, checked against the rows, in nobody's way.
 
 use super::*;
+use crate::commit::HistoryKind;
 use crate::commit::ancestry::Ancestors;
 use crate::error::{ConstraintKind, Error};
 use crate::format::CommitKind;
@@ -69,7 +70,7 @@ async fn every_step_is_one_commit_that_other_processes_read() {
         ),
     ]);
     let info = migrate(graph, &source).await.unwrap().unwrap();
-    assert_eq!(info.kind, CommitKind::Schema);
+    assert_eq!(info.kind, HistoryKind::Commit(CommitKind::Schema));
     // The same again changes nothing.
     assert!(migrate(graph, &source).await.unwrap().is_none());
     for graph in [graph.clone(), fixture.reopened().await] {
@@ -446,7 +447,7 @@ async fn migrations_and_writers_of_two_processes_end_in_rows_that_keep_every_rul
         .unwrap();
     let schemas = commits
         .iter()
-        .filter(|commit| commit.kind == CommitKind::Schema)
+        .filter(|commit| commit.kind == HistoryKind::Commit(CommitKind::Schema))
         .count();
     assert_eq!(schemas, steps + 1);
     for number in 0..6 {

@@ -1,9 +1,12 @@
 //! Claims about whole graphs: histories, branches, races, crashes.
 
 mod branches;
+mod checkpoints;
 mod contract;
 mod costs;
 mod faults;
+mod feed;
+mod history;
 mod loads;
 mod merge_histories;
 mod merge_races;
@@ -11,6 +14,7 @@ mod merges;
 mod migrations;
 mod repeats;
 mod transactions;
+mod vacuum;
 
 use std::sync::Arc;
 

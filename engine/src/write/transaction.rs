@@ -20,6 +20,7 @@ use crate::commit::CommitInfo;
 use crate::commit::publish::{BranchShared, Proposal};
 use crate::commit::repeat;
 use crate::error::{Error, ObjectKind, Result};
+use crate::format::CommitKind;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{TypeDef, TypeId, TypeKind};
 use crate::snapshot::{Snapshot, SnapshotState};
@@ -46,6 +47,7 @@ pub struct CommitMessage {
     /// The writer's name for the commit: if the same actor has made a commit of this name on
     /// the branch, that one is the answer and nothing is published.
     pub idempotency_key: Option<String>,
+    pub kind: CommitKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +61,14 @@ pub struct Deleted {
 pub struct Savepoint {
     changes: Changes,
     locks: RowLocks,
+}
+
+/// New rows and versions of rows of one table, and the ids of those that go.
+#[derive(Debug)]
+pub(crate) struct TableRows {
+    pub table: TypeId,
+    pub put: RecordBatch,
+    pub delete: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -250,6 +260,28 @@ impl Transaction {
         self.locks.add(table, ids, strength)
     }
 
+    /// Puts and deletes rows of several tables at once: the rules between rows are asked of
+    /// the outcome. An edge that a deleted node would leave behind is an error.
+    pub(crate) async fn apply_rows(&mut self, rows: Vec<TableRows>) -> Result<()> {
+        let view = self.view();
+        let mut effects = Vec::with_capacity(rows.len());
+        for TableRows { table, put, delete } in rows {
+            let def = self.def(table)?;
+            let put = self.checked(&def, put)?;
+            let replaced = self.positions(table, &put).await?;
+            let ids: Vec<&str> = delete.iter().map(String::as_str).collect();
+            let found = self.table(&view, table)?.find_ids(&ids).await?;
+            let deleted = delete.into_iter().zip(found);
+            effects.push(TableEffect {
+                table,
+                put: Some(put),
+                replaced,
+                deleted: deleted.filter_map(|(id, at)| Some((id, at?))).collect(),
+            });
+        }
+        self.apply(effects).await
+    }
+
     pub fn savepoint(&self) -> Savepoint {
         Savepoint {
             changes: self.changes.clone(),
@@ -282,9 +314,16 @@ impl Transaction {
             reads: self.reads,
             locks: self.locks.held(),
         };
-        let proposal =
-            Proposal::of_rows(self.base, self.changes, conditions, self.actor, message).await?;
-        self.branch.submit(proposal).await.map(Some)
+        let base = self.base.clone();
+        let publish = async {
+            let proposal =
+                Proposal::of_rows(self.base, self.changes, conditions, self.actor, message).await?;
+            self.branch.submit(proposal).await
+        };
+        match publish.await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(error) => Err(base.explain(error).await),
+        }
     }
 
     async fn apply(&mut self, effects: Vec<TableEffect>) -> Result<()> {

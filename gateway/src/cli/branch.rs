@@ -28,7 +28,7 @@ enum Verb {
 struct Create {
     /// The new branch
     name: String,
-    /// Where it begins: a branch, a commit, or either followed by ~n
+    /// Where it begins: a branch, tag, commit or timestamp, or one of them followed by ~n
     #[arg(long, value_name = "REF", default_value = BranchName::MAIN)]
     from: String,
     #[command(flatten)]

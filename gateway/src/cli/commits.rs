@@ -12,7 +12,7 @@ use crate::cli::{Failure, Format};
 /// List commits, newest first.
 #[derive(Debug, Args)]
 pub(super) struct Commits {
-    /// Where to begin: a branch, a commit, or either followed by ~n
+    /// Where to begin: a branch, tag, commit or timestamp, or one of them followed by ~n
     #[arg(long, value_name = "REF", default_value = BranchName::MAIN)]
     branch: String,
     /// No more than this many; 0 for all

@@ -97,6 +97,7 @@ impl From<Error> for Failure {
         let (detail, hint) = match error {
             Error::Invalid { detail, hint, .. } => (detail, hint),
             Error::Unsupported { hint, .. } => (None, hint),
+            Error::Expired { hint, .. } => (None, Some(hint)),
             Error::Constraint(violation) => (violation.detail, None),
             Error::NotFound { kind, .. } => (None, not_found_hint(kind).map(str::to_owned)),
             Error::AlreadyExists { kind, .. } => (None, exists_hint(kind).map(str::to_owned)),
@@ -149,6 +150,7 @@ fn not_found_hint(kind: ObjectKind) -> Option<&'static str> {
             Some("`omnigraph branch list GRAPH` shows the branches.")
         }
         ObjectKind::Commit => Some("`omnigraph commits GRAPH` shows the commits."),
+        ObjectKind::Tag => Some("`omnigraph tag list GRAPH` shows the tags."),
         _ => None,
     }
 }
@@ -159,6 +161,7 @@ fn exists_hint(kind: ObjectKind) -> Option<&'static str> {
             Some("Nothing was changed. To start over, remove it or choose another place.")
         }
         ObjectKind::Branch => Some("`omnigraph branch list GRAPH` shows the branches."),
+        ObjectKind::Tag => Some("`omnigraph tag list GRAPH` shows the tags."),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 
 mod address;
 mod branch;
+mod cleanup;
 mod cluster;
 mod commits;
 mod export;
@@ -14,7 +15,9 @@ mod init;
 mod load;
 mod output;
 mod progress;
+mod revert;
 mod schema;
+mod tag;
 mod version;
 
 use std::process::ExitCode;
@@ -51,7 +54,10 @@ enum Command {
     Export(export::Export),
     Branch(branch::Branch),
     Commits(commits::Commits),
+    Tag(tag::Tag),
+    Revert(revert::Revert),
     Schema(schema::Schema),
+    Cleanup(cleanup::Cleanup),
     Cluster(cluster::Cluster),
     Version(version::Version),
 }
@@ -128,7 +134,10 @@ impl Command {
             Command::Export(_) => Format { json: false },
             Command::Branch(command) => command.format(),
             Command::Commits(command) => command.format,
+            Command::Tag(command) => command.format(),
+            Command::Revert(command) => command.format,
             Command::Schema(command) => command.format(),
+            Command::Cleanup(command) => command.format,
             Command::Cluster(command) => command.format(),
             Command::Version(command) => command.format,
         }
@@ -143,7 +152,10 @@ impl Command {
             Command::Export(command) => command.run().boxed_local().await,
             Command::Branch(command) => command.run().boxed_local().await,
             Command::Commits(command) => command.run().boxed_local().await,
+            Command::Tag(command) => command.run().boxed_local().await,
+            Command::Revert(command) => command.run().boxed_local().await,
             Command::Schema(command) => command.run().boxed_local().await,
+            Command::Cleanup(command) => command.run().boxed_local().await,
             Command::Cluster(command) => command.run().boxed_local().await,
             Command::Version(command) => Ok(command.run()),
         }

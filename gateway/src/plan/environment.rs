@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::provider::{GraphTable, sql_columns};
+use omnigraph_engine::Snapshot;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::{Schema, TypeDef};
 use omnigraph_udfs::TableFunction;
@@ -16,7 +17,7 @@ use crate::error::PgResult;
 use crate::session::Session;
 use crate::session::catalogs::Catalogs;
 use crate::session::common::Common;
-use crate::session::shared::{GraphShared, Seen};
+use crate::session::shared::{GraphShared, Seen, now};
 use crate::session::transaction::State;
 use crate::sqlstate;
 use crate::statement::bind::{Environment, Relation, RelationColumn, RelationKind, SessionCalls};
@@ -49,16 +50,24 @@ impl Functions {
 pub struct Frozen {
     common: Arc<Common>,
     graph: Option<Arc<GraphShared>>,
-    /// Branches that the transaction has begun on: it sees these schemas.
+    /// Branches that the transaction has begun on, or that are read as they were: their
+    /// schemas are these.
     begun: HashMap<BranchName, Seen>,
     /// The schema that the session's branch shows.
     session_schema: Option<Arc<Schema>>,
     catalogs: Arc<Catalogs>,
     path: SearchPath,
     format: Arc<TextFormat>,
+    /// What references to earlier states have been found to mean.
+    past: Pasts,
+    transaction_time: i64,
     asked_catalog: AtomicBool,
     missing: Mutex<Option<BranchName>>,
+    missing_past: Mutex<Option<(BranchName, Arc<str>)>>,
 }
+
+/// Earlier states, or why there is none, by branch and reference.
+pub type Pasts = HashMap<(BranchName, Arc<str>), PgResult<Snapshot>>;
 
 /// What a binder asked for that may need a fresher view.
 #[derive(Debug, Clone)]
@@ -67,15 +76,30 @@ pub struct Asked {
     pub catalog: bool,
     /// A branch that nobody has looked at yet.
     pub missing: Option<BranchName>,
+    /// An earlier state that has not been looked up yet.
+    pub past: Option<(BranchName, Arc<str>)>,
 }
 
 impl Session {
     /// A view to bind in; with `fresh`, the catalogs show the newest state of every branch.
     pub(crate) async fn frozen(&mut self, fresh: bool) -> PgResult<Frozen> {
+        self.frozen_with(fresh, Pasts::new(), self.transaction_time())
+            .await
+    }
+
+    /// As [`Self::frozen`], knowing what references to earlier states mean.
+    pub(crate) async fn frozen_with(
+        &mut self,
+        fresh: bool,
+        past: Pasts,
+        transaction_time: i64,
+    ) -> PgResult<Frozen> {
         let catalogs = self.catalogs(fresh).await?;
         let path = self.search_path().await?;
-        let session_schema = match &self.graph {
-            Some(attached) => {
+        let pinned = self.past().await?;
+        let session_schema = match (&pinned, &self.graph) {
+            (Some((_, snapshot)), _) => Some(Arc::clone(snapshot.schema())),
+            (None, Some(attached)) => {
                 let branch = self.branch().await?;
                 Some(
                     attached
@@ -85,9 +109,9 @@ impl Session {
                         .schema,
                 )
             }
-            None => None,
+            (None, None) => None,
         };
-        let begun = match &self.state {
+        let mut begun: HashMap<BranchName, Seen> = match &self.state {
             State::Open(open) => open
                 .schemas()
                 .into_iter()
@@ -95,6 +119,7 @@ impl Session {
                 .collect(),
             State::Idle | State::Failed(_) => HashMap::new(),
         };
+        begun.extend(pinned.map(|(branch, snapshot)| (branch, seen_in(&snapshot))));
         Ok(Frozen {
             common: Arc::clone(&self.common),
             graph: self
@@ -106,9 +131,20 @@ impl Session {
             catalogs,
             path,
             format: self.current_format(),
+            past,
+            transaction_time,
             asked_catalog: AtomicBool::new(false),
             missing: Mutex::new(None),
+            missing_past: Mutex::new(None),
         })
+    }
+
+    /// What `now()` says, in microseconds since 1970.
+    pub(crate) fn transaction_time(&self) -> i64 {
+        match &self.state {
+            State::Open(open) => open.started_at,
+            State::Idle | State::Failed(_) => now(),
+        }
     }
 
     /// Looks at a branch for the first time; false if there is none.
@@ -133,7 +169,40 @@ impl Frozen {
         Asked {
             catalog: self.asked_catalog.load(Ordering::Relaxed),
             missing: self.missing.lock().clone(),
+            past: self.missing_past.lock().clone(),
         }
+    }
+
+    pub fn past(&self, branch: &BranchName, reference: &str) -> Option<Snapshot> {
+        let key: (BranchName, Arc<str>) = (branch.clone(), reference.into());
+        let found = self.past.get(&key)?;
+        found.as_ref().ok().cloned()
+    }
+
+    /// A table of one schema as it was.
+    fn in_schema_as_of(
+        &self,
+        schema: &str,
+        name: &str,
+        reference: &str,
+    ) -> PgResult<Option<Relation>> {
+        let Some((branch, _)) = self.seen(schema) else {
+            return Ok(None);
+        };
+        let key: (BranchName, Arc<str>) = (branch, reference.into());
+        let Some(found) = self.past.get(&key) else {
+            self.missing_past.lock().get_or_insert(key);
+            return Ok(None);
+        };
+        let snapshot = found.clone()?;
+        let (branch, reference) = key;
+        Ok(snapshot.schema().table(name).map(|def| {
+            let oid = self.catalogs.lookup().class(branch.as_str(), name);
+            Relation {
+                provider: Arc::new(GraphTable::new(branch.clone(), Arc::clone(def)).at(reference)),
+                ..table_relation(&branch, oid.unwrap_or(0), def)
+            }
+        }))
     }
 
     /// A schema that is a branch, with what it declares.
@@ -190,6 +259,28 @@ impl Environment for Frozen {
         Ok(None)
     }
 
+    fn relation_as_of(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        reference: &str,
+    ) -> PgResult<Option<Relation>> {
+        let schemas: Vec<&str> = match schema {
+            Some(schema) => vec![self.path.schema(schema)],
+            None => self.path.schemas.iter().map(String::as_str).collect(),
+        };
+        for schema in schemas {
+            if let Some(relation) = self.in_schema_as_of(schema, name, reference)? {
+                return Ok(Some(relation));
+            }
+        }
+        Ok(None)
+    }
+
+    fn transaction_time(&self) -> i64 {
+        self.transaction_time
+    }
+
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>> {
         if schema.is_some_and(|schema| schema != FUNCTION_SCHEMA) {
             return None;
@@ -228,6 +319,13 @@ impl Environment for Frozen {
     fn session(&self) -> Arc<dyn SessionCalls> {
         let session: Arc<Common> = Arc::clone(&self.common);
         session
+    }
+}
+
+fn seen_in(snapshot: &Snapshot) -> Seen {
+    Seen {
+        ordinal: snapshot.branch_ordinal(),
+        schema: Arc::clone(snapshot.schema()),
     }
 }
 

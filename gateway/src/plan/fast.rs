@@ -87,7 +87,9 @@ impl Lookup {
         }
         filters.extend(scan.filters.iter());
         let provider = source_as_provider(&scan.source).ok()?;
-        let table = provider.downcast_ref::<GraphTable>()?;
+        let table = provider
+            .downcast_ref::<GraphTable>()
+            .filter(|table| table.is_current())?;
         let schema = datafusion::catalog::TableProvider::schema(table);
         let position = |column: &DfColumn| schema.index_of(&column.name).ok();
         let mut keys = Vec::new();

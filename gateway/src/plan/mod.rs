@@ -13,12 +13,15 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 use omnigraph_catalog::lookup::SearchPath;
+use omnigraph_catalog::provider::PastState;
 use omnigraph_catalog::types::PgType;
+use omnigraph_engine::Snapshot;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
 use parking_lot::Mutex;
 
 pub use cache::PlanCache;
+use environment::Pasts;
 pub use environment::{Frozen, Functions};
 pub use fast::Lookup;
 
@@ -26,6 +29,7 @@ use crate::error::{PgError, PgResult};
 use crate::session::Session;
 use crate::session::protocol::{Column, Described};
 use crate::session::shared::now;
+use crate::session::transaction::State;
 use crate::sqlstate;
 use crate::statement::bind::{self, Bound, OutputColumn, RelationKind, TableUse};
 use crate::statement::parse::{ParsedStatement, Statement as Parsed};
@@ -53,6 +57,9 @@ pub struct Work {
     pub params: Arc<[PgType]>,
     /// The branches it reads or writes, as they were seen.
     pub branches: Vec<(BranchName, Arc<Schema>)>,
+    /// The earlier states it reads: what their references meant when it was bound, which is
+    /// anew for each execution.
+    pub past: Vec<PastState>,
     pub lookup: Option<Lookup>,
     path: SearchPath,
     /// Settings that give texts in it their meaning.
@@ -62,6 +69,9 @@ pub struct Work {
     /// The optimized plan of a query without parameters.
     optimized: Mutex<Option<Arc<LogicalPlan>>>,
 }
+
+/// How many earlier states one statement may name.
+const PASTS: usize = 100;
 
 /// How often a statement is bound again because its schema keeps changing.
 const REBINDS: usize = 5;
@@ -154,15 +164,20 @@ impl Session {
 
     async fn still_holds(&mut self, work: &Work) -> PgResult<bool> {
         if work.reads_catalog
+            || !work.past.is_empty()
             || work.path != self.search_path().await?
             || work.formats != self.formats()
         {
             return Ok(false);
         }
+        let past = self.past().await?;
         let Some(attached) = &self.graph else {
             return Ok(true);
         };
         Ok(work.branches.iter().all(|(branch, schema)| {
+            if let Some((_, snapshot)) = past.as_ref().filter(|(pinned, _)| pinned == branch) {
+                return same_schema(snapshot.schema(), schema);
+            }
             attached
                 .shared
                 .seen(branch)
@@ -197,14 +212,29 @@ impl Session {
         declared: &[u32],
     ) -> PgResult<Work> {
         let mut fresh = false;
-        for _ in 0..REBINDS {
-            let frozen = self.frozen(fresh).await?;
+        let mut past = Pasts::new();
+        let time = self.transaction_time();
+        let mut attempts = 0;
+        while attempts < REBINDS {
+            let frozen = self.frozen_with(fresh, past.clone(), time).await?;
             let interrupt = Arc::clone(&self.interrupt);
             interrupt.check()?;
             let outcome = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
                 bind::bind(parsed, &frozen, declared)
             });
             let asked = frozen.asked();
+            if let Some((branch, reference)) = asked.past.clone() {
+                if past.len() >= PASTS {
+                    return Err(PgError::new(
+                        sqlstate::PROGRAM_LIMIT_EXCEEDED,
+                        format!("a statement may look at {PASTS} earlier states"),
+                    ));
+                }
+                let found = self.state_as_of(&branch, &reference).await;
+                past.insert((branch, reference), found);
+                continue;
+            }
+            attempts += 1;
             if let Some(branch) = asked.missing.clone()
                 && self.learn_branch(&branch).await?
             {
@@ -223,11 +253,31 @@ impl Session {
         ))
     }
 
+    /// What a reference means for a branch; in a transaction the same each time.
+    async fn state_as_of(&mut self, branch: &BranchName, reference: &str) -> PgResult<Snapshot> {
+        let access = self.attached()?.access.clone();
+        match &mut self.state {
+            State::Open(open) => open.past(&access, branch, reference).await,
+            State::Idle | State::Failed(_) => Ok(access.snapshot_on(reference, branch).await?),
+        }
+    }
+
     fn work_of(&self, bound: Bound, frozen: &Frozen, reads_catalog: bool) -> Work {
         let columns = bound.returning();
         let mut branches: Vec<(BranchName, Arc<Schema>)> = Vec::new();
+        let past = bound.reads().iter().filter_map(|table| {
+            let (branch, reference) = (BranchName::parse(&table.schema).ok()?, table.at.clone()?);
+            let snapshot = frozen.past(&branch, &reference)?;
+            Some(PastState {
+                branch,
+                reference,
+                snapshot,
+            })
+        });
+        let past: Vec<PastState> = past.collect();
+        let current = bound.reads().iter().filter(|table| table.at.is_none());
         let written = bound.targets().into_iter().map(|target| &target.schema);
-        for schema in bound.reads().iter().filter_map(branch_of).chain(written) {
+        for schema in current.filter_map(branch_of).chain(written) {
             if let Some((name, seen)) = frozen.branch(schema)
                 && !branches.iter().any(|(known, _)| *known == name)
             {
@@ -245,6 +295,7 @@ impl Session {
             lookup,
             path: frozen.path().clone(),
             formats: self.formats(),
+            past,
             reads_catalog,
             optimized: Mutex::new(None),
             bound,

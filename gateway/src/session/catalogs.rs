@@ -16,8 +16,8 @@ use omnigraph_catalog::pg_catalog::{
     Registry,
 };
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::BranchInfo;
-use omnigraph_engine::names::CommitId;
+use omnigraph_engine::names::{BranchName, CommitId};
+use omnigraph_engine::{BranchInfo, Snapshot};
 use parking_lot::Mutex;
 
 use super::common::Common;
@@ -103,19 +103,28 @@ impl Catalogs {
 impl Session {
     /// The catalogs to bind in; `fresh`: as the store has them now.
     pub(crate) async fn catalogs(&mut self, fresh: bool) -> PgResult<Arc<Catalogs>> {
-        if !fresh && let Some(catalogs) = &self.catalogs {
+        let pinned = self.pinned();
+        if !fresh
+            && let Some((of, catalogs)) = &self.catalogs
+            && *of == pinned
+        {
             return Ok(Arc::clone(catalogs));
         }
-        let catalog = match self.graph.clone() {
-            Some(attached) => self.graph_catalog(&attached, fresh).await?,
-            None => self.built(&CatalogStates::default(), Vec::new())?,
+        let past = self.past().await?;
+        let catalog = match (self.graph.clone(), past) {
+            (Some(attached), None) => self.graph_catalog(&attached, fresh).await?,
+            (Some(attached), Some((branch, snapshot))) => {
+                self.graph_catalog(&attached, fresh).await?;
+                self.catalog_as_of(&attached, &branch, &snapshot)?
+            }
+            (None, _) => self.built(&CatalogStates::default(), Vec::new())?,
         };
         *self.common.listed.lock() = self.listed();
         let live: Arc<Common> = Arc::clone(&self.common);
         let catalogs = Arc::new(Catalogs {
             catalog: catalog.with_live(live),
         });
-        self.catalogs = Some(Arc::clone(&catalogs));
+        self.catalogs = Some((pinned, Arc::clone(&catalogs)));
         Ok(catalogs)
     }
 
@@ -186,6 +195,30 @@ impl Session {
             },
         );
         Ok(catalog)
+    }
+
+    /// The catalogs that were looked at last, with one branch as it was.
+    fn catalog_as_of(
+        &self,
+        attached: &Attached,
+        branch: &BranchName,
+        snapshot: &Snapshot,
+    ) -> PgResult<Arc<PgCatalog>> {
+        let states = &attached.shared.catalogs;
+        let actor = self.common.actor.to_string();
+        let branches = states
+            .by_actor
+            .lock()
+            .get(&actor)
+            .map(|state| Arc::clone(&state.branches));
+        let known = branches.unwrap_or_default();
+        let inputs = known
+            .iter()
+            .map(|known| match known.input.name == branch.as_str() {
+                true => input(branch, known.input.ordinal, snapshot),
+                false => known.input.clone(),
+            });
+        self.built(states, inputs.collect())
     }
 
     fn built(
@@ -266,21 +299,25 @@ async fn known_branch(
         Err(error) => return Err(error.into()),
     };
     attached.shared.saw(&snapshot);
-    let row_counts = snapshot
-        .tables()
-        .map(|table| (table.def().id, table.row_count()))
-        .collect();
     Ok(Some(Known {
         id: branch.id,
         head: snapshot.commit(),
-        input: BranchInput {
-            name: branch.name.to_string(),
-            ordinal: branch.ordinal,
-            schema: Arc::clone(snapshot.schema()),
-            row_counts,
-            sizes: HashMap::new(),
-        },
+        input: input(&branch.name, branch.ordinal, &snapshot),
     }))
+}
+
+/// What a branch shows in a state.
+fn input(branch: &BranchName, ordinal: u64, snapshot: &Snapshot) -> BranchInput {
+    let rows = snapshot
+        .tables()
+        .map(|table| (table.def().id, table.row_count()));
+    BranchInput {
+        name: branch.to_string(),
+        ordinal,
+        schema: Arc::clone(snapshot.schema()),
+        row_counts: rows.collect(),
+        sizes: HashMap::new(),
+    }
 }
 
 /// What can be called: the binder's tables and the table functions. Made once.

@@ -12,12 +12,13 @@ use parking_lot::Mutex;
 
 use super::live::Listed;
 use super::locks::Request;
-use super::notify::{COMMITS, Pending};
+use super::notify::Pending;
 use super::path;
-use super::protocol::{Notification, SessionHandle, terminated};
+use super::protocol::{SessionHandle, terminated};
 use super::random::Random;
 use super::settings::{Scope, Settings};
 use super::shared::{Doing, GraphShared, Shared};
+use super::watch::News;
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::bind::SessionCalls;
@@ -74,15 +75,18 @@ impl Common {
         self.settings
             .lock()
             .learn("last_commit", commit.to_string());
-        let payload = serde_json::json!({
-            "branch": branch, "commit": commit.to_string(), "actor": self.actor.as_str(),
-        });
-        let notification = Notification {
-            pid: self.handle.pid(),
-            channel: COMMITS.to_owned(),
-            payload: payload.to_string(),
-        };
-        self.shared.channels.send(&self.database, &notification);
+        if let Some(graph) = &self.graph {
+            let news = News {
+                branch,
+                commit,
+                actor: self.actor.as_str(),
+                again: false,
+            };
+            let channels = &self.shared.channels;
+            graph
+                .watch
+                .tell(channels, &self.database, self.handle.pid(), &news);
+        }
     }
 
     /// What SHOW prints.

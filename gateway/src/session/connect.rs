@@ -83,6 +83,7 @@ impl Backends for Gateway {
             ),
             publishing: None,
             format: Mutex::new((u64::MAX, Arc::default())),
+            past: None,
             catalogs: None,
             names: NoNames::shared(),
             graph,

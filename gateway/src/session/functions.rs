@@ -74,4 +74,8 @@ impl FunctionContext for Context {
     fn committed(&self, branch: &BranchName, commit: CommitId) {
         self.common.tell_commit(branch.as_str(), commit);
     }
+
+    fn branch(&self) -> &BranchName {
+        &self.branch
+    }
 }

@@ -22,6 +22,7 @@ pub mod registry;
 pub mod settings;
 pub mod shared;
 pub mod transaction;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use parking_lot::Mutex;
 
 use self::catalogs::Catalogs;
 use self::common::Common;
-use self::notify::Listener;
+use self::notify::{COMMITS, Listener, Pending};
 use self::protocol::{Interrupt, Place};
 use self::settings::Settings;
 use self::shared::GraphShared;
@@ -64,8 +65,10 @@ pub struct Session {
     publishing: Option<Publication>,
     /// How values are written, with the version of the settings it follows from.
     format: Mutex<(u64, Arc<TextFormat>)>,
+    /// What `SET snapshot` names, once it was looked up.
+    past: Option<(String, Snapshot)>,
     /// The catalogs that statements are bound in, and names for what they show.
-    catalogs: Option<Arc<Catalogs>>,
+    catalogs: Option<(Option<String>, Arc<Catalogs>)>,
     names: Arc<dyn ObjectNames>,
 }
 
@@ -182,6 +185,24 @@ impl Session {
         (!pinned.is_empty()).then_some(pinned)
     }
 
+    /// The branch and state that the session reads instead of the branch's head, if it was
+    /// told to.
+    pub(crate) async fn past(&mut self) -> PgResult<Option<(BranchName, Snapshot)>> {
+        let Some(reference) = self.pinned() else {
+            return Ok(None);
+        };
+        let branch = self.branch().await?;
+        if let Some((known, snapshot)) = &self.past
+            && *known == reference
+        {
+            return Ok(Some((branch, snapshot.clone())));
+        }
+        let access = self.attached()?.access.clone();
+        let snapshot = access.snapshot_on(&reference, &branch).await?;
+        self.past = Some((reference, snapshot.clone()));
+        Ok(Some((branch, snapshot)))
+    }
+
     /// What a statement reads of these branches. Each is resolved once: now, or at its first
     /// use by the transaction.
     pub(crate) async fn snapshots(
@@ -193,16 +214,16 @@ impl Session {
             return Ok(Arc::default());
         }
         let attached = self.attached()?.clone();
-        let session_branch = match self.pinned() {
-            Some(_) => Some(self.branch().await?),
-            None => None,
-        };
+        let past = self.past().await?;
+        if let (Some(_), State::Open(open)) = (&past, &mut self.state) {
+            open.used = true;
+        }
         let mut snapshots = Vec::with_capacity(branches.len());
         for branch in branches {
-            let pinned = (session_branch.as_ref() == Some(branch))
-                .then(|| self.pinned())
-                .flatten();
-            let snapshot = self.snapshot(&attached, branch, pinned, place).await?;
+            let snapshot = match &past {
+                Some((pinned, snapshot)) if pinned == branch => snapshot.clone(),
+                _ => self.snapshot(&attached, branch, place).await?,
+            };
             snapshots.push((branch.clone(), snapshot));
         }
         Ok(Arc::new(Snapshots::new(snapshots)))
@@ -212,17 +233,14 @@ impl Session {
         &mut self,
         attached: &Attached,
         branch: &BranchName,
-        pinned: Option<String>,
         place: Place,
     ) -> PgResult<Snapshot> {
-        let result = match (&mut self.state, pinned) {
-            (State::Open(open), Some(reference)) => open.pinned(&attached.access, &reference).await,
-            (State::Open(open), None) => open.snapshot(&attached.access, branch).await,
-            (_, Some(reference)) => Ok(attached.access.snapshot(&reference).await?),
-            (_, None) if place.first && place.next == protocol::Next::End => {
+        let result = match &mut self.state {
+            State::Open(open) => open.snapshot(&attached.access, branch).await,
+            _ if place.first && place.next == protocol::Next::End => {
                 Ok(attached.access.snapshot(branch.as_str()).await?)
             }
-            (_, None) => self.open().snapshot(&attached.access, branch).await,
+            _ => self.open().snapshot(&attached.access, branch).await,
         };
         match result {
             Ok(snapshot) => {
@@ -289,6 +307,7 @@ impl Session {
             // Both were checked when they were set.
             metadata: serde_json::from_str(&self.common.get("commit_metadata")).unwrap_or_default(),
             expected_head: CommitId::parse(&self.common.get("expected_head")).ok(),
+            ..CommitMessage::default()
         }
     }
 
@@ -332,7 +351,15 @@ impl Session {
             .release(self.common.handle.pid(), true);
         self.cursors.end_transaction();
         let pending = std::mem::take(&mut *self.common.pending.lock());
+        let listens = pending.contains(&Pending::Listen(COMMITS.to_owned()));
         self.listener.commit(pending);
+        let channels = &self.common.shared.channels;
+        if let Some(attached) = self.graph.as_ref().filter(|_| listens) {
+            let shared = &attached.shared;
+            shared
+                .watch
+                .start(&shared.graph, channels, &self.common.database);
+        }
         let Some(info) = info else {
             return;
         };

@@ -1,6 +1,7 @@
 //! LISTEN and NOTIFY within one server: who listens to which channel of which database.
 //!
-//! The channel `commits` is the server's own: each commit is told there.
+//! The channel `commits` is the server's own: each commit is told there, also those of other
+//! servers (see [`super::watch`]).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -80,6 +81,12 @@ fn check_channel(channel: &str) -> PgResult<()> {
 }
 
 impl Channels {
+    /// Does anybody listen to this channel?
+    pub fn is_heard(&self, database: &Arc<str>, channel: &str) -> bool {
+        let key = (Arc::clone(database), channel.to_owned());
+        self.listeners.lock().contains_key(&key)
+    }
+
     pub fn send(&self, database: &Arc<str>, notification: &Notification) {
         let listeners = self.listeners.lock();
         if let Some(sessions) = listeners.get(&(Arc::clone(database), notification.channel.clone()))

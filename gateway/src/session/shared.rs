@@ -15,6 +15,7 @@ use super::catalogs::CatalogStates;
 use super::locks::Locks;
 use super::notify::Channels;
 use super::protocol::SessionHandle;
+use super::watch::Watch;
 use crate::error::PgResult;
 use crate::execute::{Executor, Limits};
 use crate::plan::{Functions, PlanCache};
@@ -142,6 +143,7 @@ pub struct GraphShared {
     /// By branch: autocommit writers hold theirs shared, one that has lost too often alone.
     turns: Mutex<HashMap<String, Arc<tokio::sync::RwLock<()>>>>,
     pub catalogs: CatalogStates,
+    pub watch: Arc<Watch>,
 }
 
 #[derive(Debug, Clone)]
@@ -166,6 +168,7 @@ impl GraphShared {
             schemas: RwLock::default(),
             turns: Mutex::default(),
             catalogs: CatalogStates::default(),
+            watch: Arc::default(),
         }
     }
 

@@ -71,8 +71,8 @@ pub struct Open {
     optimistic: bool,
     branches: HashMap<BranchName, Begun>,
     written: Option<BranchName>,
-    /// States other than the head of a branch, by the reference that named them.
-    pinned: HashMap<String, Snapshot>,
+    /// Earlier states, by branch and the reference that named them.
+    past: HashMap<(BranchName, String), Snapshot>,
     savepoints: Vec<SavepointMark>,
     /// What to go back to.
     start: Outside,
@@ -154,7 +154,7 @@ impl Open {
             optimistic: false,
             branches: HashMap::new(),
             written: None,
-            pinned: HashMap::new(),
+            past: HashMap::new(),
             savepoints: Vec::new(),
             start,
         }
@@ -189,15 +189,21 @@ impl Open {
         Ok(self.branch(access, branch).await?.snapshot())
     }
 
-    /// Another state, resolved once and kept.
-    pub async fn pinned(&mut self, access: &GraphAccess, reference: &str) -> PgResult<Snapshot> {
+    /// An earlier state, resolved once and kept.
+    pub async fn past(
+        &mut self,
+        access: &GraphAccess,
+        branch: &BranchName,
+        reference: &str,
+    ) -> PgResult<Snapshot> {
         self.used = true;
-        if let Some(snapshot) = self.pinned.get(reference) {
+        let key = (branch.clone(), reference.to_owned());
+        if let Some(snapshot) = self.past.get(&key) {
             return Ok(snapshot.clone());
         }
         self.make_room()?;
-        let snapshot = access.snapshot(reference).await?;
-        self.pinned.insert(reference.to_owned(), snapshot.clone());
+        let snapshot = access.snapshot_on(reference, branch).await?;
+        self.past.insert(key, snapshot.clone());
         Ok(snapshot)
     }
 
@@ -267,7 +273,7 @@ impl Open {
     }
 
     fn make_room(&self) -> PgResult<()> {
-        if self.branches.len() + self.pinned.len() < BRANCHES {
+        if self.branches.len() + self.past.len() < BRANCHES {
             return Ok(());
         }
         Err(PgError::new(
@@ -300,7 +306,7 @@ impl Open {
 
     /// How many branches and states it has looked at.
     pub fn looked_at(&self) -> usize {
-        self.branches.len() + self.pinned.len()
+        self.branches.len() + self.past.len()
     }
 
     pub fn written(&self) -> Option<&BranchName> {

@@ -28,7 +28,7 @@ impl Session {
             .hint("Commit first: a branch begins at a commit."));
         }
         let branch = BranchName::parse(name).map_err(|error| bad_name(&error))?;
-        let from = self.fork_point();
+        let from = attached.access.snapshot(&self.fork_point()).await?;
         match attached.access.create_branch(&branch, &from).await {
             Ok(_) => {}
             Err(Error::AlreadyExists { .. }) if if_not_exists => {

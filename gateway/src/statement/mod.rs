@@ -16,6 +16,7 @@ pub mod query;
 pub mod refuse;
 pub mod set;
 pub mod show;
+pub mod vacuum;
 pub mod write;
 
 use std::sync::Arc;
@@ -126,6 +127,7 @@ impl Session {
             Parsed::Notify { channel, payload } => {
                 self.later(Pending::notify(channel, payload)?, "NOTIFY")
             }
+            Parsed::Vacuum(vacuum) => self.vacuum(vacuum, place).await,
             Parsed::Maintenance { verb, .. } => self.maintain(verb, place),
             Parsed::CreateExtension {
                 name,

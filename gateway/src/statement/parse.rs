@@ -5,10 +5,12 @@
 
 mod copy;
 mod cursor;
+mod dialect;
 pub mod graph_table;
 mod rewrite;
 mod settings;
 mod utility;
+mod vacuum;
 mod words;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub use copy::{Copy, CopyDirection, CopyOption, CopySource};
 pub use cursor::{Declare, Fetch, FetchDirection};
 pub use rewrite::NOTHING;
 pub use settings::{Set, SetValue, Show, TransactionModes};
+pub use vacuum::Vacuum;
 use words::Words;
 
 /// Parentheses and operators may nest this deep; the stack grows on demand up to it.
@@ -111,7 +114,8 @@ pub enum Statement {
         payload: String,
     },
     Call(Box<ast::Function>),
-    /// VACUUM, ANALYZE, REINDEX, CHECKPOINT and LOCK: the first word, and the rest as text.
+    Vacuum(Vacuum),
+    /// ANALYZE, REINDEX, CHECKPOINT and LOCK: the first word, and the rest as text.
     Maintenance {
         verb: String,
         rest: String,
@@ -373,7 +377,8 @@ fn classify(
         "LISTEN" | "UNLISTEN" | "NOTIFY" => utility::notify(&mut words),
         "CALL" => utility::call(&mut words),
         "CREATE" | "DROP" => utility::create_or_drop(&mut words),
-        "VACUUM" | "ANALYZE" | "ANALYSE" | "REINDEX" | "CHECKPOINT" | "LOCK" | "CLUSTER" => {
+        "VACUUM" => vacuum::vacuum(&mut words),
+        "ANALYZE" | "ANALYSE" | "REINDEX" | "CHECKPOINT" | "LOCK" | "CLUSTER" => {
             Ok(utility::maintenance(&mut words, &first))
         }
         "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "DO" | "REFRESH" | "REASSIGN" | "SECURITY"
@@ -421,9 +426,9 @@ fn run_parser<T>(
     positions: &Positions,
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> PgResult<T> {
-    let dialect = PostgreSqlDialect {};
+    let dialect = dialect::of(&tokens);
     let kept = tokens.clone();
-    let mut parser = Parser::new(&dialect)
+    let mut parser = Parser::new(dialect)
         .with_recursion_limit(MAX_DEPTH)
         .with_tokens_with_locations(tokens);
     let parsed = parse(&mut parser).map_err(|error| syntax_error(&error, &kept, positions))?;

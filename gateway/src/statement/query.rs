@@ -55,8 +55,16 @@ impl Session {
                     .get(branch)
                     .is_some_and(|snapshot| same_schema(snapshot.schema(), schema))
             });
-            if fits {
+            if fits && work.past.is_empty() {
                 return Ok((work, snapshots));
+            }
+            if fits {
+                let heads = branches.iter().filter_map(|branch| {
+                    let snapshot = snapshots.get(branch)?;
+                    Some((branch.clone(), snapshot.clone()))
+                });
+                let snapshots = Snapshots::new(heads).with_past(work.past.clone());
+                return Ok((work, Arc::new(snapshots)));
             }
         }
         Err(PgError::new(

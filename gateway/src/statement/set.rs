@@ -79,7 +79,8 @@ impl Session {
             ));
         }
         let attached = self.attached()?.clone();
-        let snapshot = attached.access.snapshot(reference).await?;
+        let branch = self.branch().await?;
+        let snapshot = attached.access.snapshot_on(reference, &branch).await?;
         self.common
             .set("snapshot", Some(&snapshot.commit().to_string()), scope)
     }

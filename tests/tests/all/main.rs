@@ -7,6 +7,7 @@ mod cursors;
 mod function_cases;
 mod functions;
 mod graph_table;
+mod history;
 mod locks;
 mod merges;
 mod protocol;

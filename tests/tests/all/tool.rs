@@ -440,6 +440,51 @@ fn commits_say_who_and_why() {
 }
 
 #[test]
+fn tags_reverts_and_cleanups_are_at_hand() {
+    let tool = Tool::with_graph();
+    let load = [
+        "load",
+        "--data",
+        "people.jsonl",
+        "--mode",
+        "merge",
+        "g.omni",
+    ];
+    tool.done(&load);
+    let made = tool.json(&["tag", "create", "v1", "-m", "first", "--json", "g.omni"]);
+    assert_eq!(
+        (&made["tag"], &made["message"]),
+        (&"v1".into(), &"first".into())
+    );
+    let listed = tool.json(&["tag", "list", "--json", "g.omni"]);
+    assert_eq!(listed["tags"][0]["commit"], made["commit"]);
+    tool.fails(1, &["tag", "create", "v1", "g.omni"]);
+    let reverted = tool.json(&["revert", "v1", "--json", "g.omni"]);
+    assert_eq!(reverted["reverted"], made["commit"]);
+    assert_eq!(tool.done(&["export", "g.omni"]).lines().count(), 0);
+    tool.done(&load);
+    let clean = [
+        "cleanup",
+        "--older-than",
+        "0s",
+        "--grace",
+        "0s",
+        "--json",
+        "g.omni",
+    ];
+    let told = tool.json(&clean);
+    assert!(told["removed"]["files"].as_u64() > Some(0), "{told}");
+    assert_eq!(told["confirmed"], false);
+    let done = tool.json(&[&clean[..], &["--confirm"]].concat());
+    assert!(done["removed"]["files"].as_u64() > Some(0), "{done}");
+    assert_eq!(tool.done(&["export", "g.omni"]).lines().count(), 3);
+    // What reverting would bring back is no longer kept.
+    tool.fails(1, &["revert", "main", "g.omni"]);
+    tool.done(&["tag", "delete", "v1", "g.omni"]);
+    tool.fails(1, &["tag", "delete", "v1", "g.omni"]);
+}
+
+#[test]
 fn schemas_are_shown_and_planned() {
     let tool = Tool::with_graph();
     assert_eq!(

@@ -274,7 +274,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "session_preload_libraries" TEXT, "", User Remembered false, OTHER, "Lists shared libraries to preload into each backend.";
     "session_replication_role" Kind::Enum(&["origin", "replica", "local"]), "origin", User Remembered false, CONN, "Sets the session's behavior for triggers and rewrite rules.";
     "shared_buffers" int(16, 1_073_741_823, Unit::Blocks), "16384", Postmaster Remembered false, MEMORY, "Sets the number of shared memory buffers used by the server.";
-    "snapshot" TEXT, "", User Path false, GRAPH, "The state that is read instead of the head of the session's branch: a branch, a commit, or either with ~n.";
+    "snapshot" TEXT, "", User Path false, GRAPH, "The state that is read instead of the head of the session's branch: a branch, tag, commit or timestamp, or one of them with ~n.";
     "snapshot_commit" TEXT, "", Internal Remembered false, GRAPH, "The commit that a statement of this session reads now.";
     "ssl" BOOL, "off", Postmaster Remembered false, TLS, "Enables SSL connections.";
     "standard_conforming_strings" BOOL, "on", User Format true, COMPAT, "Causes '...' strings to treat backslashes literally.";

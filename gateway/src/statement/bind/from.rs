@@ -159,11 +159,11 @@ impl Binder<'_> {
                 with_ordinality,
                 ..
             } => {
-                if version.is_some() {
-                    return Err(unsupported("FOR SYSTEM_TIME", None));
-                }
                 let _ = with_ordinality;
-                let item = self.table(name, alias.as_ref())?;
+                let item = match version {
+                    Some(version) => self.table_as_of(name, version, alias.as_ref())?,
+                    None => self.table(name, alias.as_ref())?,
+                };
                 match sample {
                     None => Ok(Factor::Item(item)),
                     Some(

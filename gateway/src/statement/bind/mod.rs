@@ -17,6 +17,7 @@ mod apply;
 mod apply_exec;
 mod call;
 mod call_in_words;
+mod called_alone;
 pub mod catalog;
 mod catalog_functions;
 mod catalog_sets;
@@ -68,6 +69,7 @@ mod snapshot_functions;
 mod special_form;
 mod subquery;
 mod support_functions;
+mod system_time;
 mod table;
 mod target_list;
 mod text_io;
@@ -122,6 +124,17 @@ pub trait Environment: Send + Sync {
     /// for the session's branch. `None`: no such relation; an error for one that may not be
     /// used or a schema that is another graph's.
     fn relation(&self, schema: Option<&str>, name: &str) -> PgResult<Option<Relation>>;
+
+    /// As [`Self::relation`], for a table of a branch in the state that `reference` names.
+    fn relation_as_of(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        reference: &str,
+    ) -> PgResult<Option<Relation>>;
+
+    /// What `now()` says, in microseconds since 1970.
+    fn transaction_time(&self) -> i64;
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>>;
 
@@ -252,6 +265,8 @@ pub struct OutputColumn {
 /// A table that a statement reads or writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableUse {
+    /// The reference that says when, for a table that is read as it was.
+    pub at: Option<Arc<str>>,
     pub oid: u32,
     pub schema: String,
     pub name: String,
@@ -796,7 +811,8 @@ impl<'e> Binder<'e> {
     }
 
     fn bind_query(&mut self, query: &ast::Query) -> PgResult<BoundQuery> {
-        let rel = self.query(query, &Rc::new(Level::default()), None)?;
+        let query = self.called_alone(query);
+        let rel = self.query(&query, &Rc::new(Level::default()), None)?;
         let rel = self.visible(rel)?;
         let columns = rel
             .columns

@@ -57,8 +57,15 @@ impl Binder<'_> {
             return self.aliased(rel, &name, alias);
         }
         let relation = self.relation(schema.as_deref(), &table, at)?;
-        let item = self.scan(&relation)?;
-        let mut item = item;
+        self.scan_as(&relation, alias)
+    }
+
+    pub(super) fn scan_as(
+        &mut self,
+        relation: &Relation,
+        alias: Option<&ast::TableAlias>,
+    ) -> PgResult<FromItem> {
+        let mut item = self.scan(relation)?;
         if let (Some(alias), Some(rel)) = (alias, item.rels.first_mut()) {
             rel.alias = fold(&alias.name);
             rel.schema = None;
@@ -82,6 +89,7 @@ impl Binder<'_> {
         match found {
             Some(relation) => {
                 let used = TableUse {
+                    at: None,
                     oid: relation.oid,
                     schema: relation.schema.clone(),
                     name: relation.name.clone(),

@@ -140,6 +140,14 @@ impl Environment for World {
         }))
     }
 
+    fn relation_as_of(&self, _: Option<&str>, _: &str, _: &str) -> PgResult<Option<Relation>> {
+        Ok(None)
+    }
+
+    fn transaction_time(&self) -> i64 {
+        0
+    }
+
     fn table_function(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<dyn TableFunction>> {
         None
     }
