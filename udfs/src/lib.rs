@@ -45,7 +45,7 @@ pub use function::{
     Argument, Bound, CURRENT, Call, Column, Comparison, Effect, FunctionContext, FunctionScope,
     TableFunction, arrow_schema, signatures,
 };
-pub use source::FunctionSource;
+pub use source::{FunctionSource, estimate};
 
 /// Every table function, by name.
 pub fn register() -> Vec<Arc<dyn TableFunction>> {

@@ -27,6 +27,18 @@ use crate::function::{
     Bound, Call, Column, Comparison, FunctionScope, TableFunction, arrow_schema,
 };
 
+/// The estimate that plans of a function's rows are made with.
+pub fn estimate(
+    function: &dyn TableFunction,
+    schema: &SchemaRef,
+    limit: Option<usize>,
+) -> Statistics {
+    let rows = function.rows();
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Inexact(limit.map_or(rows, |limit| limit.min(rows)));
+    statistics
+}
+
 /// A function with the values of all its arguments.
 #[derive(Debug, Clone)]
 pub struct FunctionSource {
@@ -146,12 +158,12 @@ impl ExecutionPlan for FunctionExec {
         Ok(self)
     }
 
-    fn partition_statistics(&self, _partition: Option<usize>) -> DfResult<Arc<Statistics>> {
-        let rows = Precision::Inexact(self.source.function.rows());
-        Ok(Arc::new(Statistics {
-            num_rows: rows,
-            ..Statistics::new_unknown(&self.schema())
-        }))
+    fn partition_statistics(&self, _: Option<usize>) -> DfResult<Arc<Statistics>> {
+        Ok(Arc::new(estimate(
+            self.source.function.as_ref(),
+            self.properties.eq_properties.schema(),
+            self.limit,
+        )))
     }
 
     /// It has no inputs: what it takes of a limit is `with_fetch`.

@@ -8,6 +8,7 @@
 mod cache;
 mod environment;
 mod fast;
+mod kept;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use environment::Pasts;
 pub use environment::{Frozen, Functions};
 pub use fast::Lookup;
 
+use self::kept::KeptPlan;
 use crate::error::{PgError, PgResult};
 use crate::session::Session;
 use crate::session::protocol::{Column, Described};
@@ -66,8 +68,7 @@ pub struct Work {
     formats: String,
     /// It holds rows of the catalogs, or the answers of functions that read them.
     reads_catalog: bool,
-    /// The optimized plan of a query without parameters.
-    optimized: Mutex<Option<Arc<LogicalPlan>>>,
+    kept: KeptPlan,
 }
 
 /// How many earlier states one statement may name.
@@ -297,7 +298,7 @@ impl Session {
             formats: self.formats(),
             past,
             reads_catalog,
-            optimized: Mutex::new(None),
+            kept: KeptPlan::default(),
             bound,
         }
     }
@@ -321,21 +322,12 @@ impl Session {
 }
 
 impl Work {
-    /// The optimized plan, kept if it is the same for every execution.
-    pub fn optimized(
+    /// The optimized plan if it is the same for all parameters; values are still to be put in.
+    pub fn generic(
         &self,
         make: impl FnOnce() -> PgResult<LogicalPlan>,
-        constant: bool,
-    ) -> PgResult<Arc<LogicalPlan>> {
-        if !constant {
-            return make().map(Arc::new);
-        }
-        if let Some(plan) = &*self.optimized.lock() {
-            return Ok(Arc::clone(plan));
-        }
-        let plan = Arc::new(make()?);
-        *self.optimized.lock() = Some(Arc::clone(&plan));
-        Ok(plan)
+    ) -> PgResult<Option<Arc<LogicalPlan>>> {
+        self.kept.generic(make)
     }
 
     /// May other sessions run it? Not if functions in it act on the session they were bound in.

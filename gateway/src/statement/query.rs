@@ -101,8 +101,7 @@ impl Session {
         }
         self.hold_locks(&query.locks).await?;
         let values = self.values(params);
-        let constant = params.is_empty() && !query.volatile;
-        let plan = self.optimized(work, query, &values, constant)?;
+        let plan = self.optimized(work, query, &values)?;
         let reading = self.reading(snapshots, place).await?;
         let executor = self.common.shared.executor.clone();
         let state = executor.state(&reading);
@@ -136,19 +135,16 @@ impl Session {
         work: &Work,
         query: &BoundQuery,
         values: &Times<'_>,
-        constant: bool,
-    ) -> PgResult<Arc<LogicalPlan>> {
+    ) -> PgResult<LogicalPlan> {
         self.interrupt.check()?;
         let executor = &self.common.shared.executor;
         stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
-            if constant {
-                // Times are put in at each execution; everything else is the same.
-                let plan = work.optimized(|| executor.optimize(&query.plan), true)?;
-                return super::bind::complete(&plan, &values.execution()).map(Arc::new);
+            if !query.volatile
+                && let Some(plan) = work.generic(|| executor.optimize(&query.plan))?
+            {
+                return super::bind::complete(&plan, &values.execution());
             }
-            executor
-                .optimize(&query.with_params(&values.execution())?)
-                .map(Arc::new)
+            executor.optimize(&query.with_params(&values.execution())?)
         })
     }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, Result as DfResult, ScalarValue};
+use datafusion::common::{
+    DFSchema, DFSchemaRef, DataFusionError, Result as DfResult, ScalarValue, Statistics,
+};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -16,7 +18,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
-use omnigraph_udfs::{Call, FunctionScope, TableFunction};
+use omnigraph_udfs::{Call, FunctionScope, TableFunction, estimate};
 
 #[derive(Debug, Clone)]
 pub(super) struct FunctionScan {
@@ -145,6 +147,14 @@ impl ExecutionPlan for FunctionScanExec {
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         Vec::new()
+    }
+
+    fn partition_statistics(&self, _: Option<usize>) -> DfResult<Arc<Statistics>> {
+        Ok(Arc::new(estimate(
+            self.function.as_ref(),
+            &self.schema,
+            None,
+        )))
     }
 
     fn with_new_children(
