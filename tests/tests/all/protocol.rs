@@ -184,3 +184,55 @@ async fn a_statement_can_be_cancelled_and_times_out() {
     cancel.await.expect("joined").expect("sent");
     run(&client, "SELECT 1").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_plan_serves_all_values() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    client
+        .batch_execute(
+            "INSERT INTO person (slug, name, age) VALUES ('ada', 'Ada', 36), ('bob', 'Bob', NULL), ('cyd', 'Cyd', 9)",
+        )
+        .await
+        .expect("inserted");
+    // A comparison, which any value fits; a condition that is another one for NULL; a LIMIT.
+    let statement = client
+        .prepare(
+            "SELECT slug FROM person WHERE name LIKE $1 AND ($2::int4 IS NULL OR age > $2) ORDER BY slug LIMIT $3",
+        )
+        .await
+        .expect("prepared");
+    let by_name = client
+        .prepare("SELECT count(*), max(age) FROM person WHERE name >= $1 AND slug = ANY($2)")
+        .await
+        .expect("prepared");
+    for _ in 0..2 {
+        for (like, above, limit, expected) in [
+            ("%", None, 9i64, vec!["ada", "bob", "cyd"]),
+            ("%", Some(10), 9, vec!["ada"]),
+            ("%d%", Some(1), 1, vec!["ada"]),
+            ("C%", None, 1, vec!["cyd"]),
+            ("%", None, 0, vec![]),
+        ] {
+            let rows = client
+                .query(&statement, &[&like, &above, &limit])
+                .await
+                .expect("rows");
+            let found: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+            assert_eq!(found, expected, "{like} {above:?} {limit}");
+        }
+        for (least, slugs, count, oldest) in [
+            ("A", vec!["ada", "bob"], 2i64, Some(36)),
+            ("B", vec!["ada", "bob"], 1, None),
+            ("A", vec![], 0, None),
+            ("A", vec!["cyd", "cyd"], 1, Some(9)),
+        ] {
+            let row = client
+                .query_one(&by_name, &[&least, &slugs])
+                .await
+                .expect("a row");
+            assert_eq!(row.get::<_, i64>(0), count, "{least} {slugs:?}");
+            assert_eq!(row.get::<_, Option<i32>>(1), oldest, "{least} {slugs:?}");
+        }
+    }
+}

@@ -7,8 +7,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::MemTable;
+use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::collect;
 use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
@@ -341,20 +344,57 @@ fn query(sql: &str, declared: &[u32]) -> PgResult<BoundQuery> {
     }
 }
 
+/// The rows, which are the same whether values are put into the plan before it is optimized or
+/// into a plan that was kept.
 async fn run(query: &BoundQuery, params: &[ScalarValue]) -> PgResult<Vec<String>> {
     let now = now_micros();
-    let plan = query.with_params(&Execution {
+    let execution = Execution {
         params,
         transaction_time: now,
         statement_time: now,
-    })?;
+    };
     let state = context::session_state(Arc::new(RuntimeEnv::default()));
+    let optimize = |plan: &LogicalPlan| {
+        state
+            .optimize(plan)
+            .map_err(|error| crate::sqlstate::from_datafusion(&error))
+    };
+    let custom = optimize(&query.with_params(&execution)?);
+    let generic = optimize(&query.plan).and_then(|plan| super::complete(&plan, &execution));
+    let custom = match custom {
+        Ok(plan) => rows_of(query, &state, &plan).await,
+        Err(error) => Err(error),
+    };
+    if !query.volatile && !is_random(&query.plan) {
+        let generic = match generic {
+            Ok(plan) => rows_of(query, &state, &plan).await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(
+            generic.as_ref().map_err(|error| error.code),
+            custom.as_ref().map_err(|error| error.code),
+            "the kept plan of {:?}",
+            query.plan
+        );
+    }
+    custom
+}
+
+fn is_random(plan: &LogicalPlan) -> bool {
+    plan.exists(|node| Ok(node.expressions().iter().any(Expr::is_volatile)))
+        .expect("the closure never fails")
+}
+
+async fn rows_of(
+    query: &BoundQuery,
+    state: &SessionState,
+    optimized: &LogicalPlan,
+) -> PgResult<Vec<String>> {
     let foreign =
         |error: datafusion::error::DataFusionError| crate::sqlstate::from_datafusion(&error);
-    let optimized = state.optimize(&plan).map_err(foreign)?;
     let physical = state
         .query_planner()
-        .create_physical_plan(&optimized, &state)
+        .create_physical_plan(optimized, state)
         .await
         .map_err(foreign)?;
     let batches = collect(physical, state.task_ctx()).await.map_err(foreign)?;
