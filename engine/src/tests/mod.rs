@@ -10,6 +10,7 @@ mod history;
 mod loads;
 mod merge_histories;
 mod merge_races;
+mod merge_schemas;
 mod merges;
 mod migrations;
 mod repeats;
