@@ -27,7 +27,7 @@ pub struct Snapshot {
 }
 
 /// One published state of a branch.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SnapshotState {
     pub branch: BranchName,
     pub branch_id: String,

@@ -95,6 +95,16 @@ pub struct Table {
     overlay: Option<Arc<Overlay>>,
     /// The state that it is read in, which knows why a file may be missing.
     state: Arc<SnapshotState>,
+    view: Option<Arc<[ViewColumn]>>,
+}
+
+/// A column of a table that is read under another definition than its own.
+#[derive(Debug, Clone)]
+pub(crate) enum ViewColumn {
+    /// By its physical name.
+    Held(String),
+    /// The table lacks it: every row has this one value.
+    Constant(ArrayRef),
 }
 
 /// A published table, opened at first use and then shared.
@@ -208,6 +218,7 @@ impl Table {
             base,
             overlay,
             state,
+            view: None,
         }
     }
 
@@ -216,6 +227,34 @@ impl Table {
             Ok(value) => Ok(value),
             Err(error) => Err(self.state.explain(error).await),
         }
+    }
+
+    /// The same rows under another definition; `columns` says where its columns are.
+    pub(crate) fn viewed(self, def: Arc<TypeDef>, columns: Vec<ViewColumn>) -> Self {
+        Table {
+            def,
+            view: Some(columns.into()),
+            ..self
+        }
+    }
+
+    /// The table without its rows.
+    pub(crate) async fn emptied(self) -> Result<Self> {
+        let chunks = self.base.chunks().await?;
+        let removed = chunks
+            .iter()
+            .enumerate()
+            .map(|(number, chunk)| (number as u32, (0..chunk.rows).collect()));
+        let overlay = Overlay {
+            stamp: u64::MAX,
+            removed: removed.collect(),
+            removed_rows: self.base.location.rows,
+            ..Overlay::default()
+        };
+        Ok(Table {
+            overlay: Some(Arc::new(overlay)),
+            ..self
+        })
     }
 
     pub fn def(&self) -> &Arc<TypeDef> {
@@ -286,10 +325,16 @@ impl Table {
                 .map(|column| batch.column(*column).clone())
                 .collect()),
             ChunkSource::File(fragment) => {
-                let names = self.physical_names(columns);
-                let version = self.explained(self.base.version().await).await?;
-                self.explained(version.columns(fragment, &names).await)
-                    .await
+                let names = self.held_names(columns);
+                let held = match names.is_empty() {
+                    true => Vec::new(),
+                    false => {
+                        let version = self.explained(self.base.version().await).await?;
+                        self.explained(version.columns(fragment, &names).await)
+                            .await?
+                    }
+                };
+                self.with_constants(columns, held, chunk.rows as usize)
             }
         }
     }
@@ -544,12 +589,55 @@ impl Table {
                     .collect::<std::result::Result<_, _>>()?)
             }
             ChunkSource::File(fragment) => {
-                let names = self.physical_names(columns);
+                let names = self.held_names(columns);
                 let version = self.explained(self.base.version().await).await?;
-                let taken = version.take(fragment, &names, offsets).boxed().await;
-                self.explained(taken).await
+                let held = match names.is_empty() {
+                    true => Vec::new(),
+                    false => {
+                        let taken = version.take(fragment, &names, offsets).boxed().await;
+                        self.explained(taken).await?
+                    }
+                };
+                self.with_constants(columns, held, offsets.len())
             }
         }
+    }
+
+    /// The physical names of those columns that the files have.
+    fn held_names(&self, columns: &[usize]) -> Vec<&str> {
+        let Some(view) = &self.view else {
+            return self.physical_names(columns);
+        };
+        columns
+            .iter()
+            .filter_map(|column| match &view[*column] {
+                ViewColumn::Held(name) => Some(name.as_str()),
+                ViewColumn::Constant(_) => None,
+            })
+            .collect()
+    }
+
+    /// Puts the columns that the files lack between those that they have.
+    fn with_constants(
+        &self,
+        columns: &[usize],
+        held: Vec<ArrayRef>,
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>> {
+        let Some(view) = &self.view else {
+            return Ok(held);
+        };
+        let mut held = held.into_iter();
+        let first = UInt32Array::from_value(0, rows);
+        columns
+            .iter()
+            .map(|column| match &view[*column] {
+                ViewColumn::Held(_) => held
+                    .next()
+                    .ok_or_else(|| Error::internal("a column was not read")),
+                ViewColumn::Constant(value) => Ok(arrow::compute::take(value, &first, None)?),
+            })
+            .collect()
     }
 
     fn physical_names(&self, columns: &[usize]) -> Vec<&str> {

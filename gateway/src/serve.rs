@@ -17,6 +17,11 @@ use crate::session::connect::Gateway;
 use crate::session::registry::Registry;
 use crate::session::shared::{Facts, Shared};
 
+/// The stack of each thread that runs statements. Expressions may be as deep as the parser lets
+/// them be, and what evaluates or drops one goes down level by level. Memory is taken for what
+/// is used of it only.
+pub const STACK_BYTES: usize = 256 << 20;
+
 /// Serves until the process is told to stop. Boxed, so that the server is compiled here and
 /// not once more in each program that runs it.
 pub fn serve(config: Config) -> LocalBoxFuture<'static, Result<(), Box<dyn Error>>> {

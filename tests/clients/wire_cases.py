@@ -98,3 +98,17 @@ def stops_the_statement_of_a_client_that_vanished(server):
     used = processor_seconds(server.pid) - before
     ok(used < 0.3, f"{used:.1f} s of processor time in a second, 2 s after the client went")
     still_serves(server)
+
+
+@case("wire")
+def long_expressions_cost_no_stack(server):
+    with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+        eq(connection.execute("select 1" + "+1" * 400).fetchone(), (401,))
+        for deep in ("select 1" + "+1" * 20_000, "select " + "(" * 100_000 + "1" + ")" * 100_000,
+                     "select 1 where 1 = 0" + " or 1 = 0" * 20_000, " union all ".join(["select 1"] * 5_000)):
+            try:
+                connection.execute(deep)
+                raise Failed(f"accepted {deep[:40]}…")
+            except psycopg.errors.StatementTooComplex:
+                pass
+    still_serves(server)

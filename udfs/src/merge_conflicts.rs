@@ -131,7 +131,7 @@ fn batch(schema: SchemaRef, conflicts: &[MergeConflict]) -> Result<RecordBatch> 
     let columns = vec![
         text(|conflict| Some(conflict.kind.name())),
         text(|conflict| Some(&conflict.table)),
-        text(|conflict| Some(&conflict.id)),
+        text(|conflict| (!conflict.id.is_empty()).then_some(&*conflict.id)),
         text(|conflict| conflict.property.as_deref()),
         value(|conflict| &conflict.base)?,
         value(|conflict| &conflict.ours)?,
@@ -159,7 +159,10 @@ pub fn json(conflict: &MergeConflict) -> Value {
     for (name, value) in [
         ("kind", Value::from(conflict.kind.name())),
         ("type", Value::from(conflict.table.as_str())),
-        ("id", Value::from(conflict.id.as_str())),
+        (
+            "id",
+            Value::from((!conflict.id.is_empty()).then_some(conflict.id.as_str())),
+        ),
         ("property", Value::from(conflict.property.as_deref())),
         ("base", value(&conflict.base)),
         ("ours", value(&conflict.ours)),

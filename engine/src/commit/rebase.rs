@@ -91,12 +91,19 @@ pub(crate) async fn prepare(
             return migration.prepare(proposal, state, place).boxed().await;
         }
         Payload::Bulk(bulk) => bulk.places(&proposal.base, state).boxed().await?,
-        Payload::Merge(merge) => merge.places(&proposal.base, state).boxed().await?,
+        Payload::Merge(merge) => {
+            let whole = merge.prepare(proposal, state, place, room).boxed().await?;
+            if let Some(prepared) = whole {
+                return Ok(prepared);
+            }
+            merge.places(&proposal.base, state).boxed().await?
+        }
     };
     build(proposal, state, deletions, place, room).await
 }
 
-async fn build(
+/// The commit of a proposal whose rows are known to fit `state`.
+pub(crate) async fn build(
     proposal: &Proposal,
     state: &Arc<SnapshotState>,
     deletions: BTreeMap<TypeId, Vec<RowPosition>>,

@@ -43,6 +43,7 @@ pub struct MergeConflict {
     pub kind: ConflictKind,
     /// The SQL name of the table.
     pub table: String,
+    /// Empty: the disagreement is about what the schema declares.
     pub id: String,
     /// The SQL name of the column, or of the columns of a unique constraint.
     pub property: Option<String>,

@@ -9,6 +9,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | plan | three states → rows to put and to delete |
+//! | schemas, side, reshape | states with different schemas, read and written under one |
 //! | three_way | the decision about one row |
 //! | unique | unique values across both sides |
 //! | claims, publish | past concurrent writers into the target's log |
@@ -17,6 +18,9 @@ mod claims;
 mod conflict;
 mod plan;
 pub(crate) mod publish;
+mod reshape;
+mod schemas;
+mod side;
 mod three_way;
 mod unique;
 
@@ -37,7 +41,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::index::tuple_equality;
 use crate::names::{BranchName, CommitId};
-use crate::schema::TypeId;
+use crate::schema::{Schema, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::RowPosition;
 use crate::write::conditions::Conditions;
@@ -190,21 +194,6 @@ impl Graph {
         for base in bases {
             states.push(self.snapshot(&base.to_string()).await?);
         }
-        let digest = ours.schema().digest();
-        if states
-            .iter()
-            .chain([theirs])
-            .any(|state| state.schema().digest() != digest)
-        {
-            return Err(Error::Unsupported {
-                message: format!(
-                    "the schemas of \"{}\" and \"{}\" differ",
-                    ours.branch(),
-                    theirs.branch()
-                ),
-                hint: Some("Apply the same schema to both branches, then merge again.".to_owned()),
-            });
-        }
         Ok(states)
     }
 
@@ -246,9 +235,13 @@ impl Graph {
             });
         }
         let staged = plan.staged().await?;
+        let schema = plan.schema.clone();
+        if schema.digest() != ours.schema().digest() {
+            self.shared.write_schema(&schema).await?;
+        }
         let change = MergeChange::of(plan)?;
         let tables = named(
-            &ours,
+            &schema,
             change.tables.iter().map(|(id, table)| (*id, table.counts)),
         );
         let proposal = Proposal {
@@ -310,7 +303,7 @@ async fn fast_forward(
         return Ok(MergeSummary {
             outcome: MergeOutcome::FastForward,
             commit: theirs.commit(),
-            tables: named(theirs, counts.into_iter()),
+            tables: named(theirs.schema(), counts.into_iter()),
             source_deleted: None,
         });
     }
@@ -367,10 +360,10 @@ async fn difference(from: &Snapshot, to: &Snapshot, id: TypeId) -> Result<Counts
 }
 
 fn named(
-    state: &Snapshot,
+    schema: &Schema,
     counts: impl Iterator<Item = (TypeId, Counts)>,
 ) -> BTreeMap<String, Counts> {
     counts
-        .filter_map(|(id, counts)| Some((state.schema().by_id(id)?.table.clone(), counts)))
+        .filter_map(|(id, counts)| Some((schema.by_id(id)?.table.clone(), counts)))
         .collect()
 }

@@ -14,13 +14,15 @@ use arrow::compute::interleave;
 use super::Counts;
 use super::claims::{Claims, Hashes, TableClaims};
 use super::conflict::{ConflictKind, Conflicts, MergeConflict, OnConflict};
+use super::side::Side;
 use super::three_way::{Decision, Page, Sheet};
 use super::unique::{PutRow, Uniques};
+use super::{reshape, schemas};
 use crate::changed::{self, Located, Pair, Pairs, Places};
 use crate::commit::rebase::LISTED_ROWS;
-use crate::dataset::Staged;
+use crate::dataset::{Staged, TableVersion};
 use crate::error::{Error, Result};
-use crate::schema::{TypeDef, TypeId, TypeKind};
+use crate::schema::{Schema, TypeDef, TypeId, TypeKind};
 use crate::snapshot::Snapshot;
 use crate::table::{RowPosition, Table};
 use crate::write::constraint::{DST, SRC};
@@ -32,9 +34,13 @@ const PAGE: usize = 2048;
 
 /// What one merge does. [`Plan::make`] decides it; nothing is visible before it is published.
 pub(super) struct Plan {
-    pub bases: Vec<Snapshot>,
-    pub ours: Snapshot,
-    pub theirs: Snapshot,
+    pub bases: Vec<Side>,
+    pub ours: Side,
+    pub theirs: Side,
+    /// Of the merged state.
+    pub schema: Arc<Schema>,
+    /// Tables of ours with the columns of the merged schema, where they had others.
+    pub reshaped: BTreeMap<TypeId, TableVersion>,
     pub tables: BTreeMap<TypeId, TablePlan>,
     pub claims: Claims,
     pub conflicts: Conflicts,
@@ -103,11 +109,26 @@ impl Plan {
         policy: OnConflict,
         writes: bool,
     ) -> Result<Plan> {
-        let schema = ours.schema().clone();
+        let schema = schemas::merged(&bases, &ours, &theirs)?;
+        let reshaped = match writes {
+            true => reshape::reshaped(&ours, &schema).await?,
+            false => BTreeMap::new(),
+        };
+        if policy != OnConflict::Fail {
+            schemas::check_policy(&ours, &theirs, &schema)?;
+        }
+        let mut states = bases;
+        states.extend([ours, theirs]);
+        let mut sides = Side::all(states, &schema).await?;
+        let (Some(theirs), Some(ours)) = (sides.pop(), sides.pop()) else {
+            return Err(Error::internal("a merge has two sides"));
+        };
         let mut plan = Plan {
-            bases,
+            bases: sides,
             ours,
             theirs,
+            schema: schema.clone(),
+            reshaped,
             tables: BTreeMap::new(),
             claims: Claims::default(),
             conflicts: Conflicts::default(),
@@ -162,7 +183,8 @@ impl Plan {
         let untouched = versions
             .bases
             .iter()
-            .all(|base| base.key() == versions.ours.key());
+            .all(|base| base.key() == versions.ours.key())
+            && self.fits(def);
         let adopts = untouched && self.policy == OnConflict::Fail;
         let mut table = TablePlan {
             adopts,
@@ -196,6 +218,18 @@ impl Plan {
         }
         self.tables.insert(def.id, table);
         Ok(())
+    }
+
+    /// Have the source's files the very columns of the merged schema?
+    fn fits(&self, def: &TypeDef) -> bool {
+        let own = self.theirs.own.schema().by_id(def.id);
+        own.is_some_and(|own| {
+            let columns = |def: &TypeDef| -> Vec<String> {
+                let all = def.columns().iter();
+                all.map(|column| column.physical.clone()).collect()
+            };
+            columns(own) == columns(def)
+        })
     }
 
     async fn versions(&self, def: &Arc<TypeDef>) -> Result<Versions> {
@@ -439,7 +473,10 @@ impl Plan {
         let writer = match &mut table.writer {
             Some(writer) => writer,
             None => {
-                let version = versions.ours.version().await?;
+                let version = match self.reshaped.get(&versions.def.id) {
+                    Some(version) => version.clone(),
+                    None => versions.ours.version().await?,
+                };
                 let schema = versions.def.arrow_schema();
                 table.writer.insert(FileWriter::begin(version, schema))
             }
@@ -613,7 +650,7 @@ impl Plan {
 
     /// Edges that ours added or re-pointed must not end at nodes that theirs deleted.
     async fn check_edges_of_ours(&mut self) -> Result<()> {
-        let schema = self.ours.schema().clone();
+        let schema = self.schema.clone();
         for def in schema.edges() {
             let TypeKind::Edge { from, to, .. } = def.kind else {
                 continue;
@@ -683,7 +720,7 @@ impl Plan {
     /// Puts back nodes that ours deleted, because edges of theirs were taken.
     async fn restore_nodes(&mut self) -> Result<()> {
         for (node, ids) in std::mem::take(&mut self.restored) {
-            let Some(def) = self.ours.schema().by_id(node).cloned() else {
+            let Some(def) = self.schema.by_id(node).cloned() else {
                 continue;
             };
             let versions = self.versions(&def).await?;
@@ -745,7 +782,7 @@ impl Plan {
 
     /// Nodes whose edges both sides changed have as many as `@card` allows.
     async fn check_cardinality(&mut self) -> Result<()> {
-        let schema = self.ours.schema().clone();
+        let schema = self.schema.clone();
         let mut conflicts = Vec::new();
         for (&id, plan) in &self.tables {
             let Some(TypeKind::Edge { from, card, .. }) = schema.by_id(id).map(|def| &def.kind)
@@ -1053,7 +1090,7 @@ pub(super) fn insert(places: &mut Places, at: RowPosition) -> bool {
     places.entry(at.chunk).or_default().insert(at.offset)
 }
 
-pub(super) fn table_of(state: &Snapshot, id: TypeId) -> Result<Table> {
+pub(super) fn table_of(state: &Side, id: TypeId) -> Result<Table> {
     state
         .table(id)
         .ok_or_else(|| Error::internal("a type of the schema has no table"))

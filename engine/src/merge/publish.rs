@@ -11,9 +11,11 @@ use arrow::array::{AsArray, RecordBatch};
 
 use super::claims::{Claims, TableClaims};
 use super::plan::Plan;
+use super::reshape::Shape;
 use super::{Counts, unique};
 use crate::changed::{Located, Pair, Pairs, Places};
-use crate::commit::rebase::table_of;
+use crate::commit::publish::Proposal;
+use crate::commit::rebase::{Place, Prepared, build, table_of};
 use crate::error::{Error, Result};
 use crate::index::{tuple_equality, tuple_hashes};
 use crate::names::CommitId;
@@ -31,6 +33,8 @@ pub(crate) struct MergeChange {
     pub parent: CommitId,
     pub generation: u64,
     pub tables: BTreeMap<TypeId, MergedTable>,
+    /// The schema that it brings along, if the target has another one.
+    shape: Option<Shape>,
     /// What it rests on; `None`: too much to be kept.
     claims: Option<Claims>,
 }
@@ -45,7 +49,10 @@ pub(crate) struct MergedTable {
 
 impl MergeChange {
     pub(super) fn of(plan: Plan) -> Result<MergeChange> {
-        let theirs = &plan.theirs.state;
+        let (ours, theirs) = (&plan.ours.own.state, &plan.theirs.own.state);
+        let shape = (plan.schema.digest() != ours.schema.digest())
+            .then(|| Shape::of(&plan.schema, &plan.reshaped, ours, theirs))
+            .transpose()?;
         let mut tables = BTreeMap::new();
         for (id, table) in plan.tables {
             if table.counts == Counts::default() {
@@ -67,8 +74,30 @@ impl MergeChange {
             parent: theirs.commit,
             generation: theirs.generation,
             tables,
+            shape,
             claims: (!plan.claims.are_too_many()).then_some(plan.claims),
         })
+    }
+
+    /// The commit, if the merge brings a schema along: over nothing but the state that it was
+    /// decided over.
+    pub async fn prepare(
+        &self,
+        proposal: &Proposal,
+        state: &Arc<SnapshotState>,
+        place: Place,
+        room: &mut usize,
+    ) -> Result<Option<Prepared>> {
+        let Some(shape) = &self.shape else {
+            return Ok(None);
+        };
+        let base = &proposal.base;
+        if base.branch_id != state.branch_id || base.seq != state.seq {
+            return Err(again(state, "", "something was committed"));
+        }
+        let places = self.places(base, state).await?;
+        let prepared = build(proposal, &shape.over(state), places, place, room).await?;
+        shape.stated(prepared, state).await.map(Some)
     }
 
     /// Rows inserted, updated and deleted.

@@ -31,7 +31,7 @@ use crate::schema::{Schema, SchemaChange};
 use crate::write::conditions::Conditions;
 use crate::write::transaction::CommitMessage;
 
-pub(crate) use prepare::Migration;
+pub(crate) use prepare::{Migration, reshaped};
 
 /// How long a migration that loses to other migrations is planned again.
 const PATIENCE: Duration = Duration::from_secs(30);

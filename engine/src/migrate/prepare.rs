@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::{ChangedIds, Commit, CommitKind, TableCommit, TableLine, Written};
 use crate::graph::GraphShared;
 use crate::names::CommitId;
-use crate::schema::{ChangeKind, Schema, SchemaChange, TypeId};
+use crate::schema::{ChangeKind, Schema, SchemaChange, TypeDef, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::storage::Store;
 use crate::table::BaseTable;
@@ -126,23 +126,7 @@ impl Migration {
         let missing = || Error::internal("a migration changes a type that the schema lacks");
         let old = self.before.by_id(id).ok_or_else(missing)?;
         let new = self.schema.by_id(id).ok_or_else(missing)?;
-        let mut filled = Vec::new();
-        for property in &new.properties {
-            let known = old.properties.iter().any(|held| held.id == property.id);
-            if known || property.default_array(1)?.null_count() > 0 {
-                continue;
-            }
-            let column = property.clone();
-            filled.push(FilledColumn {
-                field: arrow::datatypes::Field::new(
-                    property.id.physical(),
-                    property.ty.data_type(),
-                    property.nullable,
-                ),
-                values: Arc::new(move |rows| column.default_array(rows)),
-            });
-        }
-        before.reshape(&new.arrow_schema(), filled).await
+        reshaped(old, new, before).await
     }
 
     /// The state under the new schema, which `commit` makes. Who it is to the log is filled in
@@ -268,4 +252,30 @@ impl Migration {
             listed: ChangedIds::default(),
         })
     }
+}
+
+/// The table's next version, with the columns of another definition: new ones have their
+/// defaults.
+pub(crate) async fn reshaped(
+    old: &TypeDef,
+    new: &TypeDef,
+    before: &TableVersion,
+) -> Result<TableVersion> {
+    let mut filled = Vec::new();
+    for property in &new.properties {
+        let known = old.properties.iter().any(|held| held.id == property.id);
+        if known || property.default_array(1)?.null_count() > 0 {
+            continue;
+        }
+        let column = property.clone();
+        filled.push(FilledColumn {
+            field: arrow::datatypes::Field::new(
+                property.id.physical(),
+                property.ty.data_type(),
+                property.nullable,
+            ),
+            values: Arc::new(move |rows| column.default_array(rows)),
+        });
+    }
+    before.reshape(&new.arrow_schema(), filled).await
 }

@@ -164,6 +164,14 @@ impl TypeDef {
         Arc::clone(&self.rows)
     }
 
+    /// The same type for rows that may not keep its rules: every column may be NULL.
+    pub(crate) fn unchecked(&self) -> TypeDef {
+        TypeDef {
+            arrow: self.row_schema(),
+            ..self.clone()
+        }
+    }
+
     /// Equal exactly for types whose rows fit each other: identities and order, types,
     /// nullability and constraints. Names, indexes and descriptions do not matter.
     pub fn shape_digest(&self) -> u64 {

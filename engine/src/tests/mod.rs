@@ -12,6 +12,7 @@ mod loads;
 mod maintenance;
 mod merge_histories;
 mod merge_races;
+mod merge_schemas;
 mod merges;
 mod migrations;
 mod repeats;

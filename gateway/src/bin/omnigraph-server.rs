@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use omnigraph_gateway::config::Args;
-use omnigraph_gateway::serve::serve;
+use omnigraph_gateway::serve::{STACK_BYTES, serve};
 use omnigraph_gateway::telemetry;
 
 fn main() -> ExitCode {
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     telemetry::start(args.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()
     {
         Ok(runtime) => runtime,

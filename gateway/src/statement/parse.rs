@@ -5,6 +5,7 @@
 
 mod copy;
 mod cursor;
+mod depth;
 mod dialect;
 pub mod graph_table;
 mod rewrite;
@@ -30,9 +31,6 @@ pub use rewrite::NOTHING;
 pub use settings::{Set, SetValue, Show, TransactionModes};
 pub use vacuum::Vacuum;
 use words::Words;
-
-/// Parentheses and operators may nest this deep; the stack grows on demand up to it.
-const MAX_DEPTH: usize = 4000;
 
 /// One statement of a query string.
 #[derive(Debug, Clone)]
@@ -426,10 +424,11 @@ fn run_parser<T>(
     positions: &Positions,
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> PgResult<T> {
+    depth::check(&tokens)?;
     let dialect = dialect::of(&tokens);
     let kept = tokens.clone();
     let mut parser = Parser::new(dialect)
-        .with_recursion_limit(MAX_DEPTH)
+        .with_recursion_limit(depth::MAX_DEPTH)
         .with_tokens_with_locations(tokens);
     let parsed = parse(&mut parser).map_err(|error| syntax_error(&error, &kept, positions))?;
     match parser.peek_token_ref() {
@@ -441,15 +440,7 @@ fn run_parser<T>(
 /// The parser's message ends in ` at Line: l, Column: c`, the place of the token it stumbled on.
 fn syntax_error(error: &ParserError, tokens: &[TokenWithSpan], positions: &Positions) -> PgError {
     let text = match error {
-        ParserError::RecursionLimitExceeded => {
-            return PgError::new(
-                sqlstate::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            )
-            .hint(format!(
-                "Expressions may nest at most {MAX_DEPTH} levels deep."
-            ));
-        }
+        ParserError::RecursionLimitExceeded => return depth::too_deep(),
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
     };
     let place = text.rsplit_once(" at Line: ").and_then(|(_, place)| {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// From this many bytes of SQL on, parsing and planning may take longer than others should wait.
-pub const LARGE_SQL: usize = 32 * 1024;
+pub const LARGE_SQL: usize = 2 * 1024;
 
 /// Runs `work`, with the other tasks of this thread moved away if it is `heavy`.
 pub fn run<T>(heavy: bool, work: impl FnOnce() -> T) -> T {

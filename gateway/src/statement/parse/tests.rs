@@ -174,3 +174,35 @@ fn postgres_spellings_the_parser_lacks_are_rewritten() {
         matches!(one("EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1"), Statement::Explain(explain) if explain.format == ExplainFormat::Json && explain.analyze)
     );
 }
+
+#[test]
+fn trees_that_would_be_too_deep_are_refused_before_they_are_made() {
+    let refused = |sql: String| matches!(parse(&sql), Err(error) if error.code == "54001");
+    let chain = |term: &str, times: usize| format!("select 1{}", term.repeat(times));
+    for term in ["+1", " or true", "::int", " union select 1", "||'a'"] {
+        assert!(refused(chain(term, 20_000)), "{term}");
+        assert!(!refused(chain(term, 100)), "{term}");
+    }
+    // A chain whose first operand is a chain is as deep as both.
+    let nested = format!(
+        "select {}1{}",
+        "(".repeat(50),
+        "+1+1)"
+            .repeat(50)
+            .replace(')', &format!("{})", "+1".repeat(100)))
+    );
+    assert!(refused(nested));
+    assert!(refused(format!(
+        "select 1 from {}",
+        vec!["t"; 2_000].join(", ")
+    )));
+    // Lists are wide, not deep.
+    let wide = vec!["a + 1"; 5_000].join(", ");
+    assert!(!refused(format!(
+        "select {wide} from t where a in ({wide})"
+    )));
+    let rows = vec!["(1 + 1, -2)"; 5_000].join(", ");
+    assert!(!refused(format!("insert into t values {rows}")));
+    let cases = " when a = 1 then 2".repeat(2_000);
+    assert!(!refused(format!("select case{cases} end")));
+}
