@@ -114,6 +114,7 @@ const EVERY_ARGUMENT: &[&str] = &[
 const TYPE_FUNCTIONS: &[(&str, PgType)] = &[
     ("bool", PgType::BOOL),
     ("bpchar", PgType::BPCHAR),
+    ("char", PgType::CHAR),
     ("date", PgType::DATE),
     ("float4", PgType::FLOAT4),
     ("float8", PgType::FLOAT8),

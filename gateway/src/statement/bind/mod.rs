@@ -38,6 +38,7 @@ mod function_scan;
 mod functions;
 mod graph_table;
 mod group_by;
+mod hypothetical;
 mod join;
 mod json_record;
 mod json_value;
