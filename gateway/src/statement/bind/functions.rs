@@ -342,7 +342,7 @@ impl Binder<'_> {
         }
         if let [value, modifier] | [value, modifier, _] = args.as_slice()
             && let Some((_, ty)) = TYPE_FUNCTIONS.iter().find(|(known, _)| *known == name)
-            && value.ty.oid == ty.oid
+            && (value.is_unknown() || value.ty.oid == ty.oid)
             && modifier.ty.oid == PgType::INT4.oid
         {
             // The modifier of a type is known when a statement is bound.
@@ -351,7 +351,7 @@ impl Binder<'_> {
                 Some(ScalarValue::Int32(Some(modifier))) => {
                     self.coerce(value, ty.with_typmod(modifier), Context::Explicit)
                 }
-                _ => Ok(value),
+                _ => self.coerce(value, *ty, Context::Explicit),
             };
         }
         if name == "pg_typeof"
