@@ -261,37 +261,22 @@ impl Binder<'_> {
         };
         let mut args = Vec::new();
         for arg in &list.args {
+            if name == "make_interval"
+                && let Some((field, expr)) = named_argument(arg)
+            {
+                const NAMES: [&str; 7] =
+                    ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+                let place = NAMES.iter().position(|known| *known == field);
+                let place = place.ok_or_else(|| undefined(name, &[], at))?;
+                while args.len() <= place {
+                    args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
+                }
+                args[place] = self.expr(ctx, expr)?;
+                continue;
+            }
             match arg {
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
                     args.push(self.expr(ctx, expr)?)
-                }
-                ast::FunctionArg::Named {
-                    name: arg_name,
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } if name == "make_interval" => {
-                    const NAMES: [&str; 7] =
-                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-                    let place = NAMES.iter().position(|known| *known == fold(arg_name));
-                    let place = place.ok_or_else(|| undefined(name, &[], at))?;
-                    while args.len() <= place {
-                        args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
-                    }
-                    args[place] = self.expr(ctx, expr)?;
-                }
-                ast::FunctionArg::ExprNamed {
-                    name: ast::Expr::Identifier(arg_name),
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } if name == "make_interval" => {
-                    const NAMES: [&str; 7] =
-                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-                    let place = NAMES.iter().position(|known| *known == fold(arg_name));
-                    let place = place.ok_or_else(|| undefined(name, &[], at))?;
-                    while args.len() <= place {
-                        args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
-                    }
-                    args[place] = self.expr(ctx, expr)?;
                 }
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::QualifiedWildcard(table)) => {
                     let table = table
@@ -446,6 +431,23 @@ impl Binder<'_> {
                 Err(positioned(error, at))
             }
         }
+    }
+}
+
+/// The name and value of `name => value` or `name := value`.
+pub(super) fn named_argument(arg: &ast::FunctionArg) -> Option<(String, &ast::Expr)> {
+    match arg {
+        ast::FunctionArg::Named {
+            name,
+            arg: ast::FunctionArgExpr::Expr(expr),
+            ..
+        }
+        | ast::FunctionArg::ExprNamed {
+            name: ast::Expr::Identifier(name),
+            arg: ast::FunctionArgExpr::Expr(expr),
+            ..
+        } => Some((fold(name), expr)),
+        _ => None,
     }
 }
 

@@ -361,51 +361,36 @@ impl Binder<'_> {
         parent: Option<Rc<Scope>>,
         order: &[ast::OrderByExpr],
     ) -> PgResult<Body> {
-        match expr {
-            ast::SetExpr::Select(select) => self.select(select, level, parent, order),
-            ast::SetExpr::Query(query) => {
-                let body = self.open_query(query, level, parent)?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
-            ast::SetExpr::Values(values) => {
-                let body = self.values(values, level, parent)?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
+        let body = match expr {
+            ast::SetExpr::Select(select) => return self.select(select, level, parent, order),
+            ast::SetExpr::Query(query) => self.open_query(query, level, parent)?,
+            ast::SetExpr::Values(values) => self.values(values, level, parent)?,
             ast::SetExpr::SetOperation {
                 left,
                 op,
                 set_quantifier,
                 right,
-            } => {
-                let body = stacker::maybe_grow(256 << 10, 8 << 20, || {
-                    self.set_operation(left, *op, *set_quantifier, right, level, parent)
-                })?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
+            } => stacker::maybe_grow(256 << 10, 8 << 20, || {
+                self.set_operation(left, *op, *set_quantifier, right, level, parent)
+            })?,
             ast::SetExpr::Insert(_)
             | ast::SetExpr::Update(_)
             | ast::SetExpr::Delete(_)
-            | ast::SetExpr::Merge(_) => Err(PgError::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "WITH clause containing a data-modifying statement must be at the top level",
-            )),
-            other => Err(unsupported(
-                &format!("{} inside a query", first_word(&other.to_string())),
-                None,
-            )),
+            | ast::SetExpr::Merge(_) => {
+                return Err(PgError::new(
+                    sqlstate::FEATURE_NOT_SUPPORTED,
+                    "WITH clause containing a data-modifying statement must be at the top level",
+                ));
+            }
+            other => {
+                let what = format!("{} inside a query", first_word(&other.to_string()));
+                return Err(unsupported(&what, None));
+            }
+        };
+        if order.is_empty() {
+            return Ok(body);
         }
+        self.sort_output(body, order)
     }
 }
 
