@@ -15,3 +15,6 @@ select a, b, count(*) from (values ('x', 1), ('y', 1)) t(a, b) group by grouping
 select a, grouping(a) from (values ('x'), (null)) t(a) group by grouping sets (a, ()) order by 2, 1
 select count(*) from (select 1 where false) t(a) group by rollup (a)
 select (select max(x) from (values (1), (2)) u(x)) as m, count(*) from (values (1)) t(x) group by 1
+select rank(3) within group (order by x), dense_rank(3) within group (order by x desc), percent_rank(3) within group (order by x), cume_dist(3) within group (order by x), rank(2, 'b') within group (order by x, y desc) from (values (1, 'a'), (2, 'b'), (2, 'c'), (4, null), (null, 'z')) v(x, y)
+select rank(null::int) within group (order by x), dense_rank(null::int) within group (order by x desc), percent_rank(1) within group (order by x) filter (where x > 9), cume_dist(1.5) within group (order by x) from (values (1), (2), (null)) v(x)
+select rank(1) from (values (1)) v(x)

@@ -29,3 +29,10 @@ select scale(8.4100), scale(5), scale(1e-3), trim_scale(8.4100), trim_scale(100.
 select setseed(0.5)
 select setseed(0.5), random() between 0 and 1
 select setseed(2)
+select sqrt(1.4), sqrt(2.0/3), ln(2.0), exp(2.0), exp(-5.5), log(2.0, 80), log(5e3), log10(2.0/3), power(2, -0.5), power(9.0, 3), 2.5 ^ -2, ln(1.0001), power(1.1, 100)
+select sqrt(-1.0)
+select ln(0.0)
+select power(0.0, -1)
+select round(25::int, -1::int), round(149, -2), round(42, -10), trunc(125.5, 1 - 2), 1.0 / 3, avg(x) from (values (0), (0)) v(x)
+select int4pl(1, 2), numeric_add(1.5, 2), int4send(5), date_out('2024-01-01'), int4in('7'), textcat('a', 'b'), array_eq(array[1], array[1]), int8um(5)
+select "char"(66), 65::"char", 'a'::"char"::int, pg_catalog.numeric(1.005, 327686), pg_catalog.varchar('abcdef', 7, true)

@@ -110,3 +110,50 @@ async fn nearly_all_functions_of_the_manual_are_there_and_tried() {
         "{known} of {all} are there; missing: {without:?}"
     );
 }
+
+/// The functions of pg_catalog whose arguments can be written: not those of types that have no
+/// values, and not those that read and print the modifiers of types.
+const CALLABLE: &str = "
+SELECT p.proname, oidvectortypes(p.proargtypes), p.proretset FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f'
+  AND oidvectortypes(p.proargtypes) NOT LIKE '%internal%' AND p.prorettype::regtype::text <> 'internal' AND p.proname <> 'domain_in'
+  AND NOT EXISTS (SELECT FROM pg_type t WHERE p.oid = t.typmodin OR p.oid = t.typmodout
+    OR p.oid IN (t.typinput, t.typoutput, t.typsend)
+      AND (t.typtype = 'p' OR t.typcategory = 'A' OR t.typname IN ('inet', 'tsvector', 'tsquery', 'pg_ndistinct',
+        'pg_dependencies', 'pg_mcv_list', 'pg_lsn', 'tid', 'aclitem')))
+ORDER BY 1, 2";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pg_proc_lists_can_be_called() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let listed = omnigraph_tests::rows(&client, CALLABLE).await;
+    assert!(listed.len() > 1000, "{}", listed.len());
+    let mut wrong = Vec::new();
+    for function in &listed {
+        let [name, types, returns_set] = function.as_slice() else {
+            panic!("three columns");
+        };
+        let arguments: Vec<String> = types
+            .split(", ")
+            .filter(|ty| !ty.is_empty())
+            .map(|ty| match ty {
+                "\"any\"" | "anyelement" | "anynonarray" | "anycompatible" => {
+                    "NULL::int4".to_owned()
+                }
+                "anyarray" | "anycompatiblearray" => "NULL::int4[]".to_owned(),
+                ty => format!("NULL::{ty}"),
+            })
+            .collect();
+        let from = if returns_set == "t" { "* FROM" } else { "" };
+        let sql = format!(
+            "SELECT {from} pg_catalog.\"{name}\"({})",
+            arguments.join(", ")
+        );
+        let state = omnigraph_tests::code(client.simple_query(&sql).await);
+        if matches!(state.as_str(), "42883" | "XX000") {
+            wrong.push(format!("{state} {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

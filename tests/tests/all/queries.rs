@@ -308,6 +308,12 @@ async fn limits_may_be_computed() {
     ] {
         assert_eq!(code(client.simple_query(sql).await), state, "{sql}");
     }
+    let ties = "SELECT src FROM knows ORDER BY src FETCH FIRST 1 ROW WITH TIES";
+    assert_eq!(rows(&client, ties).await.len(), 2);
+    let behind = "SELECT src FROM knows ORDER BY src OFFSET 1 FETCH FIRST 1 ROW WITH TIES";
+    assert_eq!(rows(&client, behind).await.len(), 1);
+    let unordered = "SELECT src FROM knows FETCH FIRST 1 ROW WITH TIES";
+    assert_eq!(code(client.simple_query(unordered).await), "42601");
     let limited = "SELECT slug FROM person ORDER BY slug LIMIT (SELECT 2)";
     assert!(plan(&client, limited).await.starts_with("Limit"));
 }

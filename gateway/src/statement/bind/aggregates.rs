@@ -19,7 +19,7 @@ use super::scope::internal;
 use super::typed::Typed;
 use super::types::numeric_of;
 use super::windows::Window;
-use super::{Binder, unsupported};
+use super::{Binder, hypothetical, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -37,7 +37,7 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
         "percentile_cont" => row.args == [701, 701],
         "percentile_disc" => row.args == [701, 2283],
         "mode" | "regr_count" => true,
-        "rank" | "dense_rank" | "percent_rank" | "cume_dist" => false,
+        name if hypothetical::is_known(name) => true,
         _ => moment(row.name).is_some(),
     }
 }
@@ -94,7 +94,9 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> PgResult<Typed> {
         let windowed = function.over.is_some();
-        let is_aggregate = functions_named(name).any(|row| row.kind == 'a');
+        // `rank()` and its kind are both.
+        let is_aggregate = functions_named(name).any(|row| row.kind == 'a')
+            && !(windowed && hypothetical::is_known(name));
         if !is_aggregate && !windowed {
             let error = PgError::new(
                 sqlstate::WRONG_OBJECT_TYPE,
@@ -302,6 +304,9 @@ impl Binder<'_> {
             "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg"
         ) {
             return self.json_aggregate(ctx, name, args, &call, at);
+        }
+        if hypothetical::is_known(name) {
+            return self.hypothetical(ctx, name, args, call, at);
         }
         let ordered = matches!(name, "percentile_cont" | "percentile_disc" | "mode");
         if ordered {

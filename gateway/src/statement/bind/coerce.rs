@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Cast, Expr, expr::Placeholder};
 use omnigraph_catalog::types::{PgType, numeric_modifier};
-use omnigraph_udfs::pg::arithmetic;
+use omnigraph_udfs::pg::{arithmetic, string};
 
 use super::text_io;
 use super::typed::{Kind, Typed};
@@ -287,6 +287,10 @@ impl Binder<'_> {
             }
         } else if matches!(to.oid, 1042 | 1043 | 19 | 18) && source == DataType::Utf8 {
             text_io::limit_text(expr, to, explicit, from.oid == PgType::BPCHAR.oid)
+        } else if from.oid == PgType::CHAR.oid && to.oid == PgType::INT4.oid {
+            string::call("ascii", target, vec![expr])
+        } else if from.oid == PgType::INT4.oid && to.oid == PgType::CHAR.oid {
+            string::call("chr", target, vec![expr])
         } else if is_string(to.oid) {
             match from.oid {
                 // Blanks at the end of char(n) are not part of it.

@@ -17,7 +17,7 @@ use super::coerce::{Context, positioned};
 use super::expr::{Ctx, SetCall};
 use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
-use super::functions::undefined;
+use super::functions::{named_argument, undefined};
 use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
@@ -493,38 +493,14 @@ impl Binder<'_> {
         let mut slots: Vec<Option<Typed>> = vec![None; declared.len()];
         let mut next = 0;
         for arg in args {
-            let (place, expr) = match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
+            let (place, expr) = match (arg, named_argument(arg)) {
+                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => {
                     next += 1;
                     (next - 1, expr)
                 }
-                ast::FunctionArg::Named {
-                    name,
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } => {
-                    let name = fold(name);
-                    (
-                        declared
-                            .iter()
-                            .position(|argument| argument.name == name)
-                            .ok_or_else(|| mismatch(&[]))?,
-                        expr,
-                    )
-                }
-                ast::FunctionArg::ExprNamed {
-                    name: ast::Expr::Identifier(name),
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } => {
-                    let name = fold(name);
-                    (
-                        declared
-                            .iter()
-                            .position(|argument| argument.name == name)
-                            .ok_or_else(|| mismatch(&[]))?,
-                        expr,
-                    )
+                (_, Some((name, expr))) => {
+                    let place = declared.iter().position(|argument| argument.name == name);
+                    (place.ok_or_else(|| mismatch(&[]))?, expr)
                 }
                 _ => return Err(mismatch(&[])),
             };

@@ -114,6 +114,7 @@ const EVERY_ARGUMENT: &[&str] = &[
 const TYPE_FUNCTIONS: &[(&str, PgType)] = &[
     ("bool", PgType::BOOL),
     ("bpchar", PgType::BPCHAR),
+    ("char", PgType::CHAR),
     ("date", PgType::DATE),
     ("float4", PgType::FLOAT4),
     ("float8", PgType::FLOAT8),
@@ -260,37 +261,22 @@ impl Binder<'_> {
         };
         let mut args = Vec::new();
         for arg in &list.args {
+            if name == "make_interval"
+                && let Some((field, expr)) = named_argument(arg)
+            {
+                const NAMES: [&str; 7] =
+                    ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+                let place = NAMES.iter().position(|known| *known == field);
+                let place = place.ok_or_else(|| undefined(name, &[], at))?;
+                while args.len() <= place {
+                    args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
+                }
+                args[place] = self.expr(ctx, expr)?;
+                continue;
+            }
             match arg {
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
                     args.push(self.expr(ctx, expr)?)
-                }
-                ast::FunctionArg::Named {
-                    name: arg_name,
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } if name == "make_interval" => {
-                    const NAMES: [&str; 7] =
-                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-                    let place = NAMES.iter().position(|known| *known == fold(arg_name));
-                    let place = place.ok_or_else(|| undefined(name, &[], at))?;
-                    while args.len() <= place {
-                        args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
-                    }
-                    args[place] = self.expr(ctx, expr)?;
-                }
-                ast::FunctionArg::ExprNamed {
-                    name: ast::Expr::Identifier(arg_name),
-                    arg: ast::FunctionArgExpr::Expr(expr),
-                    ..
-                } if name == "make_interval" => {
-                    const NAMES: [&str; 7] =
-                        ["years", "months", "weeks", "days", "hours", "mins", "secs"];
-                    let place = NAMES.iter().position(|known| *known == fold(arg_name));
-                    let place = place.ok_or_else(|| undefined(name, &[], at))?;
-                    while args.len() <= place {
-                        args.push(Typed::value(ScalarValue::Int32(Some(0)), PgType::INT4));
-                    }
-                    args[place] = self.expr(ctx, expr)?;
                 }
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::QualifiedWildcard(table)) => {
                     let table = table
@@ -341,7 +327,7 @@ impl Binder<'_> {
         }
         if let [value, modifier] | [value, modifier, _] = args.as_slice()
             && let Some((_, ty)) = TYPE_FUNCTIONS.iter().find(|(known, _)| *known == name)
-            && value.ty.oid == ty.oid
+            && (value.is_unknown() || value.ty.oid == ty.oid)
             && modifier.ty.oid == PgType::INT4.oid
         {
             // The modifier of a type is known when a statement is bound.
@@ -350,7 +336,7 @@ impl Binder<'_> {
                 Some(ScalarValue::Int32(Some(modifier))) => {
                     self.coerce(value, ty.with_typmod(modifier), Context::Explicit)
                 }
-                _ => Ok(value),
+                _ => self.coerce(value, *ty, Context::Explicit),
             };
         }
         if name == "pg_typeof"
@@ -445,6 +431,23 @@ impl Binder<'_> {
                 Err(positioned(error, at))
             }
         }
+    }
+}
+
+/// The name and value of `name => value` or `name := value`.
+pub(super) fn named_argument(arg: &ast::FunctionArg) -> Option<(String, &ast::Expr)> {
+    match arg {
+        ast::FunctionArg::Named {
+            name,
+            arg: ast::FunctionArgExpr::Expr(expr),
+            ..
+        }
+        | ast::FunctionArg::ExprNamed {
+            name: ast::Expr::Identifier(name),
+            arg: ast::FunctionArgExpr::Expr(expr),
+            ..
+        } => Some((fold(name), expr)),
+        _ => None,
     }
 }
 

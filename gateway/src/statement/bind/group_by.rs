@@ -1,8 +1,9 @@
 //! GROUP BY and the plan above it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{
     Aggregate, Case, Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder, Operator,
@@ -252,7 +253,7 @@ impl Binder<'_> {
             )
             .collect();
         let rewrite = |expr: &mut Expr| -> PgResult<()> {
-            let (rewritten, stray) = super::rewrite_groups(expr, &keys, &inputs)?;
+            let (rewritten, stray) = rewrite_groups(expr, &keys, &inputs)?;
             if let Some(column) = stray {
                 return Err(ungrouped(&column, ctx, scope));
             }
@@ -271,7 +272,7 @@ impl Binder<'_> {
             .collect::<Vec<_>>()
         {
             let (at, _, expr) = window;
-            let (rewritten, stray) = super::rewrite_groups(expr, &keys, &inputs)?;
+            let (rewritten, stray) = rewrite_groups(expr, &keys, &inputs)?;
             if let Some(column) = stray {
                 return Err(ungrouped(&column, ctx, scope));
             }
@@ -280,14 +281,14 @@ impl Binder<'_> {
         for at in 0..ctx.applies.len() {
             let mut apply = ctx.applies[at].clone();
             for outer in &mut apply.outer {
-                let (rewritten, stray) = super::rewrite_groups(&outer.expr, &keys, &inputs)?;
+                let (rewritten, stray) = rewrite_groups(&outer.expr, &keys, &inputs)?;
                 if let Some(column) = stray {
                     return Err(subquery_ungrouped(&column, ctx, scope));
                 }
                 outer.expr = rewritten;
             }
             for needle in &mut apply.needles {
-                let (rewritten, stray) = super::rewrite_groups(needle, &keys, &inputs)?;
+                let (rewritten, stray) = rewrite_groups(needle, &keys, &inputs)?;
                 if let Some(column) = stray {
                     return Err(ungrouped(&column, ctx, scope));
                 }
@@ -298,7 +299,7 @@ impl Binder<'_> {
         for at in 0..ctx.sets.len() {
             for column in 0..ctx.sets[at].columns.len() {
                 let (rewritten, stray) =
-                    super::rewrite_groups(&ctx.sets[at].columns[column].1, &keys, &inputs)?;
+                    rewrite_groups(&ctx.sets[at].columns[column].1, &keys, &inputs)?;
                 if let Some(column) = stray {
                     return Err(ungrouped(&column, ctx, scope));
                 }
@@ -453,4 +454,32 @@ fn display_name(column: &Expr, scope: &Scope) -> String {
         .find(|(_, known)| known.expr == *column)
         .map(|(rel, known)| format!("{}.{}", rel.alias, known.name))
         .unwrap_or_else(|| column.to_string())
+}
+
+/// The expression above an aggregation: groups become their columns. The second value is an
+/// input column that is left over, which is an error.
+fn rewrite_groups(
+    expr: &Expr,
+    keys: &[(Expr, String)],
+    inputs: &[&Expr],
+) -> PgResult<(Expr, Option<Expr>)> {
+    let by_expr: HashMap<&Expr, &str> = keys
+        .iter()
+        .map(|(expr, name)| (expr, name.as_str()))
+        .collect();
+    let mut stray = None;
+    let rewritten = planned(expr.clone().transform_down(|node| {
+        if let Some(name) = by_expr.get(&node) {
+            return Ok(Transformed::new(
+                internal(name),
+                true,
+                TreeNodeRecursion::Jump,
+            ));
+        }
+        if matches!(node, Expr::Column(_)) && inputs.contains(&&node) {
+            stray.get_or_insert(node.clone());
+        }
+        Ok(Transformed::no(node))
+    }))?;
+    Ok((rewritten.data, stray))
 }

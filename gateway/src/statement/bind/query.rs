@@ -3,16 +3,24 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder};
+use datafusion::functions_window::rank::rank_udwf;
+use datafusion::functions_window::row_number::row_number_udwf;
+use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, LogicalPlanBuilder, Operator, WindowFrame,
+    WindowFunctionDefinition, WindowUDF, cast,
+};
 use omnigraph_catalog::types::PgType;
 use sqlparser::ast;
 
 use super::coerce::{Context, positioned};
-use super::expr::Ctx;
+use super::expr::{Ctx, binary};
 use super::locking::{Origin, pushed_down};
 use super::row_limit::RowLimit;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
+use super::select::windowed;
 use super::subquery::apply_all;
 use super::typed::{Kind, Typed};
 use super::{Binder, planned, unsupported};
@@ -131,8 +139,8 @@ impl Binder<'_> {
         };
         let mut limit = limit.cloned();
         if let Some(fetch) = &query.fetch {
-            if fetch.with_ties || fetch.percent {
-                return Err(unsupported("FETCH … WITH TIES", None));
+            if fetch.percent {
+                return Err(unsupported("FETCH … PERCENT", None));
             }
             limit = Some(fetch.quantity.clone().unwrap_or_else(|| {
                 ast::Expr::Value(ast::Value::Number("1".to_owned(), false).with_empty_span())
@@ -140,7 +148,11 @@ impl Binder<'_> {
         }
         if limit.is_some() || offset.is_some() {
             let scope = Scope::new(Vec::new(), Vec::new(), Rc::clone(level), parent);
-            body.plan = self.limited(body.plan, &scope, limit.as_ref(), offset)?;
+            let ties = query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties);
+            body.plan = match ties {
+                true => self.limited_with_ties(body.plan, &scope, limit.as_ref(), offset)?,
+                false => self.limited(body.plan, &scope, limit.as_ref(), offset)?,
+            };
         }
         Ok(body)
     }
@@ -181,6 +193,64 @@ impl Binder<'_> {
         Ok(LogicalPlan::Extension(Extension {
             node: Arc::new(limited),
         }))
+    }
+
+    /// `FETCH FIRST n ROWS WITH TIES`: also the rows that are peers of the last one.
+    fn limited_with_ties(
+        &mut self,
+        plan: LogicalPlan,
+        scope: &Rc<Scope>,
+        limit: Option<&ast::Expr>,
+        offset: Option<&ast::Expr>,
+    ) -> PgResult<LogicalPlan> {
+        let LogicalPlan::Sort(sort) = &plan else {
+            return Err(PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "WITH TIES cannot be specified without ORDER BY clause",
+            ));
+        };
+        let order = sort.expr.clone();
+        let columns: Vec<Expr> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .map(Expr::Column)
+            .collect();
+        let mut ctx = Ctx::new(Rc::clone(scope), "LIMIT");
+        let fetch = self.row_count(&mut ctx, limit, "LIMIT")?;
+        let skip = self.row_count(&mut ctx, offset, "OFFSET")?;
+        if !ctx.applies.is_empty() {
+            return Err(unsupported(
+                "WITH TIES after a count that is computed",
+                None,
+            ));
+        }
+        let Some(fetch) = fetch else {
+            return self.limited(plan, scope, None, offset);
+        };
+        let skip = skip.unwrap_or(Expr::Literal(ScalarValue::Int64(Some(0)), None));
+        let (number, rank) = (self.name("w"), self.name("w"));
+        let ranked = windowed(
+            plan,
+            vec![
+                (number.clone(), ranking(row_number_udwf(), &order)),
+                (rank.clone(), ranking(rank_udwf(), &order)),
+            ],
+        )?;
+        let place = |name: &str| cast(internal(name), DataType::Int64);
+        let last = binary(skip.clone(), Operator::Plus, fetch);
+        let kept = binary(
+            binary(place(&number), Operator::Gt, skip),
+            Operator::And,
+            binary(place(&rank), Operator::LtEq, last),
+        );
+        planned(
+            LogicalPlanBuilder::from(ranked)
+                .filter(kept)
+                .and_then(|plan| plan.project(columns))
+                .and_then(|plan| plan.sort(order))
+                .and_then(LogicalPlanBuilder::build),
+        )
     }
 
     fn row_count(
@@ -291,52 +361,52 @@ impl Binder<'_> {
         parent: Option<Rc<Scope>>,
         order: &[ast::OrderByExpr],
     ) -> PgResult<Body> {
-        match expr {
-            ast::SetExpr::Select(select) => self.select(select, level, parent, order),
-            ast::SetExpr::Query(query) => {
-                let body = self.open_query(query, level, parent)?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
-            ast::SetExpr::Values(values) => {
-                let body = self.values(values, level, parent)?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
+        let body = match expr {
+            ast::SetExpr::Select(select) => return self.select(select, level, parent, order),
+            ast::SetExpr::Query(query) => self.open_query(query, level, parent)?,
+            ast::SetExpr::Values(values) => self.values(values, level, parent)?,
             ast::SetExpr::SetOperation {
                 left,
                 op,
                 set_quantifier,
                 right,
-            } => {
-                let body = stacker::maybe_grow(256 << 10, 8 << 20, || {
-                    self.set_operation(left, *op, *set_quantifier, right, level, parent)
-                })?;
-                if order.is_empty() {
-                    Ok(body)
-                } else {
-                    self.sort_output(body, order)
-                }
-            }
+            } => stacker::maybe_grow(256 << 10, 8 << 20, || {
+                self.set_operation(left, *op, *set_quantifier, right, level, parent)
+            })?,
             ast::SetExpr::Insert(_)
             | ast::SetExpr::Update(_)
             | ast::SetExpr::Delete(_)
-            | ast::SetExpr::Merge(_) => Err(PgError::new(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "WITH clause containing a data-modifying statement must be at the top level",
-            )),
-            other => Err(unsupported(
-                &format!("{} inside a query", first_word(&other.to_string())),
-                None,
-            )),
+            | ast::SetExpr::Merge(_) => {
+                return Err(PgError::new(
+                    sqlstate::FEATURE_NOT_SUPPORTED,
+                    "WITH clause containing a data-modifying statement must be at the top level",
+                ));
+            }
+            other => {
+                let what = format!("{} inside a query", first_word(&other.to_string()));
+                return Err(unsupported(&what, None));
+            }
+        };
+        if order.is_empty() {
+            return Ok(body);
         }
+        self.sort_output(body, order)
     }
+}
+
+fn ranking(function: Arc<WindowUDF>, order: &[Sort]) -> Expr {
+    Expr::WindowFunction(Box::new(WindowFunction {
+        fun: WindowFunctionDefinition::WindowUDF(function),
+        params: WindowFunctionParams {
+            args: Vec::new(),
+            partition_by: Vec::new(),
+            order_by: order.to_vec(),
+            window_frame: WindowFrame::new(Some(false)),
+            filter: None,
+            null_treatment: None,
+            distinct: false,
+        },
+    }))
 }
 
 /// Renames the first columns; more names than columns is an error.
