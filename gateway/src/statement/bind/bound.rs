@@ -9,6 +9,7 @@ use omnigraph_catalog::types::PgType;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::TypeId;
 
+use super::gq::BoundChanges;
 use super::subquery::Subqueries;
 use super::writing_with::BoundWith;
 
@@ -124,6 +125,8 @@ pub enum ConflictTarget {
 #[derive(Debug, Clone)]
 pub enum OnConflictAction {
     DoNothing,
+    /// The whole row, whatever it was.
+    Replace,
     /// Expressions over the row that is there (columns `t0`, `t1`, … in the target's order)
     /// and the row that was to be inserted (`x0`, `x1`, …).
     DoUpdate {
@@ -207,6 +210,7 @@ pub enum Bound {
     Delete(Box<BoundDelete>),
     Merge(Box<BoundMerge>),
     With(Box<BoundWith>),
+    Changes(Box<BoundChanges>),
 }
 
 impl Bound {
@@ -214,6 +218,7 @@ impl Bound {
     pub fn returning(&self) -> Option<&[OutputColumn]> {
         let returning = match self {
             Bound::Query(query) => return Some(&query.columns),
+            Bound::Changes(changes) => return Some(&changes.columns),
             Bound::Insert(insert) => &insert.returning,
             Bound::Update(update) => &update.returning,
             Bound::Delete(delete) => &delete.returning,
@@ -233,6 +238,7 @@ impl Bound {
             Bound::Delete(delete) => &delete.params,
             Bound::Merge(merge) => &merge.params,
             Bound::With(with) => &with.params,
+            Bound::Changes(changes) => &changes.params,
         }
     }
 
@@ -245,6 +251,7 @@ impl Bound {
             Bound::Delete(delete) => &delete.reads,
             Bound::Merge(merge) => &merge.reads,
             Bound::With(with) => &with.reads,
+            Bound::Changes(changes) => &changes.reads,
         }
     }
 
@@ -256,6 +263,10 @@ impl Bound {
             Bound::Update(update) => vec![&update.target],
             Bound::Delete(delete) => vec![&delete.target],
             Bound::Merge(merge) => vec![&merge.target],
+            Bound::Changes(changes) => {
+                let steps = changes.steps.iter();
+                steps.flat_map(Bound::targets).collect()
+            }
             Bound::With(with) => {
                 let parts = with.parts.iter().map(|part| &part.write);
                 parts

@@ -37,6 +37,7 @@ mod from_function;
 mod function_body;
 mod function_scan;
 mod functions;
+mod gq;
 mod graph_table;
 mod group_by;
 mod hypothetical;
@@ -90,6 +91,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::logical_expr::Expr;
 use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::types::PgType;
@@ -109,12 +111,14 @@ use placeholders::{
 };
 use scope::{Level, Scope};
 use text_io::TextIo;
+use typed::Typed;
 
 pub use bound::{
     Bound, BoundDelete, BoundInsert, BoundMerge, BoundQuery, BoundUpdate, ConflictTarget,
     Execution, InsertDefault, MergeAction, OnConflict, OnConflictAction, OutputColumn, Relation,
     RelationColumn, RelationKind, Returning, TableUse,
 };
+pub use gq::BoundChanges;
 pub use object_names::CatalogNames;
 pub use placeholders::{complete, complete_expr};
 pub use subquery::Subqueries;
@@ -244,7 +248,10 @@ pub fn bind(
         binder.depth = 1;
     }
     let bound = match &statement.statement {
-        Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
+        Statement::Query(query) => match binder.gq_changes(query)? {
+            Some(changes) => Ok(Bound::Changes(Box::new(changes))),
+            None => binder.bind_query(query).map(Bound::Query),
+        },
         Statement::Insert(insert) => binder
             .insert(insert)
             .map(|insert| Bound::Insert(Box::new(insert))),
@@ -330,6 +337,14 @@ struct Binder<'e> {
     ctes: Vec<with::Cte>,
     /// The graphs whose patterns are being bound, innermost last.
     graphs: Vec<graph_table::GraphRef>,
+    /// Patterns that were made of another language, which the syntax names by number.
+    made: Vec<Rc<graph_table::Made>>,
+    /// Values that the syntax names by number.
+    given: Vec<Typed>,
+    /// What the next pattern evaluates before it is matched.
+    guard: Option<Expr>,
+    /// It makes no difference how often the next pattern gives a row.
+    repetition_ignored: bool,
     reads: Vec<TableUse>,
     /// How many queries deep; 1 is the statement itself.
     depth: usize,
@@ -355,6 +370,10 @@ impl<'e> Binder<'e> {
             fresh: 0,
             ctes: Vec::new(),
             graphs: Vec::new(),
+            made: Vec::new(),
+            given: Vec::new(),
+            guard: None,
+            repetition_ignored: false,
             reads: Vec::new(),
             depth: 0,
             volatile: false,
