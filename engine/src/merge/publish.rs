@@ -96,8 +96,9 @@ impl MergeChange {
             return Err(again(state, "", "something was committed"));
         }
         let places = self.places(base, state).await?;
-        let prepared = build(proposal, &shape.over(state), places, place, room).await?;
-        shape.stated(prepared, state).await.map(Some)
+        let merged = shape.over(state, proposal.id);
+        let prepared = build(proposal, &merged, places, place, room).await?;
+        shape.stated(prepared, state, &merged).await.map(Some)
     }
 
     /// Rows inserted, updated and deleted.

@@ -9,6 +9,7 @@ use crate::dataset::TableVersion;
 use crate::error::{Error, Result};
 use crate::format::{TableCommit, TableLine, Written};
 use crate::migrate;
+use crate::names::CommitId;
 use crate::schema::{Schema, TypeDef, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::BaseTable;
@@ -48,6 +49,8 @@ fn needs(own: &TypeDef, merged: &TypeDef) -> bool {
 pub(super) struct Shape {
     pub schema: Arc<Schema>,
     pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
+    /// Of these, the ones that the merge itself gives another form.
+    reshaped: BTreeMap<TypeId, TableVersion>,
 }
 
 impl Shape {
@@ -60,13 +63,10 @@ impl Shape {
         let mut tables = BTreeMap::new();
         for def in &schema.types {
             let held = ours.tables.get(&def.id);
-            let table = match (reshaped.get(&def.id), held) {
-                (Some(version), Some(held)) => {
-                    Arc::new(BaseTable::of_version(held.store().clone(), version.clone()))
-                }
-                (_, Some(held)) => held.clone(),
+            let table = match held {
+                Some(held) => held.clone(),
                 // A type that the source brings along.
-                (_, None) => theirs
+                None => theirs
                     .tables
                     .get(&def.id)
                     .cloned()
@@ -74,22 +74,41 @@ impl Shape {
             };
             tables.insert(def.id, table);
         }
+        let reshaped = reshaped
+            .iter()
+            .filter(|(id, _)| ours.tables.contains_key(id) && tables.contains_key(id))
+            .map(|(id, version)| (*id, version.clone()))
+            .collect();
         Ok(Shape {
             schema: schema.clone(),
             tables,
+            reshaped,
         })
     }
 
-    pub fn over(&self, state: &SnapshotState) -> Arc<SnapshotState> {
+    /// The state under the merged schema, which `commit` makes.
+    pub fn over(&self, state: &SnapshotState, commit: CommitId) -> Arc<SnapshotState> {
+        let mut tables = self.tables.clone();
+        for (id, version) in &self.reshaped {
+            if let Some(table) = tables.get_mut(id) {
+                let store = table.store().clone();
+                *table = Arc::new(BaseTable::of_version(store, version.clone(), commit));
+            }
+        }
         Arc::new(SnapshotState {
             schema: self.schema.clone(),
-            tables: self.tables.clone(),
+            tables,
             ..state.clone()
         })
     }
 
     /// What the commit says besides its rows.
-    pub async fn stated(&self, mut prepared: Prepared, before: &SnapshotState) -> Result<Prepared> {
+    pub async fn stated(
+        &self,
+        mut prepared: Prepared,
+        before: &SnapshotState,
+        merged: &SnapshotState,
+    ) -> Result<Prepared> {
         prepared.commit.schema = Some(self.schema.digest().to_owned());
         let gone = before.tables.keys();
         prepared.commit.dropped = gone
@@ -100,7 +119,7 @@ impl Shape {
         for (_, since) in &mut prepared.written {
             *since = None;
         }
-        for (id, table) in &self.tables {
+        for (id, table) in &merged.tables {
             let same = before
                 .tables
                 .get(id)
@@ -113,6 +132,7 @@ impl Shape {
                 after: TableLine {
                     location: table.location().clone(),
                     shape: shape.unwrap_or_default().to_string(),
+                    changed_by: table.changed_by(),
                 },
                 written: Written::Ids(Vec::new()),
             };
