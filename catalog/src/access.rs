@@ -21,11 +21,12 @@ use omnigraph_engine::load::{self, LoadMode, LoadOptions, LoadSummary};
 use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConflict};
 use omnigraph_engine::migrate::Migrated;
 use omnigraph_engine::names::{BranchName, CommitId};
+use omnigraph_engine::refs::Base;
 use omnigraph_engine::schema::{RandomIds, SchemaChange, TypeId};
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
-    BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Result, Snapshot, TagInfo,
-    Transaction, TransactionOptions, VacuumOptions, VacuumReport,
+    BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Reference, Result,
+    Snapshot, TagInfo, Transaction, TransactionOptions, VacuumOptions, VacuumReport,
 };
 use parking_lot::{Mutex, RwLock};
 
@@ -508,8 +509,22 @@ impl GraphAccess {
 
     /// As [`Self::snapshot`]; a time is what `branch` showed then.
     pub async fn snapshot_on(&self, reference: &str, branch: &BranchName) -> Result<Snapshot> {
-        self.check(Action::Read, Resource::Reference(reference))?;
-        self.graph.snapshot_on(reference, branch).await
+        let parsed = Reference::parse(reference)?;
+        let read = match &parsed.base {
+            Base::Name(name) | Base::Branch(name) => name.as_str(),
+            Base::At(_) => branch.as_str(),
+            Base::Tag(_) | Base::Commit(_) => reference,
+        };
+        self.check(Action::Read, Resource::Reference(read))?;
+        let snapshot = self.graph.snapshot_on(reference, branch).await?;
+        if let Base::Name(name) = &parsed.base
+            && snapshot.branch() != name
+        {
+            // A tag, which is on no branch.
+            let commit = snapshot.commit().to_string();
+            self.check(Action::Read, Resource::Reference(&commit))?;
+        }
+        Ok(snapshot)
     }
 
     /// A transaction on a branch, by this actor whatever the options say.

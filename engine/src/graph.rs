@@ -10,10 +10,10 @@ use tokio::sync::OnceCell;
 use crate::clock::{self, Environment};
 use crate::commit::CommitInfo;
 use crate::commit::ancestry::{self, Ancestors};
-use crate::commit::history;
 use crate::commit::log::{BranchLog, LogStore, Published, read_object};
 use crate::commit::names::{NameLog, Names};
 use crate::commit::publish::{BranchShared, describe};
+use crate::commit::{common, history};
 use crate::dataset::{Resources, TableVersion};
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::{
@@ -104,6 +104,7 @@ impl Graph {
         // The store was just proven.
         let _ = shared.writable.set(());
         shared.write_schema(&schema).await?;
+        let first = clock::commit_id(&*environment);
         let mut tables = BTreeMap::new();
         for (id, version) in shared.create_tables(schema.types.clone()).await? {
             version.settle(None).await?;
@@ -111,13 +112,14 @@ impl Graph {
             let line = TableLine {
                 location: version.location().clone(),
                 shape: shape.unwrap_or_default(),
+                changed_by: first,
             };
             tables.insert(id, line);
         }
         let branch_id = clock::unique(&*environment);
         let now = environment.now();
         let commit = Commit {
-            id: clock::commit_id(&*environment),
+            id: first,
             parents: Vec::new(),
             generation: 0,
             actor: actor.to_owned(),
@@ -145,6 +147,7 @@ impl Graph {
         let pointer = format::encode(&format::CommitPointer {
             branch: branch_id.clone(),
             seq: 0,
+            restated: None,
         })?;
         store.write(&layout::commit(commit.id), pointer).await?;
         let kind = EntryKind::Commits {
@@ -362,7 +365,7 @@ impl Graph {
         let main = self.snapshot(BranchName::MAIN).await?;
         let branch = self.shared.point_of(state).await?;
         let main = self.shared.point_of(&main.state).await?;
-        let (ahead, _) = ancestry::apart(&self.shared, branch, main).await?;
+        let (ahead, _) = common::apart(&self.shared, branch, main).await?;
         Ok(ahead > 0)
     }
 
@@ -407,7 +410,7 @@ impl Graph {
     pub async fn compare(&self, left: &Snapshot, right: &Snapshot) -> Result<(u64, u64)> {
         let left = self.shared.point_of(&left.state).await?;
         let right = self.shared.point_of(&right.state).await?;
-        ancestry::apart(&self.shared, left, right).await
+        common::apart(&self.shared, left, right).await
     }
 
     /// The commits that lead to a state, newest first, and between them the entries of its
@@ -584,6 +587,7 @@ impl GraphShared {
                         self.resources.clone(),
                         self.store.clone(),
                         location.clone(),
+                        line.changed_by,
                     ))
                 });
                 (*id, table)

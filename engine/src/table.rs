@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use crate::dataset::{Fragment, Resources, TableLocation, TableVersion};
 use crate::error::{Error, Result};
 use crate::index::{ChunkIndex, tuple_equality, tuple_hashes};
+use crate::names::CommitId;
 use crate::schema::TypeDef;
 use crate::snapshot::SnapshotState;
 use crate::storage::Store;
@@ -100,6 +101,8 @@ pub struct Table {
 #[derive(Debug)]
 pub(crate) struct BaseTable {
     location: TableLocation,
+    /// The commit that last changed its rows.
+    changed_by: CommitId,
     store: Store,
     resources: Arc<Resources>,
     version: OnceCell<TableVersion>,
@@ -119,9 +122,15 @@ pub(crate) struct Overlay {
 }
 
 impl BaseTable {
-    pub fn new(resources: Arc<Resources>, store: Store, location: TableLocation) -> Self {
+    pub fn new(
+        resources: Arc<Resources>,
+        store: Store,
+        location: TableLocation,
+        changed_by: CommitId,
+    ) -> Self {
         BaseTable {
             location,
+            changed_by,
             store,
             resources,
             version: OnceCell::new(),
@@ -129,9 +138,10 @@ impl BaseTable {
         }
     }
 
-    pub fn of_version(store: Store, version: TableVersion) -> Self {
+    pub fn of_version(store: Store, version: TableVersion, changed_by: CommitId) -> Self {
         BaseTable {
             location: version.location().clone(),
+            changed_by,
             store,
             resources: version.resources().clone(),
             version: OnceCell::new_with(Some(version)),
@@ -145,6 +155,15 @@ impl BaseTable {
 
     pub fn location(&self) -> &TableLocation {
         &self.location
+    }
+
+    pub fn changed_by(&self) -> CommitId {
+        self.changed_by
+    }
+
+    /// Has the other one the same rows, in whichever files?
+    pub fn same_rows(&self, other: &BaseTable) -> bool {
+        self.location.dir == other.location.dir && self.changed_by == other.changed_by
     }
 
     /// Is the other one the same files?

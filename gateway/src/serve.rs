@@ -33,7 +33,10 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         ..StoreOptions::default()
     };
     let store = Store::connect(&config.store.to_string(), &options).await?;
-    let resources = Resources::new(&ResourceLimits::default());
+    let resources = Resources::new(&ResourceLimits {
+        maintenance: true,
+        ..ResourceLimits::default()
+    });
     let databases = match config.cluster {
         None => Databases::open(store, resources).await?,
         Some(cluster) => {

@@ -1,4 +1,4 @@
-//! Which commits led to which: walking back over them, and where two histories last met.
+//! Which commits led to which: walking back over them.
 //!
 //! Commits belong to the graph; a log only publishes them. Within a line of a log each commit's
 //! first parent is the one before it; at a junction the log says where to go on, and other
@@ -57,21 +57,29 @@ struct Walk {
 }
 
 /// A commit in the entry that published it.
-struct Place {
-    branch_id: String,
-    entry: Arc<LogEntry>,
-    index: usize,
+pub(super) struct Place {
+    pub branch_id: String,
+    pub entry: Arc<LogEntry>,
+    pub index: usize,
 }
 
 impl Place {
     /// A commit's parents come before it in this order.
-    fn order(&self) -> (u64, CommitId) {
+    pub fn order(&self) -> (u64, CommitId) {
         let commit = self.commit();
         (commit.generation, commit.id)
     }
 
-    fn commit(&self) -> &Commit {
+    pub fn commit(&self) -> &Commit {
         &commits_of(&self.entry)[self.index]
+    }
+
+    pub fn point(&self) -> Point {
+        Point {
+            branch_id: self.branch_id.clone(),
+            entry: self.entry.clone(),
+            commit: self.commit().id,
+        }
     }
 }
 
@@ -104,77 +112,8 @@ impl Walk {
     }
 }
 
-/// How many commits lead to `left` and not to `right`, and the other way round.
-pub(crate) async fn apart(graph: &GraphShared, left: Point, right: Point) -> Result<(u64, u64)> {
-    const LEFT: u8 = 1;
-    const RIGHT: u8 = 2;
-    const BOTH: u8 = LEFT | RIGHT;
-    let mut counts = (0, 0);
-    let mut waiting: BTreeMap<(u64, CommitId), (Place, u8)> = BTreeMap::new();
-    let wait = |waiting: &mut BTreeMap<_, (Place, u8)>, place: Place, side: u8| {
-        waiting.entry(place.order()).or_insert((place, 0)).1 |= side;
-    };
-    for (point, side) in [(left, LEFT), (right, RIGHT)] {
-        let commit = Some(point.commit);
-        if let Some(place) = back(graph, point.branch_id, point.entry.seq, commit, None).await? {
-            wait(&mut waiting, place, side);
-        }
-    }
-    // Once everything that waits leads to both, so does all that comes after it.
-    while waiting.values().any(|(_, side)| *side != BOTH) {
-        let Some((_, (place, side))) = waiting.pop_last() else {
-            break;
-        };
-        match side {
-            LEFT => counts.0 += 1,
-            RIGHT => counts.1 += 1,
-            _ => {}
-        }
-        for parent in parents(graph, place, Ancestors::All, None).await? {
-            wait(&mut waiting, parent, side);
-        }
-    }
-    Ok(counts)
-}
-
-/// The commits that lead to both sides, without those that lead to another of them.
-pub(crate) async fn merge_bases(
-    graph: &GraphShared,
-    left: Point,
-    right: Point,
-) -> Result<Vec<Point>> {
-    const LEFT: u8 = 1;
-    const RIGHT: u8 = 2;
-    const BELOW: u8 = 4;
-    let mut waiting: BTreeMap<(u64, CommitId), (Place, u8)> = BTreeMap::new();
-    for (point, side) in [(left, LEFT), (right, RIGHT)] {
-        let commit = Some(point.commit);
-        if let Some(place) = back(graph, point.branch_id, point.entry.seq, commit, None).await? {
-            waiting.entry(place.order()).or_insert((place, 0)).1 |= side;
-        }
-    }
-    let mut bases = Vec::new();
-    while waiting.values().any(|(_, side)| side & BELOW == 0) {
-        let Some((_, (place, mut side))) = waiting.pop_last() else {
-            break;
-        };
-        if side == LEFT | RIGHT {
-            bases.push(Point {
-                branch_id: place.branch_id.clone(),
-                entry: place.entry.clone(),
-                commit: place.commit().id,
-            });
-            side |= BELOW;
-        }
-        for parent in parents(graph, place, Ancestors::All, None).await? {
-            waiting.entry(parent.order()).or_insert((parent, 0)).1 |= side;
-        }
-    }
-    Ok(bases)
-}
-
 /// A commit's parents, where the logs hold them.
-async fn parents(
+pub(super) async fn parents(
     graph: &GraphShared,
     place: Place,
     which: Ancestors,
@@ -195,7 +134,7 @@ async fn parents(
 }
 
 /// The commit before this one in its line.
-async fn before(
+pub(super) async fn before(
     graph: &GraphShared,
     place: Place,
     rows: Option<&mut VecDeque<CommitInfo>>,
@@ -214,7 +153,7 @@ async fn before(
 
 /// The nearest commit at or before an entry. The entries on the way that made none are put
 /// into `rows`, up to a junction: what lies behind it is shown by who walks there.
-async fn back(
+pub(super) async fn back(
     graph: &GraphShared,
     mut branch_id: String,
     mut seq: u64,

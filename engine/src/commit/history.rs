@@ -92,12 +92,26 @@ pub(crate) async fn find(graph: &GraphShared, id: CommitId) -> Result<Point> {
     })
 }
 
-/// The state at a point. An error once vacuum may have removed its files.
-pub(crate) async fn state_at(graph: &GraphShared, point: &Point) -> Result<BranchState> {
-    let entry = &point.entry;
-    if entry.expired {
+/// The point itself, or if its entry has forgotten its tables one that states the same commit.
+/// An error once vacuum may have removed the files of all.
+pub(crate) async fn kept(graph: &GraphShared, point: &Point) -> Result<Point> {
+    if !point.entry.expired {
+        return Ok(point.clone());
+    }
+    let pointer: Option<CommitPointer> =
+        read_object(&graph.store, &layout::commit(point.commit)).await?;
+    let place = pointer.and_then(|pointer| pointer.restated);
+    let place = place.ok_or_else(|| expired(point.commit))?;
+    let entry = graph.logs.existing(&place.branch, place.seq).await?;
+    if entry.expired || stated(&entry)?.head != point.commit {
         return Err(expired(point.commit));
     }
+    Point::head_of(place.branch, entry)
+}
+
+/// The state at a point that is kept.
+pub(crate) async fn state_at(graph: &GraphShared, point: &Point) -> Result<BranchState> {
+    let entry = &point.entry;
     let mut state = stated(entry)?.clone();
     let commits = commits_of(entry);
     let Some(at) = commits.iter().position(|commit| commit.id == point.commit) else {

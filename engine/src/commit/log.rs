@@ -146,7 +146,14 @@ impl LogStore {
         if let Some(entry) = self.entries.get(&(branch_id.to_owned(), seq)) {
             return Ok(entry);
         }
+        // Who comes from the entry after it walks; anybody else wants this one only.
         let number = seq / layout::ENTRIES_PER_FOLDER;
+        let after = (seq + 1) / layout::ENTRIES_PER_FOLDER;
+        let walks = self.entries.contains_key(&(branch_id.to_owned(), seq + 1))
+            || self.outlines.contains_key(&(branch_id.to_owned(), after));
+        if !walks {
+            return self.existing(branch_id, seq).await;
+        }
         let outlines = self
             .outlines
             .try_get_with(

@@ -6,6 +6,7 @@
 
 pub mod ancestry;
 mod checkpoint;
+pub(crate) mod common;
 pub(crate) mod history;
 mod locked;
 pub(crate) mod log;

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -27,7 +27,7 @@ use crate::dataset::Staged;
 use crate::error::{Error, Result};
 use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine, Written};
 use crate::graph::GraphShared;
-use crate::maintain::vacuum;
+use crate::maintain::{background, vacuum};
 use crate::merge::publish::MergeChange;
 use crate::migrate::Migration;
 use crate::names::{BranchName, CommitId};
@@ -59,6 +59,8 @@ pub(crate) struct BranchShared {
     publishing: tokio::sync::Mutex<()>,
     /// The entry by which this process asked to go first, if it did.
     pub asked: AtomicU64,
+    /// Whether its tables are being looked after.
+    pub maintained: AtomicBool,
 }
 
 struct Waiting {
@@ -239,6 +241,7 @@ impl BranchShared {
             queue: Mutex::default(),
             publishing: tokio::sync::Mutex::new(()),
             asked: AtomicU64::new(0),
+            maintained: AtomicBool::new(false),
         })
     }
 
@@ -246,6 +249,11 @@ impl BranchShared {
     pub async fn head_state(self: &Arc<Self>) -> Result<Arc<SnapshotState>> {
         let entry = self.log.head().await?;
         self.state_of(&entry).await
+    }
+
+    /// A turn to publish, after whoever waits for one in this process.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.publishing.lock().await
     }
 
     /// The newest state that this process knows of.
@@ -332,7 +340,17 @@ impl BranchShared {
                 return;
             }
             match self.publish_prepared(&start, &group, &prepared).await {
-                Ok(Published::Ours(entry)) => return self.answer(group, prepared, &entry),
+                Ok(Published::Ours(entry)) => {
+                    let written = prepared.iter().flat_map(|one| &one.written);
+                    let due = written
+                        .into_iter()
+                        .any(|(table, _)| background::is_due(table));
+                    self.answer(group, prepared, &entry);
+                    if due {
+                        background::look_after(self);
+                    }
+                    return;
+                }
                 Ok(Published::Theirs(_)) if Instant::now() >= give_up => {
                     return fail(group, &lock_timeout(&self.name));
                 }
@@ -431,6 +449,7 @@ impl BranchShared {
         let pointer = format::encode(&CommitPointer {
             branch: self.log.branch_id.clone(),
             seq,
+            restated: None,
         })?;
         let pointer_key = layout::commit(id);
         let key = async {
@@ -532,6 +551,7 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
                     TableLine {
                         location: table.location().clone(),
                         shape,
+                        changed_by: table.changed_by(),
                     },
                 )
             })

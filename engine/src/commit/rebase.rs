@@ -90,12 +90,7 @@ pub(crate) async fn prepare(
             // Boxed: types nest deeper than the compiler looks.
             return migration.prepare(proposal, state, place).boxed().await;
         }
-        Payload::Bulk(bulk) => {
-            if moved {
-                bulk.check_moved(&proposal.base, state).await?;
-            }
-            bulk.deletions.clone()
-        }
+        Payload::Bulk(bulk) => bulk.places(&proposal.base, state).boxed().await?,
         Payload::Merge(merge) => merge.places(&proposal.base, state).boxed().await?,
     };
     build(proposal, state, deletions, place, room).await
@@ -135,9 +130,14 @@ async fn build(
             .schema
             .by_id(id)
             .ok_or_else(|| Error::internal("a change names a type that the schema lacks"))?;
+        let changed_by = match proposal.adopted(id) {
+            Some(table) => table.changed_by(),
+            None => proposal.id,
+        };
         let line = TableLine {
             location: next.location().clone(),
             shape: def.shape_digest().to_string(),
+            changed_by,
         };
         let ids = proposal.written_ids(id);
         let written_ids = match ids {
@@ -152,7 +152,8 @@ async fn build(
             },
         );
         let store = base.store().clone();
-        tables.insert(id, Arc::new(BaseTable::of_version(store, next.clone())));
+        let table = BaseTable::of_version(store, next.clone(), changed_by);
+        tables.insert(id, Arc::new(table));
         written.push((next, Some(version)));
     }
     let mut locked = BTreeMap::new();
@@ -326,6 +327,10 @@ fn same_state(base: &SnapshotState, state: &SnapshotState) -> bool {
                 .all(|(id, table)| same_table(Some(table), state.tables.get(id))))
 }
 
+fn same_rows(left: Option<&Arc<BaseTable>>, right: Option<&Arc<BaseTable>>) -> bool {
+    matches!((left, right), (Some(left), Some(right)) if left.same_rows(right))
+}
+
 fn same_table(left: Option<&Arc<BaseTable>>, right: Option<&Arc<BaseTable>>) -> bool {
     matches!((left, right), (Some(left), Some(right)) if left.same_version(right))
 }
@@ -367,7 +372,8 @@ async fn rebased_effects(
         let base = table_of(&proposal.base, id)?;
         let now = table_of(state, id)?;
         let shifted = moved && !same_table(Some(base), Some(now));
-        if shifted && changes.truncated.contains(&id) {
+        let changed = moved && !same_rows(Some(base), Some(now));
+        if changed && changes.truncated.contains(&id) {
             return Err(conflict(
                 proposal,
                 id,
@@ -433,7 +439,7 @@ async fn moved_positions(
 async fn check_locked(proposal: &Proposal, state: &Arc<SnapshotState>) -> Result<()> {
     let base = Snapshot::of(proposal.base.clone());
     for (id, rows) in proposal.conditions.locks.rows() {
-        if same_table(proposal.base.tables.get(&id), state.tables.get(&id)) {
+        if same_rows(proposal.base.tables.get(&id), state.tables.get(&id)) {
             continue;
         }
         let before = base.table(id).ok_or_else(missing)?.find_ids(&rows).await?;

@@ -45,7 +45,7 @@ impl GraphShared {
                     .ok_or_else(|| Error::not_found(ObjectKind::Tag, name.as_str()))?;
                 history::point(self, &point).await?
             }
-            Base::Commit(id) => history::find(self, *id).await?,
+            Base::Commit(id) => self.still_named(history::find(self, *id).await?).await?,
             Base::At(time) => self.shown_at(on, *time).await?,
         };
         if !matches!(
@@ -71,12 +71,35 @@ impl GraphShared {
         label: &BranchName,
         point: &Point,
     ) -> Result<Arc<SnapshotState>> {
+        let point = &history::kept(self, point).await?;
         let state = history::state_at(self, point).await?;
         let ordinal = self.ordinal_of(&point.branch_id);
         let (branch_id, entry) = (&point.branch_id, &point.entry);
         self.assemble(label, branch_id, ordinal, &state, entry.seq, entry.time)
             .await
             .map(Arc::new)
+    }
+
+    /// A commit below its log's horizon may be kept for merges only, and be the head of another
+    /// branch or under a tag: what has a name can be given others.
+    async fn still_named(self: &Arc<Self>, point: Point) -> Result<Point> {
+        let names = self.names.refresh().await?;
+        if names.keeps(&point.branch_id, point.entry.seq) {
+            return Ok(point);
+        }
+        for tag in names.all.tags.values() {
+            if tag.at.commit == point.commit {
+                return history::point(self, &tag.at).await;
+            }
+        }
+        for (name, line) in &names.all.branches {
+            match self.branch_of(name, line)?.head_state().await {
+                Ok(state) if state.commit == point.commit => return self.point_of(&state).await,
+                Ok(_) | Err(Error::BranchDeleted { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(point)
     }
 
     fn tag(&self, name: &BranchName) -> Option<crate::format::ForkPoint> {

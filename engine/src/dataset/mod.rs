@@ -32,7 +32,7 @@ pub use reshape::FilledColumn;
 pub use table::{Fragment, Staged, TableChange, TableLocation, TableVersion};
 pub(crate) use write_behind::WriteBehind;
 
-/// How much memory the shared caches may take.
+/// What the graphs of a process may do and take.
 #[derive(Debug, Clone)]
 pub struct ResourceLimits {
     /// Decoded columns of immutable files, in bytes.
@@ -45,6 +45,8 @@ pub struct ResourceLimits {
     pub open_tables: u64,
     /// Adjacency of edge tables, in bytes.
     pub topology_bytes: usize,
+    /// Whether the tables of branches that this process writes are looked after meanwhile.
+    pub maintenance: bool,
 }
 
 impl Default for ResourceLimits {
@@ -55,6 +57,7 @@ impl Default for ResourceLimits {
             metadata_bytes: 64 << 20,
             open_tables: 4096,
             topology_bytes: 512 << 20,
+            maintenance: false,
         }
     }
 }
@@ -71,6 +74,7 @@ pub struct Resources {
     indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
     tables: moka::future::Cache<(String, u64), TableVersion>,
     topologies: Arc<Topologies>,
+    maintenance: bool,
 }
 
 impl Resources {
@@ -107,7 +111,12 @@ impl Resources {
                 .max_capacity(limits.open_tables)
                 .build(),
             topologies: Arc::new(Topologies::new(limits.topology_bytes)),
+            maintenance: limits.maintenance,
         })
+    }
+
+    pub(crate) fn maintenance(&self) -> bool {
+        self.maintenance
     }
 
     /// What traversals walk over.

@@ -71,6 +71,13 @@ pub struct Fragment {
     deletion_file: Option<String>,
 }
 
+impl Fragment {
+    /// Rows that are not gone.
+    pub fn live(&self) -> u32 {
+        self.rows - self.deleted
+    }
+}
+
 /// Written rows that no version holds yet.
 #[derive(Debug, Clone, Default)]
 pub struct Staged {
@@ -195,7 +202,7 @@ impl TableVersion {
             .collect();
         let rows = fragments
             .iter()
-            .map(|fragment| u64::from(fragment.rows - fragment.deleted))
+            .map(|fragment| u64::from(fragment.live()))
             .sum();
         let location = TableLocation {
             dir,
@@ -388,6 +395,12 @@ impl TableVersion {
             .await
             .map_err(lance_error)?;
         staged(transaction.operation)
+    }
+
+    /// The key that the first file of written rows will have.
+    pub fn staged_key(&self, staged: &Staged) -> Option<Arc<str>> {
+        let first = staged.fragments.first()?;
+        Some(describe(&self.location.dir, first).key)
     }
 
     fn append_params(&self) -> WriteParams {

@@ -236,6 +236,8 @@ pub struct TableLine {
     pub location: TableLocation,
     /// Digest of identities, types, nullability and constraints.
     pub shape: String,
+    /// The commit that last changed its rows; others may have moved them to other files.
+    pub changed_by: CommitId,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -312,6 +314,16 @@ pub enum Written {
 /// `_graph/commits/<id>.json`: a hint. The commit exists if the entry there lists it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommitPointer {
+    pub branch: String,
+    pub seq: u64,
+    /// Once that entry has forgotten its tables: another that states the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restated: Option<EntryPlace>,
+}
+
+/// An entry of any log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryPlace {
     pub branch: String,
     pub seq: u64,
 }
@@ -454,35 +466,4 @@ impl Object for RefEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pointer() -> CommitPointer {
-        CommitPointer {
-            branch: "b".to_owned(),
-            seq: 7,
-        }
-    }
-
-    #[test]
-    fn what_was_encoded_is_decoded() {
-        let bytes = encode(&pointer()).unwrap();
-        let back: CommitPointer = decode("k", &bytes).unwrap();
-        assert_eq!((back.branch.as_str(), back.seq), ("b", 7));
-    }
-
-    #[test]
-    fn damage_is_named_and_never_read() {
-        let bytes = encode(&pointer()).unwrap();
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.to_vec();
-            damaged[at] ^= 1;
-            let error = decode::<CommitPointer>("the/key", &damaged).unwrap_err();
-            assert!(matches!(error, Error::Corrupt { object, .. } if object == "the/key"));
-        }
-        for cut in 0..bytes.len() {
-            assert!(decode::<CommitPointer>("k", &bytes[..cut]).is_err());
-        }
-        assert!(decode::<GraphFile>("k", &bytes).is_err());
-    }
-}
+mod tests;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::commit::ancestry::merge_bases;
-use crate::commit::history::commits_of;
+use crate::commit::common::merge_bases;
+use crate::commit::history::{self, commits_of};
 use crate::commit::log::BranchLog;
 use crate::commit::names::Names;
 use crate::dataset::TableLocation;
 use crate::error::{Error, Result};
-use crate::format::{EntryKind, LogEntry, RefOperation, TableLine, Written};
+use crate::format::{EntryKind, EntryPlace, LogEntry, RefOperation, TableLine, Written};
 use crate::graph::Graph;
 use crate::names::{BranchName, CommitId};
 
@@ -24,6 +24,8 @@ pub(super) struct Marks {
     pub listed: BTreeSet<CommitId>,
     /// Entries below their log's horizon that are kept all the same.
     pub pinned: BTreeSet<(String, u64)>,
+    /// An entry that states each head.
+    pub heads: HashMap<CommitId, EntryPlace>,
 }
 
 impl Marks {
@@ -31,7 +33,14 @@ impl Marks {
         self.pinned.contains(&(branch_id.to_owned(), seq))
     }
 
-    fn add(&mut self, entry: &LogEntry) {
+    fn add(&mut self, branch_id: &str, entry: &LogEntry) {
+        if let Some(state) = entry.state.as_ref().filter(|_| !entry.expired) {
+            let place = EntryPlace {
+                branch: branch_id.to_owned(),
+                seq: entry.seq,
+            };
+            self.heads.insert(state.head, place);
+        }
         for line in entry.state.iter().flat_map(|state| state.tables.values()) {
             self.table(line);
         }
@@ -117,15 +126,18 @@ pub(super) async fn mark(
             if seq == horizon
                 && let Some(before) = stands_on(&entry)
             {
-                marks.add(&*shared.logs.existing(&branch_id, before).await?);
+                marks.add(
+                    &branch_id,
+                    &*shared.logs.existing(&branch_id, before).await?,
+                );
                 marks.pinned.insert((branch_id.clone(), before));
             }
-            marks.add(&entry);
+            marks.add(&branch_id, &entry);
         }
     }
     for (branch_id, seq) in pins(graph, names, cutoff).await? {
         let entry = shared.logs.existing(&branch_id, seq).await?;
-        marks.add(&entry);
+        marks.add(&branch_id, &entry);
         marks.pinned.insert((branch_id, seq));
     }
     Ok(marks)
@@ -196,8 +208,13 @@ async fn bases(graph: &Graph, left: &str, right: &str) -> Result<Vec<(String, u6
     let left = shared.point_of(&left.state).await?;
     let right = shared.point_of(&right.state).await?;
     let bases = merge_bases(shared, left, right).await?;
-    Ok(bases
-        .into_iter()
-        .map(|at| (at.branch_id, at.entry.seq))
-        .collect())
+    let mut places = Vec::with_capacity(bases.len());
+    for base in bases {
+        let at = match history::kept(shared, &base).await {
+            Err(Error::Expired { .. }) => base,
+            kept => kept?,
+        };
+        places.push((at.branch_id, at.entry.seq));
+    }
+    Ok(places)
 }

@@ -1,6 +1,7 @@
 //! Keeping a graph in shape: the same rows in better files, and no more files than needed.
 
-mod compact;
+pub(crate) mod background;
+pub(crate) mod compact;
 mod mark;
 pub(crate) mod tail;
 pub(crate) mod vacuum;

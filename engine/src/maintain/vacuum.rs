@@ -20,10 +20,12 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::compact;
 use super::mark::{self, Horizons, Marks};
+use crate::commit::history::commits_of;
+use crate::commit::log::read_object;
 use crate::commit::publish::describe;
 use crate::dataset::TableVersion;
 use crate::error::{Error, Result};
-use crate::format::{EntryKind, Fence, RefOperation};
+use crate::format::{self, CommitPointer, EntryKind, Fence, LogEntry, RefOperation};
 use crate::graph::{Graph, GraphShared, NAME_ATTEMPTS, busy};
 use crate::names::{BranchName, CommitId};
 use crate::storage::{Stored, layout};
@@ -214,8 +216,46 @@ impl Vacuum<'_> {
                 continue;
             }
             for seq in due {
+                let entry = logs.existing(branch_id, seq).await?;
+                self.point_elsewhere(branch_id, &entry, marks).await?;
                 logs.expire(branch_id, seq).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Commits that an entry will forget may be stated by one that is kept: a head that was
+    /// compacted, or one that a branch which is gone has published.
+    async fn point_elsewhere(
+        &self,
+        branch_id: &str,
+        entry: &LogEntry,
+        marks: &Marks,
+    ) -> Result<()> {
+        let shared = &self.graph.shared;
+        let made = commits_of(entry).iter().map(|commit| commit.id);
+        let ids: BTreeSet<CommitId> = entry
+            .state
+            .iter()
+            .map(|state| state.head)
+            .chain(made)
+            .collect();
+        for id in ids {
+            let Some(place) = marks.heads.get(&id) else {
+                continue;
+            };
+            let key = layout::commit(id);
+            let Some(mut pointer) = read_object::<CommitPointer>(&shared.store, &key).await? else {
+                continue;
+            };
+            if let Some(held) = &pointer.restated
+                && (held.branch.as_str(), held.seq) != (branch_id, entry.seq)
+                && !shared.logs.existing(&held.branch, held.seq).await?.expired
+            {
+                continue;
+            }
+            pointer.restated = Some(place.clone());
+            shared.store.write(&key, format::encode(&pointer)?).await?;
         }
         Ok(())
     }

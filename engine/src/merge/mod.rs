@@ -31,7 +31,7 @@ use self::plan::Plan;
 use self::publish::MergeChange;
 use crate::changed::{Pairs, count};
 use crate::clock;
-use crate::commit::ancestry;
+use crate::commit::common;
 use crate::commit::publish::{BranchShared, Payload, Proposal};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -166,7 +166,7 @@ impl Graph {
         self.shared.check_kept(&theirs.state).await?;
         let ours = self.shared.point_of(&ours.state).await?;
         let theirs = self.shared.point_of(&theirs.state).await?;
-        let bases = ancestry::merge_bases(&self.shared, ours, theirs).await?;
+        let bases = common::merge_bases(&self.shared, ours, theirs).await?;
         Ok(bases.iter().map(|base| base.commit).collect())
     }
 

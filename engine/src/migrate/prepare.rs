@@ -10,6 +10,7 @@ use crate::dataset::{FilledColumn, TableLocation, TableVersion};
 use crate::error::{Error, Result};
 use crate::format::{ChangedIds, Commit, CommitKind, TableCommit, TableLine, Written};
 use crate::graph::GraphShared;
+use crate::names::CommitId;
 use crate::schema::{ChangeKind, Schema, SchemaChange, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::storage::Store;
@@ -112,7 +113,8 @@ impl Migration {
                     looked_at,
                     reshaped,
                 };
-                let after = Snapshot::of(Arc::new(self.state_after(state, &done)));
+                let after = self.state_after(state, &done, state.commit);
+                let after = Snapshot::of(Arc::new(after));
                 validate::check(&after, &self.rules).await?;
                 done
             }
@@ -143,8 +145,9 @@ impl Migration {
         before.reshape(&new.arrow_schema(), filled).await
     }
 
-    /// The state under the new schema. Who it is to the log is filled in later.
-    fn state_after(&self, state: &SnapshotState, work: &Work) -> SnapshotState {
+    /// The state under the new schema, which `commit` makes. Who it is to the log is filled in
+    /// later.
+    fn state_after(&self, state: &SnapshotState, work: &Work, commit: CommitId) -> SnapshotState {
         let mut tables = state.tables.clone();
         for id in &self.dropped {
             tables.remove(id);
@@ -157,7 +160,11 @@ impl Migration {
         for (id, version) in versions {
             tables.insert(
                 id,
-                Arc::new(BaseTable::of_version(self.store.clone(), version.clone())),
+                Arc::new(BaseTable::of_version(
+                    self.store.clone(),
+                    version.clone(),
+                    commit,
+                )),
             );
         }
         SnapshotState {
@@ -216,6 +223,7 @@ impl Migration {
             let line = TableLine {
                 location: after.location().clone(),
                 shape: shape.unwrap_or_default(),
+                changed_by: proposal.id,
             };
             commit_tables.insert(
                 id,
@@ -250,7 +258,7 @@ impl Migration {
             generation,
             lineage: state.lineage.next(seq, 1),
             time,
-            ..self.state_after(state, work)
+            ..self.state_after(state, work, proposal.id)
         };
         Ok(Prepared {
             crossed_fence: state.lineage.fence != proposal.base.lineage.fence,

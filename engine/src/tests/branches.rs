@@ -189,6 +189,7 @@ async fn a_lost_commit_is_unknown_by_its_id() {
     let pointer = crate::format::CommitPointer {
         branch: main.id,
         seq: 0,
+        restated: None,
     };
     let body = crate::format::encode(&pointer).unwrap();
     let id = crate::names::CommitId::parse(unknown).unwrap();

@@ -116,3 +116,46 @@ async fn walking_reads_a_thousand_entries_at_once_and_damage_costs_only_time() {
     fixture.store.delete(&key).await.unwrap();
     assert_eq!(walk(&fixture.reopened().await, 10_000).await, expected);
 }
+
+#[tokio::test]
+async fn branches_meet_across_a_long_history_in_few_requests() {
+    let fixture = long(20_000).await;
+    let graph = &fixture.graph;
+    graph
+        .create_branch(&branch("x"), "main~10000", "t")
+        .await
+        .unwrap();
+    let base = graph.snapshot("main~10000").await.unwrap();
+    let pointer = format::CommitPointer {
+        branch: graph.branch(&main()).await.unwrap().id,
+        seq: base.seq(),
+        restated: None,
+    };
+    let key = layout::commit(base.commit());
+    let pointer = format::encode(&pointer).unwrap();
+    fixture.store.write(&key, pointer).await.unwrap();
+    add_people(graph, "x", &["b"]).await.unwrap();
+    let graph = fixture.reopened().await;
+    let before = fixture.store.counts();
+    let (x, main) = (
+        graph.snapshot("x").await.unwrap(),
+        graph.snapshot("main").await.unwrap(),
+    );
+    assert_eq!(graph.compare(&x, &main).await.unwrap(), (1, 10_000));
+    let sent = fixture.store.counts().since(&before).total();
+    assert!(sent <= 20, "{sent} requests");
+    let graph = fixture.reopened().await;
+    let before = fixture.store.counts();
+    super::merges::merge(&graph, "x", "main").await.unwrap();
+    let sent = fixture.store.counts().since(&before).total();
+    assert!(sent <= 60, "{sent} requests");
+    assert_eq!(people(&graph, "main").await, ["a", "b"]);
+    // What is merged once more goes no further back than to the merge.
+    add_people(&graph, "x", &["c"]).await.unwrap();
+    let graph = fixture.reopened().await;
+    let before = fixture.store.counts();
+    super::merges::merge(&graph, "x", "main").await.unwrap();
+    let sent = fixture.store.counts().since(&before).total();
+    assert!(sent <= 60, "{sent} requests");
+    assert_eq!(people(&graph, "main").await, ["a", "b", "c"]);
+}

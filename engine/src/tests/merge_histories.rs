@@ -15,10 +15,10 @@ const PEOPLE: [&str; 5] = ["a", "b", "c", "d", "e"];
 const TEAMS: [&str; 4] = ["r", "s", "t", "u"];
 
 /// Numbers that only the seed decides.
-struct Random(u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,16 +26,16 @@ impl Random {
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 }
 
 /// Every commit with its whole state, and the branches.
 #[derive(Default)]
-struct Model {
-    commits: Vec<(Vec<usize>, Rows)>,
-    heads: BTreeMap<String, usize>,
+pub(super) struct Model {
+    pub commits: Vec<(Vec<usize>, Rows)>,
+    pub heads: BTreeMap<String, usize>,
 }
 
 /// What merging should do.
@@ -51,16 +51,16 @@ enum Expected {
 }
 
 impl Model {
-    fn commit(&mut self, branch: &str, parents: Vec<usize>, rows: Rows) {
+    pub fn commit(&mut self, branch: &str, parents: Vec<usize>, rows: Rows) {
         self.commits.push((parents, rows));
         self.heads.insert(branch.to_owned(), self.commits.len() - 1);
     }
 
-    fn rows(&self, branch: &str) -> &Rows {
+    pub fn rows(&self, branch: &str) -> &Rows {
         &self.commits[self.heads[branch]].1
     }
 
-    fn ancestors(&self, of: usize) -> BTreeSet<usize> {
+    pub fn ancestors(&self, of: usize) -> BTreeSet<usize> {
         let mut all = BTreeSet::from([of]);
         for parent in &self.commits[of].0 {
             all.extend(self.ancestors(*parent));
@@ -212,7 +212,7 @@ async fn history(seed: u64, merges: &mut BTreeMap<String, usize>) {
 }
 
 /// A transaction of a few statements; those that break a rule are left out.
-async fn write(graph: &Graph, model: &mut Model, on: &str, random: &mut Random) {
+pub(super) async fn write(graph: &Graph, model: &mut Model, on: &str, random: &mut Random) {
     let mut transaction = begin(graph, on).await;
     for _ in 0..1 + random.below(3) {
         let number = |random: &mut Random| random.below(3).to_string();
@@ -268,7 +268,7 @@ async fn write(graph: &Graph, model: &mut Model, on: &str, random: &mut Random) 
     }
 }
 
-async fn merge(graph: &Graph, model: &mut Model, source: &str, target: &str) -> String {
+pub(super) async fn merge(graph: &Graph, model: &mut Model, source: &str, target: &str) -> String {
     let expected = model.merge(source, target);
     let preview = graph.merge_conflicts(source, target).await.unwrap();
     let options = MergeOptions {
@@ -364,7 +364,7 @@ fn changes(before: &Rows, after: &Rows) -> BTreeSet<(&'static str, String, Strin
 }
 
 /// `diff` tells exactly what differs, whatever branches lie between.
-async fn compare(graph: &Graph, model: &Model, from: &str, to: &str) {
+pub(super) async fn compare(graph: &Graph, model: &Model, from: &str, to: &str) {
     let (before, after) = (
         graph.snapshot(from).await.unwrap(),
         graph.snapshot(to).await.unwrap(),

@@ -1,11 +1,15 @@
 //! A change too large to be held as rows: whole files, checked while they were written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use arrow::array::AsArray;
+
+use crate::changed::Located;
 use crate::error::{Error, Result};
 use crate::schema::{TypeId, TypeKind};
-use crate::snapshot::SnapshotState;
-use crate::table::RowPosition;
+use crate::snapshot::{Snapshot, SnapshotState};
+use crate::table::{RowPosition, Table};
 
 #[derive(Debug, Default)]
 pub(crate) struct BulkChange {
@@ -21,9 +25,34 @@ pub(crate) struct BulkChange {
 }
 
 impl BulkChange {
+    /// Where the rows that it replaces are in `state`.
+    pub async fn places(
+        &self,
+        base: &Arc<SnapshotState>,
+        state: &Arc<SnapshotState>,
+    ) -> Result<BTreeMap<TypeId, Vec<RowPosition>>> {
+        self.check_moved(base, state)?;
+        let (before, after) = (Snapshot::of(base.clone()), Snapshot::of(state.clone()));
+        let mut places = BTreeMap::new();
+        for (&id, rows) in &self.deletions {
+            let (old, new) = (before.table(id), after.table(id));
+            let (Some(old), Some(new)) = (old, new) else {
+                return Err(Error::internal(
+                    "a bulk load writes a type that has no table",
+                ));
+            };
+            let found = match old.key() == new.key() {
+                true => rows.clone(),
+                false => relocated(&old, &new, rows).await?,
+            };
+            places.insert(id, found);
+        }
+        Ok(places)
+    }
+
     /// The checks were made against `base` and are too large to be made again: whoever
     /// changed a table that they looked at has won.
-    pub async fn check_moved(&self, base: &SnapshotState, state: &SnapshotState) -> Result<()> {
+    fn check_moved(&self, base: &SnapshotState, state: &SnapshotState) -> Result<()> {
         let mut looked_at: BTreeSet<TypeId> = self.tables.iter().copied().collect();
         for edge in base.schema.edges() {
             if let TypeKind::Edge { from, to, .. } = &edge.kind
@@ -35,13 +64,11 @@ impl BulkChange {
             }
         }
         for id in looked_at {
-            let location = |state: &SnapshotState| {
-                state
-                    .tables
-                    .get(&id)
-                    .map(|table| (table.location().dir.clone(), table.location().version))
+            let same = match (base.tables.get(&id), state.tables.get(&id)) {
+                (Some(before), Some(now)) => before.same_rows(now),
+                (before, now) => before.is_none() && now.is_none(),
             };
-            if location(base) != location(state) {
+            if !same {
                 return Err(Error::Conflict {
                     table: base
                         .schema
@@ -57,4 +84,25 @@ impl BulkChange {
         }
         Ok(())
     }
+}
+
+/// Where rows are once files of the table were rewritten.
+async fn relocated(old: &Table, new: &Table, rows: &[RowPosition]) -> Result<Vec<RowPosition>> {
+    let located = Located::of(Some(new)).await?;
+    let chunks = old.chunks().await?;
+    let mut found = Vec::with_capacity(rows.len());
+    let mut lost = Vec::new();
+    for row in rows {
+        match located.row(&chunks[row.chunk as usize], row.offset) {
+            Some(place) => found.push(place),
+            None => lost.push(*row),
+        }
+    }
+    let ids = old.rows(&lost, &[0]).await?;
+    let ids: Vec<&str> = ids.column(0).as_string::<i32>().iter().flatten().collect();
+    for place in new.find_ids(&ids).await? {
+        let place = place.ok_or_else(|| Error::internal("a row was lost in maintenance"))?;
+        found.push(place);
+    }
+    Ok(found)
 }

@@ -51,7 +51,7 @@ impl Conditions {
         }
         for id in reads.0.lock().iter() {
             let same = match (base.tables.get(id), state.tables.get(id)) {
-                (Some(base), Some(now)) => base.same_version(now),
+                (Some(base), Some(now)) => base.same_rows(now),
                 (None, None) => true,
                 _ => false,
             };

@@ -198,6 +198,22 @@ async fn each_actor_may_do_what_the_policy_says() {
         ("CREATE SCHEMA another", ["42501", "no error", "42P06"]),
         ("DROP SCHEMA another", ["42501", "no error", "3F000"]),
         (
+            "SELECT count(*) FROM person FOR SYSTEM_TIME AS OF now()",
+            ["no error", "no error", "no error"],
+        ),
+        ("SELECT tag_create('t')", ["42501", "no error", "42710"]),
+        (
+            "SELECT count(*) FROM person FOR SYSTEM_TIME AS OF 't'",
+            ["no error", "no error", "no error"],
+        ),
+        ("SELECT tag_delete('t')", ["42501", "no error", "42704"]),
+        (
+            "SELECT branch_reset('main', 'main~1')",
+            ["42501", "42501", "42501"],
+        ),
+        ("SELECT revert('main')", ["42501", "42501", "no error"]),
+        ("VACUUM", ["42501", "42501", "42501"]),
+        (
             "COPY (SELECT 1) TO STDOUT",
             ["no error", "no error", "no error"],
         ),
