@@ -222,6 +222,8 @@ async fn locking_is_writing_one_branch() {
     run(&client, "ROLLBACK").await;
     let mixed = "INSERT INTO side.note (text) SELECT name FROM person FOR UPDATE";
     assert_eq!(code(other.simple_query(mixed).await), "0A000");
+    let past = "SELECT 1 FROM person FOR SYSTEM_TIME AS OF 'main' FOR UPDATE";
+    assert_eq!(code(other.simple_query(past).await), "0A000");
     for cursor in ["c CURSOR WITH HOLD", "c SCROLL CURSOR"] {
         let declare = format!("BEGIN; DECLARE {cursor} FOR {locking}");
         assert_eq!(code(other.simple_query(&declare).await), "0A000");

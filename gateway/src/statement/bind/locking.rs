@@ -228,7 +228,14 @@ impl Binder<'_> {
 
     /// `None`: what the catalogs show, and the rows of subqueries, which lock their own.
     fn locked_table(&mut self, rel: &Rel, strength: LockStrength) -> PgResult<Option<LockedTable>> {
-        let used = self.reads.iter().find(|used| used.oid == rel.oid);
+        let mut uses = self.reads.iter().filter(|used| used.oid == rel.oid);
+        if rel.oid != 0
+            && uses.clone().next().is_some()
+            && uses.clone().all(|used| used.at.is_some())
+        {
+            return Err(unsupported("locking rows of a table as it was", None));
+        }
+        let used = uses.find(|used| used.at.is_none());
         let (Some(used), Some(key)) = (used, rel.key.first()) else {
             return Ok(None);
         };
