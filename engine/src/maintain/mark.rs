@@ -74,19 +74,20 @@ pub(super) async fn horizons(graph: &Graph, names: &Names, cutoff: i64) -> Resul
     let shared = &graph.shared;
     let mut horizons = Horizons::new();
     for branch_id in logs(graph, names).await? {
-        let head = BranchLog::new(shared.logs.clone(), branch_id.clone())
-            .head()
-            .await?;
-        let ended = matches!(head.kind, EntryKind::Tombstone);
-        // Of a graph that was here before this one only the tombstones are left.
-        if ended && shared.logs.entry(&branch_id, 0).await?.is_none() {
-            continue;
-        }
         let live = names
             .all
             .branches
             .values()
             .any(|line| line.branch == branch_id);
+        // Its first entry is on its way, or it is of a graph that was here before this one, of
+        // which only the tombstones are left.
+        if !live && shared.logs.entry(&branch_id, 0).await?.is_none() {
+            continue;
+        }
+        let head = BranchLog::new(shared.logs.clone(), branch_id.clone())
+            .head()
+            .await?;
+        let ended = matches!(head.kind, EntryKind::Tombstone);
         // A log without a name that has not ended is about to get one, or never will: it
         // states what another log does.
         if !live && !ended {
