@@ -123,8 +123,8 @@ impl Clock {
         let seconds = self.0.now() / 1_000_000 - then.timestamp();
         let (number, unit) = match seconds {
             ..120 => (seconds.max(0), "s"),
-            ..7_200 => (seconds / 60, "min"),
-            ..172_800 => (seconds / 3_600, "h"),
+            120..7_200 => (seconds / 60, "min"),
+            7_200..172_800 => (seconds / 3_600, "h"),
             _ => (seconds / 86_400, "days"),
         };
         format!("for {number} {unit}")

@@ -22,8 +22,10 @@ pub(super) async fn check(
 ) -> Result<()> {
     let base = &proposal.base;
     let since = match start.locked_at {
-        Some(newest) if base.branch_id == start.branch_id => base.seq + 1..=newest.min(start.seq),
-        _ => 1..=0,
+        Some(newest) if base.branch_id == start.branch_id => {
+            base.seq + 1..newest.min(start.seq) + 1
+        }
+        _ => 0..0,
     };
     let in_group = group.iter().any(|one| !one.commit.locked.is_empty());
     if since.is_empty() && !in_group {

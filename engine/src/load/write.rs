@@ -61,7 +61,7 @@ impl Writer {
             .or_default()
             .extend(found.replaced);
         if self.files.is_some() {
-            return self.into_file(rows).await;
+            return self.put_into_file(rows).await;
         }
         self.held_rows += rows.batch.num_rows();
         self.held.push(rows);
@@ -69,7 +69,7 @@ impl Writer {
             self.refuse_unchecked_cardinality()?;
             self.files = Some(BTreeMap::new());
             for rows in std::mem::take(&mut self.held) {
-                self.into_file(rows).await?;
+                self.put_into_file(rows).await?;
             }
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn into_file(&mut self, rows: TypeBatch) -> Result<()> {
+    async fn put_into_file(&mut self, rows: TypeBatch) -> Result<()> {
         let Some(files) = &mut self.files else {
             return Err(Error::internal(
                 "rows are written to files that were not opened",

@@ -804,8 +804,8 @@ impl Plan {
                     .count() as i64;
                 let count = remain + puts;
                 let over = card.max.is_some_and(|max| count > max as i64);
-                let under = count < card.min as i64;
-                if !over && !(under && self.is_present(*from, source).await?) {
+                let under = count < card.min as i64 && self.is_present(*from, source).await?;
+                if !over && !under {
                     continue;
                 }
                 let one = [values[0].slice(row, 1)];

@@ -149,11 +149,11 @@ impl Frame {
 
     /// The frame at a level at or above this one, and for each of `rows` the row of it that
     /// they continue.
-    pub(super) fn ancestor<'a>(
-        self: &'a Arc<Frame>,
+    pub(super) fn ancestor(
+        self: &Arc<Frame>,
         level: u32,
         mut rows: Vec<u32>,
-    ) -> (&'a Arc<Frame>, Vec<u32>) {
+    ) -> (&Arc<Frame>, Vec<u32>) {
         let mut frame = self;
         while frame.level > level {
             for row in &mut rows {

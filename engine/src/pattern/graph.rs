@@ -2,6 +2,7 @@
 //! snapshot; and the properties of elements, fetched when somebody needs them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -305,10 +306,11 @@ impl ElementTable {
                 && offset < known.rows
                 && known.is_live(offset)
             {
-                if !ids.contains_key(&chunk) {
-                    ids.insert(chunk, self.ids(known).await?);
-                }
-                found = ids[&chunk].value(offset as usize) == dictionary.id(number);
+                let ids = match ids.entry(chunk) {
+                    Entry::Occupied(read) => read.into_mut(),
+                    Entry::Vacant(unread) => unread.insert(self.ids(known).await?),
+                };
+                found = ids.value(offset as usize) == dictionary.id(number);
             }
             if !found {
                 moved.push(at);

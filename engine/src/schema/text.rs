@@ -90,7 +90,7 @@ fn date_prefix(bytes: &[u8]) -> Option<(i64, &[u8])> {
         _ => (false, false, bytes),
     };
     let digits = unsigned.iter().take_while(|b| b.is_ascii_digit()).count();
-    if digits < 4 || digits > 7 || (digits > 4 && !signed) {
+    if !(4..=7).contains(&digits) || (digits > 4 && !signed) {
         return None;
     }
     let year = unsigned[..digits]

@@ -86,9 +86,8 @@ impl Backend for Session {
     async fn fail(&mut self) {
         self.copy = None;
         // A commit that had begun goes on, and its outcome is part of the session.
-        match self.published().await {
-            Ok(Some(info)) => self.committed(Some(&info)),
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(info)) = self.published().await {
+            self.committed(Some(&info));
         }
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => {}

@@ -293,9 +293,9 @@ fn tokenize(sql: &str, positions: &Positions) -> PgResult<Vec<TokenWithSpan>> {
             let near: String = rest.chars().take(40).collect();
             let message = if error_text.contains("unterminated dollar") {
                 format!("unterminated dollar-quoted string at or near \"{near}\"")
-            } else if error_text.contains("unterminated") && error_text.contains("comment") {
-                format!("unterminated /* comment at or near \"{near}\"")
-            } else if error_text.contains("unexpected eof") && error_text.contains("comment") {
+            } else if (error_text.contains("unterminated") || error_text.contains("unexpected eof"))
+                && error_text.contains("comment")
+            {
                 format!("unterminated /* comment at or near \"{near}\"")
             } else if error_text.contains("close delimiter") {
                 format!("unterminated quoted identifier at or near \"{near}\"")

@@ -505,7 +505,7 @@ impl<'a> Reader<'a> {
     fn finish(mut self) -> PgResult<Moment> {
         if let (Some(afternoon), Some(time)) = (self.afternoon, self.fields.time) {
             let hour = time / (3600 * MICROS_PER_SECOND);
-            if !(1..=12).contains(&hour) && !(hour == 0 && !afternoon) {
+            if !(1..=12).contains(&hour) && (hour != 0 || afternoon) {
                 return Err(self.scope.field_overflow());
             }
             let shift = match (afternoon, hour) {

@@ -350,8 +350,7 @@ async fn a_graph_that_cannot_be_served_is_set_aside_and_the_others_serve() {
         let error = server
             .try_client("notes", actor)
             .await
-            .err()
-            .expect("it is not served");
+            .expect_err("it is not served");
         let error = error.as_db_error().expect("an answer");
         assert_eq!(error.code().code(), "3D000");
         assert_eq!(

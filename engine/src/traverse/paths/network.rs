@@ -2,6 +2,7 @@
 //! each edge weighs.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use arrow::array::{Array, AsArray, Float64Array, StringArray};
 use arrow::compute::cast;
@@ -173,14 +174,17 @@ impl Network {
         for &(edge, position) in edges {
             let edge_type = &self.plan.edges[edge as usize];
             let (piece, row) = edge_type.adjacency.row(position).ok_or_else(lost)?;
-            if !pieces.contains_key(&(edge, piece)) {
-                let chunks = edge_type.table.chunks().await?;
-                let chunk = chunks.get(piece).ok_or_else(lost)?;
-                let columns = edge_type.table.chunk_columns(chunk, &[ID_COLUMN]).await?;
-                let column = columns.first().and_then(|column| column.as_string_opt());
-                pieces.insert((edge, piece), column.cloned().ok_or_else(lost)?);
-            }
-            ids.push(pieces[&(edge, piece)].value(row as usize).to_owned());
+            let held = match pieces.entry((edge, piece)) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(unread) => {
+                    let chunks = edge_type.table.chunks().await?;
+                    let chunk = chunks.get(piece).ok_or_else(lost)?;
+                    let columns = edge_type.table.chunk_columns(chunk, &[ID_COLUMN]).await?;
+                    let column = columns.first().and_then(|column| column.as_string_opt());
+                    unread.insert(column.cloned().ok_or_else(lost)?)
+                }
+            };
+            ids.push(held.value(row as usize).to_owned());
         }
         Ok(ids)
     }

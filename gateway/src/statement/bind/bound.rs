@@ -203,6 +203,10 @@ pub enum MergeAction {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for a statement, and most are queries"
+)]
 pub enum Bound {
     Query(BoundQuery),
     Insert(Box<BoundInsert>),

@@ -188,10 +188,10 @@ impl Binder<'_> {
         at: Option<u32>,
     ) -> PgResult<Typed> {
         let (schema, name) = self.function_name(&function.name, at)?;
-        if schema.is_none() || schema.as_deref() == Some("pg_catalog") {
-            if let Some(found) = self.special_form(ctx, function, &name, at)? {
-                return Ok(found);
-            }
+        if (schema.is_none() || schema.as_deref() == Some("pg_catalog"))
+            && let Some(found) = self.special_form(ctx, function, &name, at)?
+        {
+            return Ok(found);
         }
         if self.env.table_function(schema.as_deref(), &name).is_some() {
             let error = unsupported(&format!("{name}() outside of FROM"), at);

@@ -37,11 +37,10 @@ impl Binder<'_> {
             J::CrossJoin(_) => (JoinType::Inner, &ast::JoinConstraint::None),
             other => {
                 return Err(unsupported(
-                    &format!("{other:?}")
+                    format!("{other:?}")
                         .split('(')
                         .next()
-                        .unwrap_or("this join")
-                        .to_owned(),
+                        .unwrap_or("this join"),
                     None,
                 ));
             }

@@ -28,10 +28,11 @@ impl Reader {
 
     /// The next whole row, or `None` until more arrives.
     pub(super) fn next(&mut self, end: bool) -> PgResult<Option<Vec<Option<Bytes>>>> {
-        if !self.ended && (self.begun || self.header()?) {
-            if let Some(row) = self.row()? {
-                return Ok(Some(row));
-            }
+        if !self.ended
+            && (self.begun || self.header()?)
+            && let Some(row) = self.row()?
+        {
+            return Ok(Some(row));
         }
         if end && !self.ended {
             return Err(bad("unexpected EOF in COPY data"));

@@ -484,7 +484,11 @@ mod tests {
             }
             out.push(b'\n');
             let text = String::from_utf8(out).expect("UTF-8");
-            assert_eq!(read(dialect, &[&text]), [fields.clone()], "{text}");
+            assert_eq!(
+                read(dialect, &[&text]),
+                std::slice::from_ref(&fields),
+                "{text}"
+            );
         }
     }
 }

@@ -40,11 +40,11 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
         {
             continue;
         }
-        if out.last().is_some_and(|last| is_word(&last.token, "FOR")) && is_word(&token.token, "NO")
+        if out.last().is_some_and(|last| is_word(&last.token, "FOR"))
+            && is_word(&token.token, "NO")
+            && tokens.next_if(|next| is_word(&next.token, "KEY")).is_some()
         {
-            if tokens.next_if(|next| is_word(&next.token, "KEY")).is_some() {
-                continue;
-            }
+            continue;
         }
         if out.last().is_some_and(|last| is_word(&last.token, "FOR"))
             && is_word(&token.token, "KEY")

@@ -584,7 +584,11 @@ impl pattern::Condition for SqlCondition {
         if costs.null_count() > 0 {
             return refuse("the COST of an edge must not be null");
         }
-        if costs.values().iter().any(|cost| !(*cost >= 0.0)) {
+        if costs
+            .values()
+            .iter()
+            .any(|cost| cost.is_nan() || *cost < 0.0)
+        {
             return refuse("the COST of an edge must not be negative");
         }
         Ok(costs.values().to_vec())

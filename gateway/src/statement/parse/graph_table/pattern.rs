@@ -207,11 +207,13 @@ impl Reader<'_> {
 
     /// What stands after a parenthesis: a path, or what describes a vertex?
     fn begins_group(&self) -> bool {
-        match (self.peek_at(1), self.peek_at(2)) {
-            (Some(Piece::Token(Token::LParen) | Piece::Sign('<' | '-')), _) => true,
-            (Some(Piece::Token(Token::Word(_))), Some(Piece::Sign('='))) => true,
-            _ => false,
-        }
+        matches!(
+            (self.peek_at(1), self.peek_at(2)),
+            (
+                Some(Piece::Token(Token::LParen) | Piece::Sign('<' | '-')),
+                _
+            ) | (Some(Piece::Token(Token::Word(_))), Some(Piece::Sign('=')))
+        )
     }
 
     fn group(&mut self) -> PgResult<Part> {
