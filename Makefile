@@ -95,7 +95,7 @@ clients: build
 check: setup
 	cargo fmt --all --check
 	cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --workspace --no-deps --document-private-items
 	scripts/check_docs.py
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and bans were not checked"; fi
@@ -116,4 +116,4 @@ soak: build
 docs: build
 	scripts/make_cli_reference.py --bin "$(BIN)"
 	scripts/check_docs.py
-	cargo doc $(PROFILE) --workspace --no-deps
+	cargo doc $(PROFILE) --workspace --no-deps --document-private-items

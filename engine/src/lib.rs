@@ -5,7 +5,7 @@
 //! | [`graph`] | the one door: create, open, branch, snapshot, begin |
 //! | [`schema`] | what a graph declares: the `.pg` language, its checks, its changes |
 //! | [`snapshot`], [`table`] | reading one commit: tables as chunks of rows |
-//! | [`write`] | transactions, the checks of their rows, bulk loads |
+//! | [`write`](mod@write) | transactions, the checks of their rows, bulk loads |
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
 //! | [`migrate`] | from one schema to another, in one commit |
@@ -20,7 +20,7 @@
 //! | [`load`] | whole files in and out |
 //! | [`diff`], `changed` | what lies between two snapshots |
 //! | [`ndjson`] | rows as lines of JSON, in and out |
-//! | [`format`] | every byte that is persisted |
+//! | [`format`](mod@format) | every byte that is persisted |
 //! | [`dataset`] | the wall around Lance |
 //! | [`storage`] | the wall around the object store |
 

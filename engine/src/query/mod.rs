@@ -1,6 +1,6 @@
 //! The `.gq` query language: what a source says, checked against a schema.
 //!
-//! [`check`] reads a source with any number of queries and answers them with every name
+//! [`check`](fn@check) reads a source with any number of queries and answers them with every name
 //! resolved and every value of a type that fits, or all mistakes with their places. Whoever
 //! runs a [`Query`] lowers it: its clauses are a [graph pattern](crate::pattern).
 //!
