@@ -150,12 +150,14 @@ def two_servers_write_one_bucket(bench):
     try:
         for storm, server in zip(storms, servers):
             storm.blow(server)
-        time.sleep(5)
+        # Long enough that single turns do not decide.
+        time.sleep(30)
         for storm in storms:
             storm.stop()
         for storm in storms:
             storm.calm()
         shares = [storm.commits for storm in storms]
+        print(f"      commits of each: {shares}", flush=True)
         ok(min(shares) * 6 >= sum(shares), f"less than a third of the mean: {shares}")
         merged = storms[0]
         merged.writers += storms[1].writers
