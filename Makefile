@@ -4,6 +4,7 @@
 #   make test     everything; parts by name: unit sql cost faults crash s3 clients
 #   make check    formatting, lints, documentation, licences
 #   make bench    the standing benchmark against PostgreSQL                 (DATA= BENCH=)
+#   make bench-graph  graph questions beside other engines        (DATA= BENCH=)
 #   make soak     the crash and client tests over and over                  (MINUTES=)
 #   make run      a server on STORE                                         (STORE= ARGS=)
 #   make docs     regenerate what is generated, then build the API pages
@@ -38,10 +39,10 @@ BENCH   ?=
 MINUTES ?= 30
 CONTRACT = cargo test $(PROFILE) --workspace --lib tests::contract::
 
-.PHONY: help demo build setup test unit sql cost faults crash s3 clients check bench soak docs run
+.PHONY: help demo build setup test unit sql cost faults crash s3 clients check bench bench-graph soak docs run
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
 
 setup:
 	@scripts/setup.sh build
@@ -102,6 +103,11 @@ check: setup
 bench: build
 	scripts/setup.sh bench
 	python3 tests/bench/bench.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
+
+# Graph questions beside PostgreSQL, DuckDB and Ladybug.
+bench-graph: build
+	scripts/setup.sh bench
+	python3 tests/bench/graph.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
 
 soak: build
 	scripts/setup.sh tests

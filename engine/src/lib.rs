@@ -9,9 +9,10 @@
 //! | [`commit`] | how a commit comes about, and how it is found again |
 //! | [`merge`] | one branch's changes into another, three-way |
 //! | [`migrate`] | from one schema to another, in one commit |
+//! | `maintain` | the same rows in better files, and no more files than needed |
 //! | [`algorithms`] | whole graphs: ranks, components, communities |
 //! | [`pattern`] | graph patterns and how they are matched |
-//! | `maintain` | the same rows in better files, and no more files than needed |
+//! | [`query`] | the `.gq` language, checked against a schema |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
 //! | [`refs`] | how a state is named: branches, tags, commits, times |
@@ -42,6 +43,7 @@ pub mod migrate;
 pub mod names;
 pub mod ndjson;
 pub mod pattern;
+pub mod query;
 pub mod refs;
 mod revert;
 pub mod schema;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::scalar::ScalarValue;
 use omnigraph_catalog::access::GraphAccess;
 use omnigraph_catalog::types::PgType;
@@ -71,6 +72,8 @@ pub struct Call {
     pub bounds: Vec<Bound>,
     /// No more rows than this are wanted; giving more is allowed.
     pub limit: Option<usize>,
+    /// The memory of statements, which a function that keeps much asks for it.
+    pub memory: Arc<dyn MemoryPool>,
 }
 
 /// What a function sees of the session that calls it.

@@ -1,6 +1,7 @@
 //! The SQL functions, one per file. [`register`] is the list.
 
 mod algorithm;
+pub mod all_shortest_paths;
 pub mod args;
 pub mod betweenness;
 pub mod branch_create;
@@ -18,17 +19,23 @@ pub mod degree;
 pub mod diff;
 pub mod error;
 pub mod function;
+pub mod gq;
 mod jsonb;
+pub mod k_shortest_paths;
 pub mod label_propagation;
+pub mod louvain;
 pub mod merge_conflicts;
 pub mod neighbors;
 pub mod pagerank;
+mod paths;
 pub mod pg;
+pub mod reachable;
 pub mod revert;
 pub mod rows;
 pub mod schema_apply;
 pub mod schema_plan;
 pub mod schema_source;
+pub mod shortest_path;
 pub mod source;
 pub mod strongly_connected_components;
 pub mod table_diff;
@@ -50,6 +57,7 @@ pub use source::{FunctionSource, estimate};
 /// Every table function, by name.
 pub fn register() -> Vec<Arc<dyn TableFunction>> {
     vec![
+        Arc::new(all_shortest_paths::AllShortestPaths::new()),
         Arc::new(betweenness::Betweenness::new()),
         Arc::new(branch_create::BranchCreate::new()),
         Arc::new(branch_delete::BranchDelete::new()),
@@ -64,14 +72,19 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(connected_components::ConnectedComponents::new()),
         Arc::new(degree::Degree::new()),
         Arc::new(diff::Diff::new()),
+        Arc::new(gq::Gq::new()),
+        Arc::new(k_shortest_paths::KShortestPaths::new()),
         Arc::new(label_propagation::LabelPropagation::new()),
+        Arc::new(louvain::Louvain::new()),
         Arc::new(merge_conflicts::MergeConflicts::new()),
         Arc::new(neighbors::Neighbors::new()),
         Arc::new(pagerank::Pagerank::new()),
+        Arc::new(reachable::Reachable::new()),
         Arc::new(revert::Revert::new()),
         Arc::new(schema_apply::SchemaApply::new()),
         Arc::new(schema_plan::SchemaPlan::new()),
         Arc::new(schema_source::SchemaSource::new()),
+        Arc::new(shortest_path::ShortestPath::new()),
         Arc::new(strongly_connected_components::StronglyConnectedComponents::new()),
         Arc::new(table_diff::TableDiff::new()),
         Arc::new(tag_create::TagCreate::new()),

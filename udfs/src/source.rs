@@ -205,6 +205,7 @@ impl ExecutionPlan for FunctionExec {
             arguments: self.source.arguments.clone(),
             bounds: self.bounds.clone(),
             limit: self.limit,
+            memory: Arc::clone(context.memory_pool()),
         })?;
         let projection = self.projection.clone();
         let projected = rows.and_then(move |batch| {

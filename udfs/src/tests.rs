@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use datafusion::datasource::provider_as_source;
+use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
@@ -228,6 +229,7 @@ async fn call(
             arguments,
             bounds: Vec::new(),
             limit: None,
+            memory: Arc::new(UnboundedMemoryPool::default()),
         })
         .map_err(|error| error.to_string())?;
     assert_eq!(stream.schema(), crate::arrow_schema(&declared));
@@ -297,6 +299,66 @@ async fn traverse_takes_names_and_arrays() {
 }
 
 #[tokio::test]
+async fn reachable_is_traverse_without_bounds() {
+    let world = World::new().await;
+    let given = [("edges", text("knows")), ("start", text("ada"))];
+    let expected = ["ada|bob|person|1", "ada|cyd|person|2"];
+    let found = call(&world.main, "reachable", &given).await;
+    assert_eq!(found.expect("good arguments"), expected);
+    let near = [
+        given.to_vec(),
+        vec![("max_hops", ScalarValue::Int32(Some(1)))],
+    ]
+    .concat();
+    let found = call(&world.main, "reachable", &near).await;
+    assert_eq!(found.expect("good arguments"), expected[..1]);
+}
+
+#[tokio::test]
+async fn paths_come_node_by_node() {
+    let world = World::new().await;
+    let given = [
+        ("edges", text("knows")),
+        ("source", text("ada")),
+        ("target", text("cyd")),
+    ];
+    let way = [
+        "0|ada|NULL|0.0|ada|cyd",
+        "1|bob|1|1.0|ada|cyd",
+        "2|cyd|2|2.0|ada|cyd",
+    ];
+    let found = call(&world.main, "shortest_path", &given).await;
+    assert_eq!(found.expect("good arguments"), way);
+    let found = call(&world.main, "all_shortest_paths", &given).await;
+    assert_eq!(
+        found.expect("good arguments"),
+        way.map(|row| format!("1|{row}"))
+    );
+    let both = [
+        given.to_vec(),
+        vec![
+            ("k", ScalarValue::Int64(Some(5))),
+            ("direction", text("both")),
+        ],
+    ]
+    .concat();
+    let found = call(&world.main, "k_shortest_paths", &both).await;
+    let mut expected = vec![
+        "1|0|ada|NULL|0.0|ada|cyd".to_owned(),
+        "1|1|cyd|3|1.0|ada|cyd".to_owned(),
+    ];
+    expected.extend(way.map(|row| format!("2|{row}")));
+    assert_eq!(found.expect("good arguments"), expected);
+    let none = [
+        given[0].clone(),
+        given[1].clone(),
+        ("target", text("nobody")),
+    ];
+    let found = call(&world.main, "shortest_path", &none).await;
+    assert_eq!(found.expect("nobody is there"), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn bad_arguments_say_what_would_be_good() {
     let world = World::new().await;
     for (name, given, expected) in [
@@ -318,6 +380,34 @@ async fn bad_arguments_say_what_would_be_good() {
                 ("direction", text("up")),
             ],
             "neighbors(): argument \"direction\" must be one of 'out', 'in', 'both', not 'up'",
+        ),
+        (
+            "k_shortest_paths",
+            vec![
+                ("edges", text("knows")),
+                ("source", text("ada")),
+                ("target", text("bob")),
+                ("k", ScalarValue::Int64(Some(0))),
+            ],
+            "k_shortest_paths(): argument \"k\" must be at least 1",
+        ),
+        (
+            "shortest_path",
+            vec![
+                ("edges", text("knows")),
+                ("source", text("ada")),
+                ("target", text("bob")),
+                ("weight", text("since")),
+            ],
+            "\"knows.since\" is not a number, which a weight has to be",
+        ),
+        (
+            "louvain",
+            vec![
+                ("edges", text("knows")),
+                ("resolution", ScalarValue::Float64(Some(0.0))),
+            ],
+            "louvain(): argument \"resolution\" must be above 0",
         ),
         (
             "commits",

@@ -6,6 +6,7 @@
 
 mod columns;
 mod constraints;
+mod property_graphs;
 mod routines;
 mod tables;
 mod types;
@@ -26,6 +27,16 @@ pub(crate) fn of_schema(
         "constraint_table_usage" => constraints::table_usage(objects, rows),
         "element_types" => types::of_schema(objects, rows),
         "key_column_usage" => constraints::key_columns(objects, rows),
+        "pg_edge_table_components" => property_graphs::edge_components(objects, rows),
+        "pg_element_table_key_columns" => property_graphs::key_columns(objects, rows),
+        "pg_element_table_labels" => property_graphs::element_labels(objects, rows),
+        "pg_element_table_properties" => property_graphs::element_properties(objects, rows),
+        "pg_element_tables" => property_graphs::element_tables(objects, rows),
+        "pg_label_properties" => property_graphs::label_properties(objects, rows),
+        "pg_labels" => property_graphs::labels(objects, rows),
+        "pg_property_data_types" => property_graphs::data_types(objects, rows),
+        "pg_property_graph_privileges" => property_graphs::privileges(rows),
+        "property_graphs" => property_graphs::graphs(rows),
         "referential_constraints" => constraints::referential(objects, rows),
         "table_constraints" => constraints::of_tables(objects, rows),
         "tables" => tables::of_schema(objects, rows),

@@ -1,6 +1,7 @@
 //! The relations of `pg_catalog` and `information_schema`: PostgreSQL 15's names, columns and
-//! OIDs, from the compiled-in table that `scripts/dump_pg_catalog.sh` writes, and the columns
-//! that PostgreSQL 16 added and its clients ask a server of that version for.
+//! OIDs, from the compiled-in table that `scripts/dump_pg_catalog.sh` writes, the columns
+//! that PostgreSQL 16 added and its clients ask a server of that version for, and what
+//! PostgreSQL 19 has for property graphs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,10 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::data::{self, Fields};
 use crate::types::PgType;
 
-const RELATIONS: &str = include_str!("data/relations.tsv");
+const RELATIONS: &str = concat!(
+    include_str!("data/relations.tsv"),
+    include_str!("data/property_graphs.tsv")
+);
 
 /// What PostgreSQL 16 added to relations that its `psql` reads when it lists databases,
 /// collations, role grants and subscriptions.

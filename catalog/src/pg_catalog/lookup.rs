@@ -169,6 +169,7 @@ impl CatalogLookup for PgCatalog {
             Object::Index(table, index) => {
                 (&branch.objects()?.tables[table].indexes[index].name, 'i')
             }
+            Object::Graph => (&branch.part.names.graph, 'g'),
             _ => return None,
         };
         Some(ClassRef {

@@ -28,6 +28,7 @@ mod lookup;
 mod objects;
 mod oid;
 mod operator_classes;
+mod property_graph;
 mod provider;
 mod segment;
 mod system;
@@ -126,7 +127,10 @@ impl PgCatalog {
             };
             let part = cache.part(
                 &segment,
-                Names::new(&branch.name, &input.database),
+                Names::new(&branch.name, &input.database).with_graph(
+                    objects_of(&segment)
+                        .is_some_and(|objects| objects.class(&input.database).is_some()),
+                ),
                 Some(block),
             );
             branches.push(Arc::new(Branch {
@@ -213,7 +217,9 @@ impl PgCatalog {
     /// The OID of a branch's table, index or namespace object, for RowDescription.
     pub fn table_oid(&self, branch: &str, table: &str) -> Option<u32> {
         let branch = self.branch(branch)?;
-        Some(branch.block.relocate(branch.objects()?.class(table)?))
+        let objects = branch.objects()?;
+        let graph = || (branch.part.names.graph == table).then_some(objects.graph.class);
+        Some(branch.block.relocate(objects.class(table).or_else(graph)?))
     }
 
     fn pieces(&self, def: &'static RelationDef) -> Result<Vec<Piece>> {

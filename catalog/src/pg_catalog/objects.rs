@@ -12,12 +12,14 @@ use omnigraph_engine::schema::{
 use super::data::{self, BTREE};
 use super::expression::{self, CheckText};
 use super::oid::{HNSW, IVFFLAT, Slots, place};
+use super::property_graph::PropertyGraph;
 use crate::provider::sql_columns;
 use crate::types::PgType;
 
 #[derive(Debug)]
 pub struct Objects {
     pub tables: Vec<TableObject>,
+    pub graph: PropertyGraph,
     /// How many slots lie in the overflow.
     pub overflow: u32,
     classes: HashMap<String, Object>,
@@ -34,6 +36,7 @@ pub enum Object {
     Index(usize, usize),
     Constraint(usize, usize),
     Default(usize, usize),
+    Graph,
 }
 
 #[derive(Debug)]
@@ -152,13 +155,14 @@ impl Objects {
                     .build(&positions, referenced.contains(&def.id))
             })
             .collect();
-        Objects::indexed(tables, slots.overflow())
+        let graph = PropertyGraph::new(schema, &mut slots);
+        Objects::indexed(tables, graph, slots.overflow())
     }
 
-    fn indexed(tables: Vec<TableObject>, overflow: u32) -> Self {
+    fn indexed(tables: Vec<TableObject>, graph: PropertyGraph, overflow: u32) -> Self {
         let mut classes = HashMap::new();
         let mut types = HashMap::new();
-        let mut slots = HashMap::new();
+        let mut slots = HashMap::from([(graph.class, Object::Graph)]);
         for (at, table) in tables.iter().enumerate() {
             classes.insert(table.name.clone(), Object::Table(at));
             types.insert(table.name.clone(), Object::RowType(at));
@@ -185,6 +189,7 @@ impl Objects {
         }
         Objects {
             tables,
+            graph,
             overflow,
             classes,
             types,

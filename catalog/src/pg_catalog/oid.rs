@@ -11,7 +11,7 @@
 //! | from 65,536 | one block of 65,536 for each branch |
 //! | the last 34,000,000 | what does not fit its place: see [`Slots`] |
 //!
-//! In a branch's block slot 0 is its namespace and each type has 64 slots, found by the number
+//! In a branch's block slot 0 is its namespace, slot 1 its property graph, and each type has 64 slots, found by the number
 //! that stays with it through renames. So a plan that holds an OID stays right as long as the
 //! table lives, on every connection and every gateway.
 
@@ -64,6 +64,9 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Of the property graph, in the branch's own part of its block.
+    pub const GRAPH: u32 = OWN | 1;
+
     /// A marked slot, to be relocated by [`Block::relocate`].
     pub fn of(&mut self, number: u32, place: u32) -> u32 {
         let slot = number

@@ -32,6 +32,8 @@ pub mod mark {
     pub const QUOTED: &str = "\u{2}";
     /// The graph's name.
     pub const DATABASE: &str = "\u{3}";
+    /// The property graph's name.
+    pub const GRAPH: &str = "\u{6}";
     const OID: char = '\u{4}';
     const END: char = '\u{5}';
 
@@ -41,7 +43,7 @@ pub mod mark {
     }
 
     pub(super) fn is_marked(text: &str) -> bool {
-        text.bytes().any(|byte| (1..=4).contains(&byte))
+        text.bytes().any(|byte| matches!(byte, 1..=4 | 6))
     }
 
     pub(super) fn replace(
@@ -51,7 +53,7 @@ pub mod mark {
     ) -> String {
         let mut out = String::with_capacity(text.len() + 16);
         let mut rest = text;
-        while let Some(at) = rest.find(|c| ('\u{1}'..='\u{4}').contains(&c)) {
+        while let Some(at) = rest.find(|c| matches!(c, '\u{1}'..='\u{4}' | '\u{6}')) {
             out.push_str(&rest[..at]);
             let mark = &rest[at..=at];
             rest = &rest[at + 1..];
@@ -59,6 +61,7 @@ pub mod mark {
                 SCHEMA => out.push_str(&names.schema),
                 QUOTED => out.push_str(&names.quoted),
                 DATABASE => out.push_str(&names.database),
+                GRAPH => out.push_str(&names.graph),
                 _ => {
                     let end = rest.find(END).unwrap_or(rest.len());
                     if let Ok(slot) = rest[..end].parse() {
@@ -189,6 +192,8 @@ pub struct Names {
     pub schema: String,
     pub quoted: String,
     pub database: String,
+    /// Of the property graph.
+    pub graph: String,
 }
 
 impl Names {
@@ -197,6 +202,18 @@ impl Names {
             schema: schema.to_owned(),
             quoted: quote_identifier(schema),
             database: database.to_owned(),
+            graph: database.to_owned(),
+        }
+    }
+
+    /// A graph is called like its database, unless a table is.
+    pub fn with_graph(self, taken: bool) -> Self {
+        match taken {
+            true => Names {
+                graph: format!("{}_graph", self.database),
+                ..self
+            },
+            false => self,
         }
     }
 }

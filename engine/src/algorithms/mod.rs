@@ -7,6 +7,7 @@
 mod betweenness;
 mod communities;
 mod components;
+mod louvain;
 mod pagerank;
 mod triangles;
 

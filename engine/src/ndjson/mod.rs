@@ -15,6 +15,9 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cell::{Cell, Refusal};
+pub(crate) use columns::ColumnBuilder;
 pub use decode::{Decoded, Decoder, LineError, TypeBatch};
 pub use encode::Encoder;
+pub(crate) use json::{Kind as JsonKind, Scanner};
 pub use lines::{LineChunk, LineSplitter, split_lines};

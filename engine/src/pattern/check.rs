@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
-use crate::pattern::{Direction, EdgePattern, Mode, Part, PathPattern, Pattern, Selector};
+use crate::pattern::{
+    Direction, EdgePattern, Mode, Part, PathPattern, Pattern, Reach, ReachBy, Selector,
+};
 use crate::schema::{Schema, TypeId};
 
 /// Refuses patterns with endless matches, and those whose repeated parts have no edge.
@@ -23,6 +25,9 @@ pub fn check(pattern: &Pattern) -> Result<()> {
 
 fn check_parts(path: &PathPattern, parts: &[Part], repeated: bool) -> Result<()> {
     for part in parts {
+        if let Part::Reach(reach) = part {
+            check_reach(path, reach, repeated)?;
+        }
         let Part::Group(group) = part else { continue };
         if group.max.is_none() && path.selector == Selector::All && path.mode == Mode::Walk {
             return Err(Error::Invalid {
@@ -67,9 +72,26 @@ fn check_parts(path: &PathPattern, parts: &[Part], repeated: bool) -> Result<()>
     Ok(())
 }
 
+fn check_reach(path: &PathPattern, reach: &Reach, repeated: bool) -> Result<()> {
+    if repeated || path.selector != Selector::All || path.mode != Mode::Walk {
+        return Err(Error::internal(
+            "nodes are reached inside of a path that is looked at as a whole",
+        ));
+    }
+    if reach.max.is_some_and(|max| max < reach.min) || reach.max == Some(0) {
+        return Err(Error::invalid(
+            "the upper bound of the hops is at least 1, and not below the lower bound",
+        ));
+    }
+    if reach.by == ReachBy::Walk && reach.max.is_none() && reach.min > 1 {
+        return Err(Error::internal("walks of any length from two on"));
+    }
+    Ok(())
+}
+
 fn every_edge_costs(parts: &[Part]) -> bool {
     parts.iter().all(|part| match part {
-        Part::Vertex(_) => true,
+        Part::Vertex(_) | Part::Reach(_) => true,
         Part::Edge(edge) => edge.cost.is_some(),
         Part::Group(group) => every_edge_costs(&group.parts),
     })
@@ -109,8 +131,14 @@ fn narrow(parts: &[Part], schema: &Schema, types: &mut [HashSet<TypeId>]) {
         }
     }
     for beside in parts.windows(3) {
-        let [Part::Vertex(left), Part::Edge(edge), Part::Vertex(right)] = beside else {
-            continue;
+        let (left, edge, right) = match beside {
+            [Part::Vertex(left), Part::Edge(edge), Part::Vertex(right)] => (left, edge, right),
+            [Part::Vertex(left), Part::Reach(reach), Part::Vertex(right)] => {
+                narrow_ends(reach, schema, &mut types[left.variable], true);
+                narrow_ends(reach, schema, &mut types[right.variable], false);
+                continue;
+            }
+            _ => continue,
         };
         let (mut lefts, mut rights, mut edges) = (HashSet::new(), HashSet::new(), HashSet::new());
         for (id, from, to) in steps(edge, schema, &types[edge.variable]) {
@@ -124,6 +152,24 @@ fn narrow(parts: &[Part], schema: &Schema, types: &mut [HashSet<TypeId>]) {
         types[left.variable].retain(|id| lefts.contains(id));
         types[right.variable].retain(|id| rights.contains(id));
     }
+}
+
+/// A node at an end of a walk is of a type that one of the edges begins or ends at there.
+fn narrow_ends(reach: &Reach, schema: &Schema, types: &mut HashSet<TypeId>, is_left: bool) {
+    if reach.min == 0 {
+        return;
+    }
+    let ends: HashSet<TypeId> = reach
+        .types
+        .iter()
+        .filter_map(|id| schema.by_id(*id)?.endpoints())
+        .flat_map(|(from, to)| match (reach.direction, is_left) {
+            (Direction::Both, _) => vec![from, to],
+            (Direction::Out, true) | (Direction::In, false) => vec![from],
+            (Direction::Out, false) | (Direction::In, true) => vec![to],
+        })
+        .collect();
+    types.retain(|id| ends.contains(id));
 }
 
 /// An edge type and the types on its left and on its right, for each way it can be taken.

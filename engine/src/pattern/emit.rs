@@ -551,6 +551,7 @@ fn has_variable(parts: &[Part], variable: VariableId) -> bool {
         Part::Vertex(vertex) => vertex.variable == variable,
         Part::Edge(edge) => edge.variable == variable,
         Part::Group(group) => has_variable(&group.parts, variable),
+        Part::Reach(_) => false,
     })
 }
 

@@ -76,6 +76,14 @@ impl Elements {
         }
     }
 
+    /// One more than the greatest number of a table's nodes.
+    pub(super) fn node_count(&self, table: u32) -> Option<usize> {
+        match &self.tables.get(table as usize)?.source {
+            Source::Nodes(dictionary) => Some(dictionary.len()),
+            Source::Edges(_) => None,
+        }
+    }
+
     /// The nodes with these ids, which exist.
     pub(super) fn nodes(&self, id: TypeId, ids: &StringArray) -> Result<Vec<Element>> {
         let number = self

@@ -15,6 +15,7 @@ use crate::pattern::emit::{Output, Rows, emit, property_type};
 use crate::pattern::frame::{Element, Event, Frame, Meter, Step, Trace};
 use crate::pattern::graph::{EdgeSource, Elements};
 use crate::pattern::program::{Expand, Op, Program};
+use crate::pattern::reach::Reached;
 use crate::pattern::search::{FoundPath, Searching};
 use crate::pattern::{
     ConditionId, Conditions, Direction, Memory, Mode, Part, Pattern, Property, PropertyKind,
@@ -96,16 +97,7 @@ struct Running {
 impl Running {
     async fn new(snapshot: Snapshot, matching: Matching, starts: Starts) -> Result<Self, Failure> {
         let pattern = Arc::clone(&matching.program.pattern);
-        let mut types: Vec<TypeId> = Vec::new();
-        for variable in &pattern.variables {
-            types.extend(
-                variable
-                    .types
-                    .iter()
-                    .filter(|id| !types.contains(id))
-                    .collect::<Vec<_>>(),
-            );
-        }
+        let types = pattern.types();
         let mut reverse = HashSet::new();
         matching.program.walked_backwards(&mut reverse);
         let reverse: Vec<TypeId> = reverse.into_iter().collect();
@@ -190,9 +182,9 @@ impl Context {
     }
 
     /// The ways that lead on from the nodes of a table.
-    pub(super) fn ways(&self, expand: &Expand, table: u32) -> Vec<Way<'_>> {
+    pub(super) fn ways(&self, types: &[TypeId], direction: Direction, table: u32) -> Vec<Way<'_>> {
         let mut ways = Vec::new();
-        for id in &expand.types {
+        for id in types {
             let Some((edge_table, edges)) = self
                 .elements
                 .number(*id)
@@ -200,8 +192,8 @@ impl Context {
             else {
                 continue;
             };
-            let both = expand.direction == Direction::Both;
-            if expand.direction != Direction::In && edges.from == table {
+            let both = direction == Direction::Both;
+            if direction != Direction::In && edges.from == table {
                 ways.push(Way {
                     edges,
                     edge_table,
@@ -210,7 +202,7 @@ impl Context {
                     skip_loops: false,
                 });
             }
-            if expand.direction != Direction::Out && edges.to == table {
+            if direction != Direction::Out && edges.to == table {
                 ways.push(Way {
                     edges,
                     edge_table,
@@ -332,7 +324,7 @@ fn binds(parts: &[Part], variable: VariableId) -> bool {
     parts.iter().any(|part| match part {
         Part::Vertex(vertex) => vertex.variable == variable,
         Part::Edge(edge) => edge.variable == variable,
-        Part::Group(_) => false,
+        Part::Group(_) | Part::Reach(_) => false,
     })
 }
 
@@ -357,6 +349,7 @@ struct Thread {
     /// How many of the frame's rows the instruction has done.
     done: usize,
     searching: Option<Box<Searching>>,
+    reached: Option<Box<Reached>>,
 }
 
 impl Machine {
@@ -384,6 +377,7 @@ impl Machine {
                 trace,
                 done: 0,
                 searching: None,
+                reached: None,
             });
         }
     }
@@ -477,6 +471,28 @@ impl Machine {
                             backward: expand.backward,
                         };
                         let trace = trace.with(event, frame.level);
+                        self.push(next, frame, trace);
+                    }
+                    self.context.charge()?;
+                    tokio::task::yield_now().await;
+                }
+                Op::Reach(reaching) => {
+                    let reached = match thread.reached.take() {
+                        Some(reached) => reached,
+                        None => Box::new(Reached::new(
+                            &self.context,
+                            reaching,
+                            &thread.frame,
+                            &thread.trace,
+                        )?),
+                    };
+                    let (frame, rest) = reached.next()?;
+                    let trace = thread.trace.clone();
+                    if let Some(reached) = rest {
+                        thread.reached = Some(reached);
+                        self.stack.push(thread);
+                    }
+                    if let Some(frame) = frame {
                         self.push(next, frame, trace);
                     }
                     self.context.charge()?;
@@ -577,7 +593,10 @@ impl Machine {
             let known = match ways.iter().position(|(table, _)| *table == here.table()) {
                 Some(known) => known,
                 None => {
-                    ways.push((here.table(), context.ways(expand, here.table())));
+                    ways.push((
+                        here.table(),
+                        context.ways(&expand.types, expand.direction, here.table()),
+                    ));
                     ways.len() - 1
                 }
             };

@@ -18,7 +18,9 @@
 //! | graph | the tables, dictionaries and adjacencies behind element types |
 //! | frame | batches of partial matches, each the continuation of another |
 //! | matcher | runs a program |
+//! | reach | the nodes that edges lead to, each once |
 //! | search | the paths that a selector keeps, between each two ends |
+//! | layers | a search level by level |
 //! | emit | matches as rows |
 
 mod check;
@@ -26,8 +28,10 @@ mod emit;
 mod frame;
 mod graph;
 mod labels;
+mod layers;
 mod matcher;
 mod program;
+mod reach;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -64,6 +68,25 @@ pub struct Pattern {
     pub different_edges: bool,
 }
 
+impl Pattern {
+    /// All types whose elements can be in a match, or on a way in it.
+    pub fn types(&self) -> Vec<TypeId> {
+        let of_variables = self.variables.iter().map(|variable| &variable.types);
+        let parts = self.paths.iter().flat_map(|path| &path.parts);
+        let of_ways = parts.filter_map(|part| match part {
+            Part::Reach(reach) => Some(&reach.types),
+            Part::Vertex(_) | Part::Edge(_) | Part::Group(_) => None,
+        });
+        let mut types = Vec::new();
+        for id in of_variables.chain(of_ways).flatten() {
+            if !types.contains(id) {
+                types.push(*id);
+            }
+        }
+        types
+    }
+}
+
 /// One node or edge of a match; in a repeated group, the list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Variable {
@@ -91,6 +114,7 @@ pub enum Part {
     Vertex(VertexPattern),
     Edge(EdgePattern),
     Group(Group),
+    Reach(Reach),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,6 +131,26 @@ pub struct EdgePattern {
     pub direction: Direction,
     pub conditions: Vec<ConditionId>,
     pub cost: Option<ConditionId>,
+}
+
+/// The nodes that edges lead to, each once whatever the number of ways.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reach {
+    pub types: Vec<TypeId>,
+    pub direction: Direction,
+    pub min: u32,
+    /// `None`: as far as it goes.
+    pub max: Option<u32>,
+    pub by: ReachBy,
+}
+
+/// What has to be of that length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReachBy {
+    /// Some walk; without an upper bound, `min` is at most 1.
+    Walk,
+    /// The shortest walk: the node where it begins has distance 0.
+    Distance,
 }
 
 /// Parts that are repeated.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::pattern::{
-    ConditionId, Direction, EdgePattern, Group, Mode, Part, PathId, PathPattern, Pattern, Selector,
-    VariableId, VertexPattern,
+    ConditionId, Direction, EdgePattern, Group, Mode, Part, PathId, PathPattern, Pattern, Reach,
+    Selector, VariableId, VertexPattern,
 };
 use crate::schema::TypeId;
 
@@ -44,6 +44,7 @@ pub(super) enum Op {
     },
     Filter(ConditionId),
     Expand(Expand),
+    Reach(Arc<Reaching>),
     /// Back to a node that was bound.
     Goto(VariableId),
     /// Goes on here and there.
@@ -71,6 +72,15 @@ pub(super) struct Expand {
     pub path: PathId,
     pub mode: Mode,
     pub cost: Option<ConditionId>,
+}
+
+/// To the nodes that edges lead to.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    /// As it is walked.
+    pub reach: Reach,
+    /// Where it has to lead, when that is known.
+    pub target: Option<VariableId>,
 }
 
 /// The paths of one path pattern that its selector keeps.
@@ -220,7 +230,7 @@ impl Compiler<'_> {
                 Part::Vertex(vertex) => {
                     self.bound[vertex.variable] && can_begin_at(&self.pattern.paths[*path], *at)
                 }
-                Part::Edge(_) | Part::Group(_) => false,
+                Part::Edge(_) | Part::Group(_) | Part::Reach(_) => false,
             })
             .min_by_key(|(path, _, _)| !is_plain(&self.pattern.paths[*path]))
             .map(|(path, at, _)| (path, at))
@@ -238,8 +248,8 @@ impl Compiler<'_> {
         }
         self.push(Op::Start(path))?;
         self.part(path, &parts[start], false)?;
-        for part in &parts[start + 1..] {
-            self.part(path, part, false)?;
+        for at in start + 1..parts.len() {
+            self.part_before(path, &parts[at], parts.get(at + 1), false)?;
         }
         if start > 0 {
             if let Part::Vertex(vertex) = &parts[start]
@@ -247,11 +257,34 @@ impl Compiler<'_> {
             {
                 self.push(Op::Goto(vertex.variable))?;
             }
-            for part in parts[..start].iter().rev() {
-                self.part(path, part, true)?;
+            for at in (0..start).rev() {
+                let next = at.checked_sub(1).and_then(|next| parts.get(next));
+                self.part_before(path, &parts[at], next, true)?;
             }
         }
         Ok(())
+    }
+
+    /// A part, and what comes after it.
+    fn part_before(
+        &mut self,
+        path: PathId,
+        part: &Part,
+        next: Option<&Part>,
+        backward: bool,
+    ) -> Result<()> {
+        let Part::Reach(reach) = part else {
+            return self.part(path, part, backward);
+        };
+        let target = match next {
+            Some(Part::Vertex(vertex)) if self.bound[vertex.variable] => Some(vertex.variable),
+            _ => None,
+        };
+        let reach = Reach {
+            direction: walked(reach.direction, backward),
+            ..reach.clone()
+        };
+        self.push(Op::Reach(Arc::new(Reaching { reach, target })))
     }
 
     fn part(&mut self, path: PathId, part: &Part, backward: bool) -> Result<()> {
@@ -259,6 +292,7 @@ impl Compiler<'_> {
             Part::Vertex(vertex) => self.vertex(vertex),
             Part::Edge(edge) => self.edge(path, edge, backward),
             Part::Group(group) => self.group(path, group, backward),
+            Part::Reach(_) => self.part_before(path, part, None, backward),
         }
     }
 
@@ -274,11 +308,7 @@ impl Compiler<'_> {
 
     fn edge(&mut self, path: PathId, edge: &EdgePattern, backward: bool) -> Result<()> {
         let same = std::mem::replace(&mut self.bound[edge.variable], true);
-        let direction = match (edge.direction, backward) {
-            (Direction::Out, true) => Direction::In,
-            (Direction::In, true) => Direction::Out,
-            (direction, _) => direction,
-        };
+        let direction = walked(edge.direction, backward);
         self.push(Op::Expand(Expand {
             variable: edge.variable,
             types: edge.types.clone(),
@@ -372,7 +402,7 @@ impl Compiler<'_> {
         inner.push(Op::Done)?;
         let start = match &parts[start] {
             Part::Vertex(vertex) => vertex.variable,
-            Part::Edge(_) | Part::Group(_) => {
+            Part::Edge(_) | Part::Group(_) | Part::Reach(_) => {
                 return Err(Error::internal("a path that begins with an edge"));
             }
         };
@@ -475,11 +505,19 @@ impl Compiler<'_> {
     }
 }
 
+fn walked(direction: Direction, backward: bool) -> Direction {
+    match (direction, backward) {
+        (Direction::Out, true) => Direction::In,
+        (Direction::In, true) => Direction::Out,
+        (direction, _) => direction,
+    }
+}
+
 fn conditions_of(part: &Part) -> &[ConditionId] {
     match part {
         Part::Vertex(vertex) => &vertex.conditions,
         Part::Edge(edge) => &edge.conditions,
-        Part::Group(_) => &[],
+        Part::Group(_) | Part::Reach(_) => &[],
     }
 }
 
@@ -489,6 +527,7 @@ fn variables_of(parts: &[Part], found: &mut Vec<VariableId>) {
             Part::Vertex(vertex) => found.push(vertex.variable),
             Part::Edge(edge) => found.push(edge.variable),
             Part::Group(group) => variables_of(&group.parts, found),
+            Part::Reach(_) => {}
         }
     }
 }
@@ -496,7 +535,7 @@ fn variables_of(parts: &[Part], found: &mut Vec<VariableId>) {
 fn is_unbounded(part: &Part) -> bool {
     match part {
         Part::Group(group) => group.max.is_none() || group.parts.iter().any(is_unbounded),
-        Part::Vertex(_) | Part::Edge(_) => false,
+        Part::Vertex(_) | Part::Edge(_) | Part::Reach(_) => false,
     }
 }
 
@@ -549,6 +588,9 @@ impl Program {
             match op {
                 Op::Expand(expand) if expand.direction != Direction::Out => {
                     found.extend(&expand.types)
+                }
+                Op::Reach(reaching) if reaching.reach.direction != Direction::Out => {
+                    found.extend(&reaching.reach.types)
                 }
                 Op::Search(search) => search.program.walked_backwards(found),
                 _ => {}

@@ -1,7 +1,7 @@
 //! Random patterns over random graphs, against an executor that tries everything.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray};
@@ -251,6 +251,26 @@ impl Maker<'_> {
         })
     }
 
+    fn reach(&mut self) -> Part {
+        let all = LabelExpression::Any.types(self.schema, true);
+        let types = match self.random.random_range(0..3) {
+            0 => all,
+            _ => vec![all[0]],
+        };
+        let directions = [Direction::Out, Direction::In, Direction::Both];
+        let by = [ReachBy::Walk, ReachBy::Distance][self.random.random_range(0..2)];
+        let min = self.random.random_range(0..4);
+        let max = min.max(1) + self.random.random_range(0..3);
+        let endless = self.random.random_bool(0.3) && (by == ReachBy::Distance || min <= 1);
+        Part::Reach(Reach {
+            types,
+            direction: directions[self.random.random_range(0..3)],
+            min,
+            max: (!endless).then_some(max),
+            by,
+        })
+    }
+
     fn path(&mut self, selector: Selector, mode: Mode, begin: Option<VariableId>) {
         let costs = selector == Selector::Cheapest;
         let least = [
@@ -260,8 +280,11 @@ impl Maker<'_> {
         ];
         let finite = mode != Mode::Walk || least.contains(&selector);
         let mut parts = vec![self.vertex(begin, false)];
+        let is_plain = selector == Selector::All && mode == Mode::Walk;
         for _ in 0..self.random.random_range(1..3) {
-            if self.random.random_bool(0.5) {
+            if is_plain && self.random.random_bool(0.3) {
+                parts.push(self.reach());
+            } else if self.random.random_bool(0.5) {
                 parts.push(self.edge(false, costs));
             } else {
                 let mut inside = vec![self.edge(true, costs)];
@@ -380,6 +403,18 @@ impl Reference<'_> {
                 .into_iter()
                 .flat_map(|binding| self.edge(edge, mode, binding))
                 .collect(),
+            Part::Reach(reach) => before
+                .into_iter()
+                .flat_map(|binding| {
+                    let here = binding.vertices.last().unwrap().clone();
+                    let reached = self.reached(reach, &here).into_iter();
+                    reached.map(move |there| {
+                        let mut binding = binding.clone();
+                        binding.vertices.push(there);
+                        binding
+                    })
+                })
+                .collect(),
             Part::Group(group) => {
                 let mut all = Vec::new();
                 let mut now = before;
@@ -399,6 +434,37 @@ impl Reference<'_> {
                 }
             }
         }
+    }
+
+    /// Level by level, each level a set of its own.
+    fn reached(&self, reach: &Reach, start: &Name) -> BTreeSet<Name> {
+        // Longer walks lead nowhere new: there are fewer nodes.
+        let longest = reach.max.unwrap_or(self.model.nodes.len() as u32 + 1);
+        let mut level = BTreeSet::from([start.clone()]);
+        let mut met = level.clone();
+        let mut found = BTreeSet::new();
+        for length in 0..=longest {
+            if length >= reach.min {
+                found.extend(level.iter().cloned());
+            }
+            let mut ahead = BTreeSet::new();
+            for (name, from, to, _) in &self.model.edges {
+                if !self.is_of(name, &reach.types) {
+                    continue;
+                }
+                if reach.direction != Direction::In && level.contains(from) {
+                    ahead.insert(to.clone());
+                }
+                if reach.direction != Direction::Out && level.contains(to) {
+                    ahead.insert(from.clone());
+                }
+            }
+            if reach.by == ReachBy::Distance {
+                ahead.retain(|node| met.insert(node.clone()));
+            }
+            level = ahead;
+        }
+        found
     }
 
     fn edge(&self, pattern: &EdgePattern, mode: Mode, binding: Binding) -> Vec<Binding> {

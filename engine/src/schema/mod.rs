@@ -26,17 +26,19 @@ mod patterns;
 mod properties;
 mod rules;
 mod stored;
-mod syntax_error;
+pub(crate) mod syntax_error;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
 pub use change::{ChangeKind, SchemaChange};
 pub use columns::{Column, DST_COLUMN, ID_COLUMN, SRC_COLUMN};
+pub(crate) use error::{Collector, Span};
 pub use error::{SchemaError, SchemaErrors};
 pub use ids::{IdSource, RandomIds, SeededIds};
 pub(crate) use literal::{LiteralValue, literal_value, non_finite};
 pub use lookup::Embedding;
+pub(crate) use parse::{Spanned, skip_blank, unescape};
 
 use std::collections::HashMap;
 use std::sync::Arc;

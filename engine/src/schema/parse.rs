@@ -6,7 +6,7 @@ use pest::iterators::Pair;
 
 use super::Literal;
 use super::error::{Collector, Span};
-use super::syntax_error::{describe, word_at};
+use super::syntax_error::{describe, expectation, word_at};
 
 /// The parser that pest makes of the grammar.
 mod grammar {
@@ -138,7 +138,10 @@ pub(crate) fn parse(source: &str, errors: &mut Collector<'_>) -> Vec<Declaration
                     + match error.location {
                         InputLocation::Pos(pos) | InputLocation::Span((pos, _)) => pos,
                     };
-                errors.push(word_at(source, place), describe(&error, source, place));
+                errors.push(
+                    word_at(source, place),
+                    describe(&error, source, place, "the schema", expectation),
+                );
                 match next_declaration(source, place.max(at + 1)) {
                     Some(next) => at = next,
                     None => return declarations,
@@ -149,7 +152,7 @@ pub(crate) fn parse(source: &str, errors: &mut Collector<'_>) -> Vec<Declaration
 }
 
 /// How many bytes of white space, whole comments and stray separators `text` begins with.
-fn skip_blank(text: &str) -> usize {
+pub(crate) fn skip_blank(text: &str) -> usize {
     let mut rest = text;
     loop {
         let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n', '\u{FEFF}', ',', ';']);
@@ -425,7 +428,7 @@ impl Reader {
 
 /// `\"`, `\\`, `\n`, `\r` and `\t` are escapes; any other backslash stands for itself, so that
 /// regular expressions may be written as they are.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(c) = characters.next() {

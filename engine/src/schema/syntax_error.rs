@@ -1,12 +1,13 @@
 //! What the grammar refuses, in words.
 
+use pest::RuleType;
 use pest::error::ErrorVariant;
 
 use super::error::Span;
 use super::parse::Rule;
 
 /// The word (or the one character) that begins at a place, for the caret.
-pub(super) fn word_at(source: &str, at: usize) -> Span {
+pub(crate) fn word_at(source: &str, at: usize) -> Span {
     let rest = &source[at..];
     let length = rest
         .find(|c: char| !(c.is_alphanumeric() || c == '_'))
@@ -17,14 +18,21 @@ pub(super) fn word_at(source: &str, at: usize) -> Span {
     }
 }
 
-pub(super) fn describe(error: &pest::error::Error<Rule>, source: &str, at: usize) -> String {
+/// What stands at a place and what could; `whole` is what ends at the source's end.
+pub(crate) fn describe<R: RuleType>(
+    error: &pest::error::Error<R>,
+    source: &str,
+    at: usize,
+    whole: &str,
+    expectation: fn(R) -> &'static [&'static str],
+) -> String {
     match source.as_bytes().get(at..).unwrap_or_default() {
         [b'"', ..] => return "the string that begins here has no end".to_owned(),
         [b'/', b'*', ..] => return "the comment that begins here has no end".to_owned(),
         _ => {}
     }
     let found = match source[at..].chars().next() {
-        None => "the end of the schema".to_owned(),
+        None => format!("the end of {whole}"),
         Some(c) if c.is_alphanumeric() || c == '_' => {
             let span = word_at(source, at);
             format!("\"{}\"", &source[span.start..span.end])
@@ -49,7 +57,7 @@ pub(super) fn describe(error: &pest::error::Error<Rule>, source: &str, at: usize
     }
 }
 
-fn expectation(rule: Rule) -> &'static [&'static str] {
+pub(super) fn expectation(rule: Rule) -> &'static [&'static str] {
     match rule {
         Rule::declaration | Rule::interface | Rule::node | Rule::edge => {
             &["node", "edge", "interface"]

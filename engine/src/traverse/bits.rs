@@ -31,6 +31,13 @@ impl Bits {
         new
     }
 
+    #[inline]
+    pub fn remove(&mut self, number: u32) {
+        if let Some(word) = self.words.get_mut(number as usize / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
     /// Takes the listed numbers out, which must be all that are in it.
     pub fn clear(&mut self, numbers: impl ExactSizeIterator<Item = u32>) {
         if numbers.len() > self.words.len() {
@@ -59,6 +66,8 @@ mod tests {
         assert!(!bits.insert(129));
         assert!(bits.contains(0) && bits.contains(129) && !bits.contains(64));
         assert!(!bits.contains(100_000));
+        bits.remove(129);
+        assert!(bits.contains(0) && !bits.contains(129));
         bits.clear([0, 129].into_iter());
         assert!(!bits.contains(0) && !bits.contains(129));
     }

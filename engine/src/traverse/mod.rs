@@ -8,6 +8,7 @@
 //! | topologies | both of the above for all graphs, built once, under a budget of bytes |
 //! | walk | breadth first search from many starts, in slices |
 //! | plan | what a traversal needs of a snapshot |
+//! | paths | the shortest paths, and the best of them, between two nodes |
 //! | search, neighbors | rows |
 
 mod adjacency;
@@ -15,6 +16,7 @@ mod bits;
 mod cancel;
 mod dictionary;
 mod neighbors;
+mod paths;
 mod plan;
 mod search;
 #[cfg(test)]
@@ -23,9 +25,11 @@ mod topologies;
 mod walk;
 
 pub(crate) use adjacency::{Adjacency, Ends};
+pub(crate) use bits::Bits;
 pub use cancel::Cancel;
 pub(crate) use dictionary::Dictionary;
 pub use neighbors::{NeighborsRequest, neighbors, neighbors_schema};
+pub use paths::{Path, PathsRequest, Wanted, paths};
 pub(crate) use plan::Plan;
 pub use search::{TraverseRequest, traverse, traverse_schema};
 pub use topologies::Topologies;

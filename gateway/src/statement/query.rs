@@ -31,6 +31,9 @@ impl Session {
         place: Place,
     ) -> PgResult<Execution> {
         let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
+        if matches!(work.bound, Bound::Changes(_)) {
+            return self.write(statement, params, place).await;
+        }
         let rows = self.rows(&work, snapshots, params, place).await?;
         Ok(Execution::Rows(rows))
     }
@@ -82,9 +85,10 @@ impl Session {
     ) -> PgResult<Rows> {
         let Bound::Query(query) = &work.bound else {
             return Err(PgError::new(
-                sqlstate::INTERNAL_ERROR,
-                "a query was expected",
-            ));
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "the rows of a statement that changes the graph cannot be read like this",
+            )
+            .hint("Run it by itself."));
         };
         let columns = work.columns.clone().unwrap_or_else(|| Arc::from([]));
         if let Some(lookup) = &work.lookup {
@@ -195,12 +199,13 @@ impl Session {
             ..error
         };
         let statement = self.bind(Arc::new(query), &[]).await.map_err(unplaced)?;
-        let (work, snapshots) = self.current_with_snapshots(&statement, place).await?;
-        let rows = self.rows(&work, snapshots, &[], place).await?;
-        Ok(Execution::Rows(Rows {
-            tag: RowsTag::Fixed("CALL"),
-            ..rows
-        }))
+        match self.query(&statement, &[], place).await? {
+            Execution::Rows(rows) => Ok(Execution::Rows(Rows {
+                tag: RowsTag::Fixed("CALL"),
+                ..rows
+            })),
+            other => Ok(other),
+        }
     }
 }
 

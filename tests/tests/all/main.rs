@@ -6,6 +6,7 @@ mod copy;
 mod cursors;
 mod function_cases;
 mod functions;
+mod gq;
 mod graph_table;
 mod history;
 mod locks;

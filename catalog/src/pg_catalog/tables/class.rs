@@ -96,12 +96,14 @@ pub fn counted_rows(
         } else {
             1
         };
-        std::iter::repeat_n(table.type_id, rows)
+        std::iter::repeat_n(Some(table.type_id), rows)
     });
-    let counts: Vec<u64> = of_tables
-        .clone()
-        .map(|id| row_counts.get(&id).copied().unwrap_or(0))
-        .collect();
+    // Behind the tables stands the property graph, which has no rows of its own.
+    let of_tables = of_tables.chain((def.name == "pg_class").then_some(None));
+    let of = |known: &HashMap<TypeId, u64>, id: Option<TypeId>| {
+        id.and_then(|id| known.get(&id).copied()).unwrap_or(0)
+    };
+    let counts: Vec<u64> = of_tables.clone().map(|id| of(row_counts, id)).collect();
     let mut columns = batch.columns().to_vec();
     let mut put = |name: &str, array: ArrayRef| -> Result<()> {
         let at = def
@@ -112,7 +114,7 @@ pub fn counted_rows(
     };
     if def.name == "pg_class" {
         let pages = of_tables.map(|id| {
-            let pages = sizes.get(&id).copied().unwrap_or(0).div_ceil(8_192);
+            let pages = of(sizes, id).div_ceil(8_192);
             i32::try_from(pages).unwrap_or(i32::MAX)
         });
         put(

@@ -14,6 +14,7 @@ mod function;
 mod index;
 mod namespace;
 mod operator;
+mod property_graph;
 mod role;
 mod types;
 mod view;
@@ -40,12 +41,20 @@ pub fn of_schema(def: &'static RelationDef, objects: &Objects, rows: &mut Rows) 
     match def.name {
         "pg_attrdef" => attrdef::of_schema(objects, rows),
         "pg_attribute" => attribute::of_schema(objects, rows),
-        "pg_class" => class::of_schema(objects, rows),
+        "pg_class" => {
+            class::of_schema(objects, rows)?;
+            property_graph::class(objects, rows)
+        }
         "pg_constraint" => constraint::of_schema(objects, rows),
         "pg_depend" => depend::of_schema(objects, rows),
         "pg_description" => attrdef::descriptions(objects, rows),
         "pg_index" => index::of_schema(objects, rows),
         "pg_indexes" => view::indexes(objects, rows),
+        "pg_propgraph_element" => property_graph::elements(objects, rows),
+        "pg_propgraph_element_label" => property_graph::element_labels(objects, rows),
+        "pg_propgraph_label" => property_graph::labels(objects, rows),
+        "pg_propgraph_label_property" => property_graph::label_properties(objects, rows),
+        "pg_propgraph_property" => property_graph::properties(objects, rows),
         "pg_stat_all_indexes" | "pg_stat_user_indexes" => view::stat_indexes(objects, rows),
         "pg_stat_all_tables" | "pg_stat_user_tables" => view::stat_tables(objects, rows),
         "pg_statio_all_indexes" | "pg_statio_user_indexes" => view::statio_indexes(objects, rows),

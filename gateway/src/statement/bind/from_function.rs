@@ -18,6 +18,7 @@ use super::expr::{Ctx, SetCall};
 use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
 use super::functions::undefined;
+use super::gq::is_gq;
 use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
@@ -48,6 +49,9 @@ impl Binder<'_> {
         let (schema, function_name) = self.function_name(name, at)?;
         let scope = lateral_scope(left, level, parent);
         let mut ctx = Ctx::new(scope, "FROM");
+        if is_gq(schema.as_deref(), &function_name) {
+            return self.gq_factor(args, alias, ctx, at);
+        }
         if let Some(function) = self.env.table_function(schema.as_deref(), &function_name) {
             return self.table_function(function, args, alias, ordinality, ctx, left, at);
         }

@@ -199,6 +199,7 @@ impl ExecutionPlan for FunctionScanExec {
             arguments,
             bounds: Vec::new(),
             limit: None,
+            memory: Arc::clone(context.memory_pool()),
         };
         let stream = self.function.call(call)?;
         // The function names its columns, the plan has names of its own.

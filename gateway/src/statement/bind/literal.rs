@@ -51,6 +51,9 @@ impl Binder<'_> {
     }
 
     fn placeholder(&mut self, name: &str, at: Option<u32>) -> PgResult<Typed> {
+        if let Some(number) = name.strip_prefix(super::gq::GIVEN) {
+            return self.given_value(number);
+        }
         let number = name
             .strip_prefix('$')
             .and_then(|number| number.parse::<usize>().ok())

@@ -36,6 +36,7 @@ mod from_function;
 mod function_body;
 mod function_scan;
 mod functions;
+mod gq;
 mod graph_table;
 mod group_by;
 mod join;
@@ -113,6 +114,7 @@ use scope::{Level, Scope};
 use text_io::TextIo;
 use typed::Typed;
 
+pub use gq::BoundChanges;
 pub use object_names::CatalogNames;
 pub use subquery::Subqueries;
 pub(crate) use writing_with::writes;
@@ -332,6 +334,8 @@ pub enum ConflictTarget {
 #[derive(Debug, Clone)]
 pub enum OnConflictAction {
     DoNothing,
+    /// The whole row, whatever it was.
+    Replace,
     /// Expressions over the row that is there (columns `t0`, `t1`, … in the target's order)
     /// and the row that was to be inserted (`x0`, `x1`, …).
     DoUpdate {
@@ -415,6 +419,7 @@ pub enum Bound {
     Delete(Box<BoundDelete>),
     Merge(Box<BoundMerge>),
     With(Box<BoundWith>),
+    Changes(Box<BoundChanges>),
 }
 
 impl Bound {
@@ -422,6 +427,7 @@ impl Bound {
     pub fn returning(&self) -> Option<&[OutputColumn]> {
         let returning = match self {
             Bound::Query(query) => return Some(&query.columns),
+            Bound::Changes(changes) => return Some(&changes.columns),
             Bound::Insert(insert) => &insert.returning,
             Bound::Update(update) => &update.returning,
             Bound::Delete(delete) => &delete.returning,
@@ -441,6 +447,7 @@ impl Bound {
             Bound::Delete(delete) => &delete.params,
             Bound::Merge(merge) => &merge.params,
             Bound::With(with) => &with.params,
+            Bound::Changes(changes) => &changes.params,
         }
     }
 
@@ -453,6 +460,7 @@ impl Bound {
             Bound::Delete(delete) => &delete.reads,
             Bound::Merge(merge) => &merge.reads,
             Bound::With(with) => &with.reads,
+            Bound::Changes(changes) => &changes.reads,
         }
     }
 
@@ -464,6 +472,10 @@ impl Bound {
             Bound::Update(update) => vec![&update.target],
             Bound::Delete(delete) => vec![&delete.target],
             Bound::Merge(merge) => vec![&merge.target],
+            Bound::Changes(changes) => {
+                let steps = changes.steps.iter();
+                steps.flat_map(Bound::targets).collect()
+            }
             Bound::With(with) => {
                 let parts = with.parts.iter().map(|part| &part.write);
                 parts
@@ -506,7 +518,10 @@ pub fn bind(
         binder.depth = 1;
     }
     let bound = match &statement.statement {
-        Statement::Query(query) => binder.bind_query(query).map(Bound::Query),
+        Statement::Query(query) => match binder.gq_changes(query)? {
+            Some(changes) => Ok(Bound::Changes(Box::new(changes))),
+            None => binder.bind_query(query).map(Bound::Query),
+        },
         Statement::Insert(insert) => binder
             .insert(insert)
             .map(|insert| Bound::Insert(Box::new(insert))),
@@ -766,6 +781,14 @@ struct Binder<'e> {
     ctes: Vec<with::Cte>,
     /// The graphs whose patterns are being bound, innermost last.
     graphs: Vec<graph_table::GraphRef>,
+    /// Patterns that were made of another language, which the syntax names by number.
+    made: Vec<Rc<graph_table::Made>>,
+    /// Values that the syntax names by number.
+    given: Vec<Typed>,
+    /// What the next pattern evaluates before it is matched.
+    guard: Option<Expr>,
+    /// It makes no difference how often the next pattern gives a row.
+    repetition_ignored: bool,
     reads: Vec<TableUse>,
     /// How many queries deep; 1 is the statement itself.
     depth: usize,
@@ -791,6 +814,10 @@ impl<'e> Binder<'e> {
             fresh: 0,
             ctes: Vec::new(),
             graphs: Vec::new(),
+            made: Vec::new(),
+            given: Vec::new(),
+            guard: None,
+            repetition_ignored: false,
             reads: Vec::new(),
             depth: 0,
             volatile: false,

@@ -10,6 +10,7 @@ use omnigraph_udfs::pg::array;
 use sqlparser::ast;
 
 use super::expr::{Ctx, SetCall};
+use super::graph_table::is_pattern;
 use super::locking::Origin;
 use super::query::Body;
 use super::scope::{Level, Scope, internal};
@@ -29,6 +30,7 @@ impl Binder<'_> {
         order: &[ast::OrderByExpr],
     ) -> PgResult<Body> {
         refuse_foreign(select)?;
+        self.repetition_ignored = ignores_repetition(select);
         let from = self.from(&select.from, level, parent.clone())?;
         let scope = Scope::new(from.rels, from.visible, Rc::clone(level), parent);
         let mut plan = from.plan;
@@ -253,6 +255,51 @@ fn steady(plan: LogicalPlan, windows: &mut [(String, Expr)]) -> PgResult<Logical
 fn is_open(expr: &Expr) -> bool {
     expr.exists(|part| Ok(matches!(part, Expr::Placeholder(_))))
         .unwrap_or(true)
+}
+
+/// Is what it gives the same however often the only pattern in its FROM gives each row?
+fn ignores_repetition(select: &ast::Select) -> bool {
+    let [from] = select.from.as_slice() else {
+        return false;
+    };
+    let (ast::TableFactor::Table { name, .. } | ast::TableFactor::Function { name, .. }) =
+        &from.relation
+    else {
+        return false;
+    };
+    let ungrouped = matches!(&select.group_by, ast::GroupByExpr::Expressions(keys, _) if keys.is_empty())
+        && select.having.is_none();
+    if !is_pattern(name) || !from.joins.is_empty() || !ungrouped {
+        return false;
+    }
+    let column = |expr: &ast::Expr| {
+        matches!(
+            expr,
+            ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_)
+        )
+    };
+    let is_distinct = matches!(select.distinct, Some(ast::Distinct::Distinct));
+    select.projection.iter().all(|item| match item {
+        ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => {
+            is_distinct && column(expr) || counts_once(expr)
+        }
+        ast::SelectItem::Wildcard(_) => is_distinct,
+        _ => false,
+    })
+}
+
+/// `count(DISTINCT column)`.
+fn counts_once(expr: &ast::Expr) -> bool {
+    let ast::Expr::Function(function) = expr else {
+        return false;
+    };
+    let ast::FunctionArguments::List(list) = &function.args else {
+        return false;
+    };
+    list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct)
+        && function.filter.is_none()
+        && function.over.is_none()
+        && matches!(function.name.0.as_slice(), [name] if name.as_ident().is_some_and(|name| fold(name) == "count"))
 }
 
 fn refuse_foreign(select: &ast::Select) -> PgResult<()> {

@@ -100,6 +100,14 @@ impl Binder<'_> {
                 }
                 Ok(relation)
             }
+            None if table == self.env.database() && self.env.graph(schema)?.is_some() => {
+                let error = PgError::new(
+                    sqlstate::WRONG_OBJECT_TYPE,
+                    format!("cannot open property graph \"{table}\" as a table"),
+                );
+                let hint = format!("Match a pattern in it: GRAPH_TABLE ({table} MATCH …).");
+                Err(positioned(error.hint(hint), at))
+            }
             None => {
                 let written = match schema {
                     Some(schema) => format!("{schema}.{table}"),

@@ -58,7 +58,9 @@ impl Session {
         let mut physical = None;
         for bound in parts(&work.bound) {
             let values = self.values(&[]);
-            let source = source(bound);
+            let Some(source) = source(bound) else {
+                continue;
+            };
             let plan = executor.optimize(&bind::complete(source, &values.execution())?)?;
             let names = Names::of(&plan)?;
             // A plan over rows that another part returns can be made only when that has run.
@@ -131,28 +133,28 @@ fn parts(bound: &Bound) -> Vec<&Bound> {
             let parts = with.parts.iter().map(|part| &part.write);
             parts.chain([&with.last]).collect()
         }
+        Bound::Changes(changes) => changes.steps.iter().collect(),
         bound => vec![bound],
     }
 }
 
-fn source(bound: &Bound) -> &datafusion::logical_expr::LogicalPlan {
+fn source(bound: &Bound) -> Option<&datafusion::logical_expr::LogicalPlan> {
     match bound {
-        Bound::Query(query) => &query.plan,
-        Bound::Insert(insert) => &insert.source,
-        Bound::Update(update) => &update.source,
-        Bound::Delete(delete) => &delete.source,
-        Bound::Merge(merge) => &merge.source,
-        Bound::With(with) => source(&with.last),
+        Bound::Query(query) => Some(&query.plan),
+        Bound::Insert(insert) => Some(&insert.source),
+        Bound::Update(update) => Some(&update.source),
+        Bound::Delete(delete) => Some(&delete.source),
+        Bound::Merge(merge) => Some(&merge.source),
+        Bound::With(_) | Bound::Changes(_) => None,
     }
 }
 
 fn target(bound: &Bound) -> Option<(&'static str, &str)> {
     match bound {
-        Bound::Query(_) => None,
+        Bound::Query(_) | Bound::With(_) | Bound::Changes(_) => None,
         Bound::Insert(insert) => Some(("Insert", &insert.target.name)),
         Bound::Update(update) => Some(("Update", &update.target.name)),
         Bound::Delete(delete) => Some(("Delete", &delete.target.name)),
         Bound::Merge(merge) => Some(("Merge", &merge.target.name)),
-        Bound::With(with) => target(&with.last),
     }
 }

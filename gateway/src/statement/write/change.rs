@@ -49,7 +49,7 @@ impl Run<'_> {
             Bound::Update(update) => self.update(transaction, target, update).await,
             Bound::Delete(delete) => self.delete(transaction, target, delete).await,
             Bound::Merge(merge) => self.merge(transaction, target, merge, environment).await,
-            Bound::Query(_) | Bound::With(_) => Err(PgError::new(
+            Bound::Query(_) | Bound::With(_) | Bound::Changes(_) => Err(PgError::new(
                 sqlstate::INTERNAL_ERROR,
                 "a write was expected",
             )),
@@ -199,8 +199,11 @@ impl Run<'_> {
                 .flatten()
                 .map(str::to_owned)
                 .collect();
-            transaction.delete(target.def.id, &ids).await?;
+            let deleted = transaction.delete(target.def.id, &ids).await?;
             effect.rows += ids.len() as u64;
+            if !target.def.is_edge() {
+                effect.cascaded += deleted.edges;
+            }
             if let Some(returning) = &delete.returning {
                 let before = named("t", &chunk.project(&(0..width).collect::<Vec<_>>())?)?;
                 let before = beside(&before, &chunk, width)?;

@@ -51,6 +51,10 @@ impl Run<'_> {
                 }
                 Ok(new)
             }
+            OnConflictAction::Replace => {
+                transaction.upsert(target.def.id, rows.clone()).await?;
+                Ok(rows)
+            }
             OnConflictAction::DoUpdate {
                 assignments,
                 condition,

@@ -5,11 +5,13 @@
 //! transaction it changes what the transaction keeps, and fails for good at its COMMIT.
 
 mod change;
+mod changes;
 mod conflict;
 mod merge;
 mod project;
 
 pub(crate) use change::engine_rows;
+use changes::are_changes;
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use futures::StreamExt;
 use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::provider::GraphTable;
 use omnigraph_engine::Savepoint;
-use omnigraph_engine::names::BranchName;
+use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::schema::TypeDef;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
@@ -57,6 +59,13 @@ enum Turn {
 pub(crate) struct Effect {
     pub rows: u64,
     pub returned: Vec<RecordBatch>,
+    /// Edges that were deleted with their nodes.
+    pub cascaded: u64,
+    /// Of the changes of a `.gq` query, all together.
+    pub nodes: u64,
+    pub edges: u64,
+    /// The commit that it is the whole of.
+    pub commit: Option<CommitId>,
 }
 
 impl Session {
@@ -67,14 +76,20 @@ impl Session {
         place: Place,
     ) -> PgResult<Execution> {
         self.refuse_read_only()?;
-        let alone = matches!(self.state, State::Idle) && place.first && place.next == Next::End;
+        // Who asks for the commit is told it where that can be, as functions that change do.
+        let tells_commit = are_changes(&self.current(statement).await?.bound);
+        let may_stand_alone = match tells_commit {
+            true => place.may_stand_alone(),
+            false => place.first && place.next == Next::End,
+        };
+        let alone = matches!(self.state, State::Idle) && may_stand_alone;
         let (work, effect) = if alone {
             self.write_alone(statement, params, place).await?
         } else {
             self.open();
             self.write_once(statement, params, place).await?
         };
-        Ok(answer(&work, effect))
+        answer(&work, effect)
     }
 
     /// One statement, one commit: tried again while others are quicker.
@@ -109,8 +124,11 @@ impl Session {
             }
             optimistic = false;
             let outcome = match outcome {
-                Ok(done) => match std::mem::replace(&mut self.state, State::Idle) {
-                    State::Open(open) => self.commit(open).await.map(|_| done),
+                Ok(mut done) => match std::mem::replace(&mut self.state, State::Idle) {
+                    State::Open(open) => self.commit(open).await.map(|commit| {
+                        done.1.commit = commit.map(|commit| commit.id);
+                        done
+                    }),
                     other => {
                         self.state = other;
                         Ok(done)
@@ -154,6 +172,10 @@ impl Session {
         place: Place,
     ) -> PgResult<(Arc<Work>, Effect)> {
         let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
+        if let Bound::Changes(changes) = &work.bound {
+            let effect = Box::pin(self.changes_once(&work, changes, params, place)).await?;
+            return Ok((work, effect));
+        }
         let mut targets = Vec::new();
         for target in work.bound.targets() {
             targets.push(Target::of(target)?);
@@ -305,26 +327,29 @@ impl Target {
     }
 }
 
-fn answer(work: &Work, effect: Effect) -> Execution {
+fn answer(work: &Work, mut effect: Effect) -> PgResult<Execution> {
     let last = match &work.bound {
         Bound::With(with) => &with.last,
         bound => bound,
     };
     let verb = match last {
-        Bound::Query(_) | Bound::With(_) => "SELECT",
+        Bound::Query(_) | Bound::With(_) | Bound::Changes(_) => "SELECT",
         Bound::Insert(_) => "INSERT 0",
         Bound::Update(_) => "UPDATE",
         Bound::Delete(_) => "DELETE",
         Bound::Merge(_) => "MERGE",
     };
-    match &work.columns {
-        None => done(format!("{verb} {}", effect.rows)),
-        Some(columns) => Execution::Rows(Rows {
-            columns: Arc::clone(columns),
-            stream: futures::stream::iter(effect.returned.into_iter().map(Ok)).boxed(),
-            tag: RowsTag::Counted(verb),
-        }),
+    let Some(columns) = &work.columns else {
+        return Ok(done(format!("{verb} {}", effect.rows)));
+    };
+    if are_changes(&work.bound) {
+        effect.returned = vec![changes::summary(&effect, columns)?];
     }
+    Ok(Execution::Rows(Rows {
+        columns: Arc::clone(columns),
+        stream: futures::stream::iter(effect.returned.into_iter().map(Ok)).boxed(),
+        tag: RowsTag::Counted(verb),
+    }))
 }
 
 /// The schema of the table that a statement writes first.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use omnigraph_engine::Error;
-use omnigraph_engine::pattern::{self, LabelExpression, Mode, Pattern, Selector};
+use omnigraph_engine::pattern::{self, LabelExpression, Mode, Pattern, ReachBy, Selector};
 use omnigraph_engine::schema::{Schema, TypeId};
 use sqlparser::ast;
 
@@ -89,6 +89,26 @@ impl Lowered {
             return Err(positioned(error, name.at));
         }
         Ok(self.new_variable(Some(name.text.clone()), is_edge, types, None))
+    }
+
+    /// For whoever cannot see by how many walks an element was come to: edges that nobody
+    /// names and nothing is asked of lead to each node once.
+    pub(super) fn ignore_repetition(&mut self) {
+        let pattern = &mut self.pattern;
+        if pattern.different_edges {
+            return;
+        }
+        for (path, name) in pattern.paths.iter_mut().zip(&self.paths) {
+            let is_plain = path.selector == Selector::All && path.mode == Mode::Walk;
+            if !is_plain || name.is_some() {
+                continue;
+            }
+            for part in &mut path.parts {
+                if let Some(reach) = as_reach(part, &pattern.variables) {
+                    *part = pattern::Part::Reach(reach);
+                }
+            }
+        }
     }
 
     fn path(&mut self, path: &PathPattern) -> PgResult<()> {
@@ -193,6 +213,18 @@ impl Lowered {
                         }
                     }
                 }
+                Part::Reach {
+                    label,
+                    direction,
+                    quantifier,
+                    by,
+                } => into.push(pattern::Part::Reach(pattern::Reach {
+                    types: self.types(Some(label), true, None)?,
+                    direction: *direction,
+                    min: quantifier.min,
+                    max: quantifier.max,
+                    by: *by,
+                })),
                 Part::Group {
                     parts,
                     filter,
@@ -359,6 +391,30 @@ impl Lowered {
             conditions: Vec::new(),
         })
     }
+}
+
+/// The part as what it leads to, if nothing else of it can be seen.
+fn as_reach(part: &pattern::Part, variables: &[pattern::Variable]) -> Option<pattern::Reach> {
+    let (edge, min, max) = match part {
+        pattern::Part::Edge(edge) => (edge, 1, Some(1)),
+        pattern::Part::Group(group) => match group.parts.as_slice() {
+            [pattern::Part::Edge(edge)] if group.conditions.is_empty() => {
+                (edge, group.min, group.max)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let is_bare = variables[edge.variable].name.is_none()
+        && edge.conditions.is_empty()
+        && edge.cost.is_none();
+    (is_bare && (max.is_some() || min <= 1)).then(|| pattern::Reach {
+        types: edge.types.clone(),
+        direction: edge.direction,
+        min,
+        max,
+        by: ReachBy::Walk,
+    })
 }
 
 fn repeated(

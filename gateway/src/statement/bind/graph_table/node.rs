@@ -80,6 +80,8 @@ pub(in super::super) struct GraphMatch {
     rows: Rows,
     tables: HashMap<TypeId, Arc<GraphTable>>,
     schema: DFSchemaRef,
+    /// Evaluated once before anything is matched, for the error it may be.
+    guard: Option<Expr>,
 }
 
 impl GraphMatch {
@@ -109,7 +111,12 @@ impl GraphMatch {
             rows,
             tables,
             schema: Arc::new(planned(DFSchema::try_from(schema))?),
+            guard: None,
         })
+    }
+
+    pub(super) fn guarded(self, guard: Option<Expr>) -> Self {
+        GraphMatch { guard, ..self }
     }
 
     /// Finds where matches begin best, and plans the scans of the nodes there.
@@ -117,6 +124,16 @@ impl GraphMatch {
         &self,
         state: &SessionState,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        if let Some(guard) = &self.guard {
+            let schema = Arc::new(ArrowSchema::empty());
+            let guard = create_physical_expr(guard, &DFSchema::empty(), state.execution_props())?;
+            let options = RecordBatchOptions::new().with_row_count(Some(1));
+            guard.evaluate(&RecordBatch::try_new_with_options(
+                schema,
+                Vec::new(),
+                &options,
+            )?)?;
+        }
         let snapshots = state.config().get_extension::<Snapshots>().ok_or_else(|| {
             engine_error(Error::internal(
                 "a pattern was planned without its snapshots",
@@ -290,6 +307,7 @@ impl PartialEq for GraphMatch {
             && self.conditions == other.conditions
             && self.outputs == other.outputs
             && self.rows == other.rows
+            && self.guard == other.guard
     }
 }
 
@@ -324,9 +342,10 @@ impl UserDefinedLogicalNodeCore for GraphMatch {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.conditions
-            .iter()
+        let conditions = self.conditions.iter();
+        conditions
             .map(|condition| condition.expr.clone())
+            .chain(self.guard.clone())
             .collect()
     }
 
@@ -336,9 +355,11 @@ impl UserDefinedLogicalNodeCore for GraphMatch {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, _inputs: Vec<LogicalPlan>) -> DfResult<Self> {
         let mut node = self.clone();
-        for (condition, expr) in node.conditions.iter_mut().zip(exprs) {
+        let mut exprs = exprs.into_iter();
+        for (condition, expr) in node.conditions.iter_mut().zip(exprs.by_ref()) {
             condition.expr = expr;
         }
+        node.guard = exprs.next();
         Ok(node)
     }
 }

@@ -1,0 +1,162 @@
+//! `gq(query text, params json DEFAULT '{}')` → the columns of the query, or
+//! `affected_nodes int8, affected_edges int8, commit text`
+//!
+//! Runs one query of the `.gq` language on the session's branch. `query` is a constant; its
+//! columns have the names that its `return` gives them and SQL's types. `params` is a JSON
+//! object with a member for each parameter `$name`; one whose type ends in `?` may be left out.
+//!
+//! A query that changes the graph is one commit, and runs only as the whole of
+//! `SELECT * FROM gq(…)` or `CALL gq(…)`. Inside of a transaction block it is part of the
+//! block's commit, and `commit` is NULL.
+//!
+//! Errors: 42601, 42P01, 42703, 42804 and 42P02 for a query that is wrong, with the place and a
+//! caret in the detail; 22023 for parameters that are missing, unknown or unsuitable.
+//!
+//! ```sql
+//! SELECT * FROM gq($$ query friends($of: String) {
+//!   match { $p: Person { slug: $of }  $p knows $f }
+//!   return { $f.name as name }
+//! } $$, '{"of": "ada"}');
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, Volatility};
+use datafusion::scalar::ScalarValue;
+use omnigraph_catalog::provider::to_sql;
+use omnigraph_catalog::types::PgType;
+use omnigraph_engine::query::{self, Parameter};
+use omnigraph_engine::schema::Schema;
+
+use crate::error::{Error, Result};
+use crate::function::{Argument, Call, Column, TableFunction};
+use crate::pg::function::PgFunction;
+
+const INVALID_PARAMETER_VALUE: &str = "22023";
+
+/// What `gq` declares. Binding makes a plan of the query, so it is never called.
+#[derive(Debug)]
+pub struct Gq {
+    arguments: Vec<Argument>,
+}
+
+impl Gq {
+    pub const NAME: &'static str = "gq";
+
+    pub fn new() -> Self {
+        Gq {
+            arguments: vec![
+                Argument::required("query", &[PgType::TEXT]),
+                Argument::optional("params", PgType::JSON, ScalarValue::from("{}")),
+            ],
+        }
+    }
+}
+
+impl Default for Gq {
+    fn default() -> Self {
+        Gq::new()
+    }
+}
+
+impl TableFunction for Gq {
+    fn name(&self) -> &'static str {
+        Gq::NAME
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &self.arguments
+    }
+
+    fn columns(
+        &self,
+        _constants: &[Option<ScalarValue>],
+        _schema: Option<&Schema>,
+    ) -> Result<Vec<Column>> {
+        Ok(Vec::new())
+    }
+
+    fn description(&self) -> &'static str {
+        "the rows of one query of the .gq language"
+    }
+
+    fn call(&self, _call: Call) -> Result<SendableRecordBatchStream> {
+        Err(Error::Engine(omnigraph_engine::Error::internal(
+            "gq() was called instead of being bound",
+        )))
+    }
+}
+
+/// The values of a query's parameters in SQL's types, out of a JSON object.
+pub fn arguments(json: &str, parameters: &[Parameter], types: &[PgType]) -> Result<Vec<ArrayRef>> {
+    let values = query::arguments(json, parameters)
+        .map_err(|error| Error::value(INVALID_PARAMETER_VALUE, error.to_string()))?;
+    let values = values.iter().zip(types);
+    values
+        .map(|(value, ty)| Ok(to_sql(value, &ty.arrow())?))
+        .collect()
+}
+
+/// The value of the parameter at a place, for parameters that come with the execution.
+pub fn parameter(
+    parameters: &Arc<Vec<Parameter>>,
+    types: &Arc<Vec<PgType>>,
+    at: usize,
+    json: Expr,
+) -> Expr {
+    let ty = types.get(at).copied().unwrap_or(PgType::TEXT);
+    over_arguments(
+        "gq_parameter",
+        at,
+        ty,
+        parameters,
+        types,
+        json,
+        move |values| {
+            values.get(at).cloned().ok_or_else(|| {
+                Error::Engine(omnigraph_engine::Error::internal(
+                    "a parameter without a value",
+                ))
+            })
+        },
+    )
+}
+
+/// True, or an error for parameters that do not suit: also where none of them is looked at.
+pub fn check_parameters(
+    parameters: &Arc<Vec<Parameter>>,
+    types: &Arc<Vec<PgType>>,
+    json: Expr,
+) -> Expr {
+    over_arguments("gq_check", 0, PgType::BOOL, parameters, types, json, |_| {
+        Ok(Arc::new(BooleanArray::from(vec![true])))
+    })
+}
+
+fn over_arguments(
+    name: &str,
+    at: usize,
+    returns: PgType,
+    parameters: &Arc<Vec<Parameter>>,
+    types: &Arc<Vec<PgType>>,
+    json: Expr,
+    read: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> Expr {
+    let identity = format!("{at} of {parameters:?}");
+    let (parameters, types) = (Arc::clone(parameters), Arc::clone(types));
+    // It is over constants: there is one row.
+    let body = move |arrays: &[ArrayRef], _: usize| {
+        let json = arrays.first().and_then(|json| json.as_string_opt::<i32>());
+        let text = match json {
+            Some(json) if json.is_valid(0) => json.value(0),
+            _ => "{}",
+        };
+        read(&arguments(text, &parameters, &types)?)
+    };
+    PgFunction::new(name, returns.arrow(), Volatility::Immutable, Arc::new(body))
+        .identity(identity)
+        .lenient()
+        .over(vec![json])
+}
