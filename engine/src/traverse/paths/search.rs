@@ -483,7 +483,7 @@ impl Best {
             };
             // Paths that go on from the same root are known: another edge has to be taken.
             for known in &self.found {
-                if known.nodes.get(..=spur) == Some(root) {
+                if known.edges.get(..spur) == Some(&last.edges[..spur]) {
                     banned.edges.extend(known.edges.get(spur));
                 }
             }
