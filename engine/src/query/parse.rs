@@ -471,30 +471,22 @@ impl Reader<'_, '_> {
                 };
                 Some(ExprSyntax { span, kind })
             }
-            Rule::negation => {
+            // Two of the same prefix undo each other.
+            Rule::negation | Rule::signed => {
                 let mut inner: Vec<_> = pair.into_inner().collect();
                 let value = self.expression(inner.pop()?)?;
-                Some(match inner.len() % 2 {
-                    0 => value,
-                    _ => ExprSyntax {
-                        span,
-                        kind: ExprKind::Not(Box::new(value)),
-                    },
-                })
+                if inner.len().is_multiple_of(2) {
+                    return Some(value);
+                }
+                let value = Box::new(value);
+                let kind = match rule {
+                    Rule::negation => ExprKind::Not(value),
+                    _ => ExprKind::Negative(value),
+                };
+                Some(ExprSyntax { span, kind })
             }
             Rule::comparison => self.comparison(pair, span),
             Rule::sum | Rule::product => self.chain(pair, span),
-            Rule::signed => {
-                let mut inner: Vec<_> = pair.into_inner().collect();
-                let value = self.expression(inner.pop()?)?;
-                Some(match inner.len() % 2 {
-                    0 => value,
-                    _ => ExprSyntax {
-                        span,
-                        kind: ExprKind::Negative(Box::new(value)),
-                    },
-                })
-            }
             Rule::primary => self.primary(pair.into_inner().next()?, span),
             _ => None,
         }

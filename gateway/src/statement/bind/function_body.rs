@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Builder, Int64Array, ListBuilder, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Builder, Int64Array, ListBuilder, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Int16Type, Int32Type, Int64Type, UInt32Type};
 use datafusion::logical_expr::Volatility;
@@ -41,56 +41,41 @@ pub(super) fn text(arrays: &[ArrayRef], at: usize, row: usize) -> &str {
     arrays[at].as_string::<i32>().value(row)
 }
 
-/// A function that answers with text, by row.
+/// A function that answers row by row, and with NULL where an argument is.
+fn strict<T, A>(
+    each: impl Fn(&[ArrayRef], usize) -> Result<Option<T>> + Send + Sync + 'static,
+) -> Body
+where
+    A: Array + FromIterator<Option<T>> + 'static,
+{
+    Arc::new(move |arrays, count| {
+        let values = (0..count).map(|row| {
+            if arrays.iter().any(|array| array.is_null(row)) {
+                Ok(None)
+            } else {
+                each(arrays, row)
+            }
+        });
+        Ok(Arc::new(values.collect::<Result<A>>()?))
+    })
+}
+
 pub(super) fn texts(
     each: impl Fn(&[ArrayRef], usize) -> Result<Option<String>> + Send + Sync + 'static,
 ) -> Body {
-    Arc::new(move |arrays, count| {
-        let mut out = StringBuilder::new();
-        for row in 0..count {
-            let null = arrays.iter().any(|array| array.is_null(row));
-            out.append_option(if null { None } else { each(arrays, row)? });
-        }
-        Ok(Arc::new(out.finish()))
-    })
+    strict::<_, StringArray>(each)
 }
 
 pub(super) fn booleans(
     each: impl Fn(&[ArrayRef], usize) -> Result<Option<bool>> + Send + Sync + 'static,
 ) -> Body {
-    Arc::new(move |arrays, count| {
-        let values: BooleanArray = (0..count)
-            .map(|row| {
-                if arrays.iter().any(|array| array.is_null(row)) {
-                    Ok(None)
-                } else {
-                    each(arrays, row)
-                }
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .collect();
-        Ok(Arc::new(values))
-    })
+    strict::<_, BooleanArray>(each)
 }
 
 pub(super) fn bigints(
     each: impl Fn(&[ArrayRef], usize) -> Result<Option<i64>> + Send + Sync + 'static,
 ) -> Body {
-    Arc::new(move |arrays, count| {
-        let values: Int64Array = (0..count)
-            .map(|row| {
-                if arrays.iter().any(|array| array.is_null(row)) {
-                    Ok(None)
-                } else {
-                    each(arrays, row)
-                }
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .collect();
-        Ok(Arc::new(values))
-    })
+    strict::<_, Int64Array>(each)
 }
 
 pub(super) fn integer_lists(
