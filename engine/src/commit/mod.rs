@@ -5,13 +5,15 @@
 //! leaves the old state visible and some files that nobody names.
 
 pub mod ancestry;
+mod between;
 mod checkpoint;
 pub(crate) mod common;
+mod effects;
 pub(crate) mod history;
-mod locked;
 pub(crate) mod log;
 pub(crate) mod names;
 mod outcome;
+pub(crate) mod proposal;
 pub(crate) mod publish;
 pub(crate) mod rebase;
 pub(crate) mod repeat;

@@ -6,42 +6,35 @@
 //! member that fails is taken out and those after it are prepared again; it never fails its
 //! neighbours.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::CommitInfo;
-use super::locked;
+use super::between::Between;
 use super::log::{BranchLog, Published};
+use super::proposal::Proposal;
 use super::rebase::{self, Place, Prepared};
 use super::repeat::{self, Made};
 use super::turn::Turn;
 use crate::clock;
-use crate::dataset::Staged;
 use crate::error::{Error, Result};
-use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine, Written};
+use crate::format::{self, BranchState, CommitPointer, EntryKind, LogEntry, TableLine};
 use crate::graph::GraphShared;
 use crate::maintain::{background, vacuum};
-use crate::merge::publish::MergeChange;
-use crate::migrate::Migration;
-use crate::names::{BranchName, CommitId};
-use crate::schema::TypeId;
+use crate::names::BranchName;
 use crate::snapshot::SnapshotState;
 use crate::storage::layout;
-use crate::table::BaseTable;
-use crate::write::bulk::BulkChange;
-use crate::write::changes::Changes;
-use crate::write::conditions::Conditions;
-use crate::write::transaction::CommitMessage;
 
 /// Commits in one log entry.
 const GROUP: usize = 64;
+/// Bytes of an entry with several commits.
+const ENTRY_BYTES: usize = 256 << 10;
 /// Ids of rows that the commits of one entry may list in it, in bytes.
 const LISTED_BYTES: usize = 192 << 10;
 /// How long a commit that nobody conflicts with keeps trying to win the next slot.
@@ -71,157 +64,6 @@ struct Waiting {
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Waiting").finish_non_exhaustive()
-    }
-}
-
-/// What a writer wants published.
-pub(crate) struct Proposal {
-    pub id: CommitId,
-    pub base: Arc<SnapshotState>,
-    pub actor: String,
-    pub message: CommitMessage,
-    pub payload: Payload,
-    pub conditions: Conditions,
-    /// The rows to add, in files already.
-    pub staged: BTreeMap<TypeId, Staged>,
-    /// The same rows, where they are few enough to be held.
-    pub put: BTreeMap<TypeId, RecordBatch>,
-}
-
-pub(crate) enum Payload {
-    Rows(Changes),
-    Bulk(BulkChange),
-    Merge(MergeChange),
-    Schema(Migration),
-}
-
-impl Proposal {
-    /// Writes the rows of a transaction to files, side by side.
-    pub async fn of_rows(
-        base: Arc<SnapshotState>,
-        changes: Changes,
-        conditions: Conditions,
-        actor: String,
-        message: CommitMessage,
-    ) -> Result<Proposal> {
-        let environment = base.environment.clone();
-        let mut put = BTreeMap::new();
-        for (&id, table) in &changes.tables {
-            let def = base
-                .schema
-                .by_id(id)
-                .ok_or_else(|| Error::internal("a change names a type that the schema lacks"))?;
-            let rows = table.put_rows(&def.arrow_schema())?;
-            if rows.num_rows() > 0 {
-                put.insert(id, rows);
-            }
-        }
-        let staging = put.iter().map(|(&id, rows)| {
-            let base = base.clone();
-            async move {
-                let version = rebase::table_of(&base, id)?.version().await?;
-                Ok::<_, Error>((id, version.stage(vec![rows.clone()]).await?))
-            }
-        });
-        let staged = futures::future::try_join_all(staging).await?;
-        Ok(Proposal {
-            id: clock::commit_id(&*environment),
-            base,
-            actor,
-            conditions,
-            message,
-            payload: Payload::Rows(changes),
-            staged: staged.into_iter().collect(),
-            put,
-        })
-    }
-
-    pub fn tables(&self) -> Vec<TypeId> {
-        match &self.payload {
-            Payload::Rows(changes) => changes
-                .tables
-                .iter()
-                .filter(|(_, table)| !table.is_empty())
-                .map(|(id, _)| *id)
-                .collect(),
-            Payload::Bulk(bulk) => bulk.tables.clone(),
-            Payload::Merge(merge) => merge.tables.keys().copied().collect(),
-            Payload::Schema(_) => Vec::new(),
-        }
-    }
-
-    /// Does it replace all rows of the table?
-    pub fn replaces(&self, table: TypeId) -> bool {
-        match &self.payload {
-            Payload::Rows(_) | Payload::Merge(_) | Payload::Schema(_) => false,
-            Payload::Bulk(bulk) => bulk.replaced.contains(&table),
-        }
-    }
-
-    /// The ids written, if they are few enough to be held.
-    pub fn written_ids(&self, table: TypeId) -> Option<Vec<String>> {
-        match &self.payload {
-            Payload::Rows(changes) => {
-                let mut ids: Vec<String> = changes
-                    .tables
-                    .get(&table)?
-                    .rows
-                    .iter()
-                    .filter(|(_, change)| change.base.is_some() || change.present)
-                    .map(|(id, _)| id.to_string())
-                    .collect();
-                ids.sort_unstable();
-                Some(ids)
-            }
-            Payload::Bulk(bulk) => bulk.written.get(&table).cloned(),
-            Payload::Schema(_) => None,
-            Payload::Merge(merge) => {
-                let mut ids = merge.tables.get(&table)?.written.clone()?;
-                ids.sort_unstable();
-                ids.dedup();
-                Some(ids)
-            }
-        }
-    }
-
-    /// The commit that is merged into the branch, with its generation.
-    pub fn merges(&self) -> Option<(CommitId, u64)> {
-        match &self.payload {
-            Payload::Merge(merge) => Some((merge.parent, merge.generation)),
-            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
-        }
-    }
-
-    /// The version that takes the place of the table's own, if there is one already.
-    pub fn adopted(&self, table: TypeId) -> Option<&Arc<BaseTable>> {
-        match &self.payload {
-            Payload::Merge(merge) => merge.tables.get(&table)?.adopted.as_ref(),
-            Payload::Rows(_) | Payload::Bulk(_) | Payload::Schema(_) => None,
-        }
-    }
-
-    pub fn unlisted(&self, table: TypeId) -> Written {
-        if self.replaces(table) {
-            Written::All
-        } else {
-            Written::Unlisted
-        }
-    }
-
-    /// Rows inserted, updated and deleted.
-    pub fn counts(&self) -> (u64, u64, u64) {
-        match &self.payload {
-            Payload::Rows(changes) => changes
-                .tables
-                .values()
-                .map(|table| table.counts())
-                .fold((0, 0, 0), |sum, one| {
-                    (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
-                }),
-            Payload::Bulk(bulk) => bulk.counts,
-            Payload::Merge(merge) => merge.counts(),
-            Payload::Schema(_) => (0, 0, 0),
-        }
     }
 }
 
@@ -387,7 +229,7 @@ impl BranchShared {
     }
 
     /// Prepares the members one on top of the other, in memory. Those that fail are answered
-    /// and left out.
+    /// and left out; those that find no room in the entry wait for the next one.
     async fn prepare_group(
         self: &Arc<Self>,
         group: Vec<Waiting>,
@@ -400,7 +242,10 @@ impl BranchShared {
         let mut kept = Vec::with_capacity(group.len());
         let mut prepared: Vec<Prepared> = Vec::with_capacity(group.len());
         let mut room = LISTED_BYTES;
-        for waiting in group {
+        let alone = group.len() == 1;
+        let mut bytes = if alone { 0 } else { bytes_of(&describe(start)) };
+        let mut group = VecDeque::from(group);
+        while let Some(waiting) = group.pop_front() {
             let proposal = &waiting.proposal;
             match repeat::look(self, proposal, start, &prepared).await {
                 Ok(Made::No) => {}
@@ -423,12 +268,20 @@ impl BranchShared {
                 seq,
                 time,
             };
-            let next = async {
-                locked::check(self, proposal, start, &prepared).await?;
-                rebase::prepare(proposal, &state, place, &mut room).await
+            let between = Between {
+                branch: self,
+                proposal,
+                start,
+                group: &prepared,
             };
+            let next = rebase::prepare(proposal, &state, &between, place, &mut room);
             match next.await {
                 Ok(next) => {
+                    bytes += if alone { 0 } else { bytes_of(&next.commit) };
+                    if bytes > ENTRY_BYTES && !kept.is_empty() {
+                        group.push_front(waiting);
+                        break;
+                    }
                     state = next.state.clone();
                     generation = next.commit.generation;
                     kept.push(waiting);
@@ -439,7 +292,17 @@ impl BranchShared {
                 }
             }
         }
+        let mut queue = self.queue.lock();
+        for waiting in group.into_iter().rev() {
+            queue.push_front(waiting);
+        }
         (kept, prepared)
+    }
+
+    /// How many wait to be published.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().len()
     }
 
     /// Writes what goes with a commit, all side by side, and waits for it.
@@ -558,6 +421,12 @@ pub(crate) fn describe(state: &SnapshotState) -> BranchState {
             .collect(),
         locked_at: state.locked_at,
     }
+}
+
+/// Bytes of something in a log entry.
+fn bytes_of(part: &impl serde::Serialize) -> usize {
+    // What cannot be written is found out when the entry is.
+    serde_json::to_vec(part).map_or(0, |bytes| bytes.len())
 }
 
 /// Answers the members that failed; the others are left.

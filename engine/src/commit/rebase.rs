@@ -5,24 +5,22 @@
 //! and every rule between rows is checked anew: hashes and lists may only save a check, what
 //! decides is the state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use futures::FutureExt;
 use roaring::RoaringBitmap;
 
-use super::publish::{Payload, Proposal};
+use super::between::Between;
+use super::effects;
+use super::proposal::{Payload, Proposal};
 use crate::dataset::{Staged, TableChange, TableVersion};
-use crate::error::{ConstraintKind, Error, Result};
+use crate::error::{Error, Result};
 use crate::format::{ChangedIds, Commit, CommitKind, TableCommit, TableLine, Written};
-use crate::index::same_row;
 use crate::maintain::tail;
 use crate::schema::TypeId;
-use crate::snapshot::{Snapshot, SnapshotState};
-use crate::table::{BaseTable, RowPosition, Table};
-use crate::write::changes::{Changes, TableChanges, TableEffect};
-use crate::write::constraint::{self, Moment};
+use crate::snapshot::SnapshotState;
+use crate::table::{BaseTable, RowPosition};
 
 /// Ids of one commit listed in its log entry, in bytes.
 const LISTED_BYTES: usize = 16 << 10;
@@ -50,41 +48,32 @@ pub(crate) struct Place {
     pub time: i64,
 }
 
-/// Applies `proposal` to `state`. `room` is what the entry has left for lists of ids, in bytes.
-pub(crate) async fn prepare(
+/// Applies `proposal` to `state`. `between` knows what was committed since its base; `room` is
+/// what the entry has left for lists of ids, in bytes.
+pub(super) async fn prepare(
     proposal: &Proposal,
     state: &Arc<SnapshotState>,
+    between: &Between<'_>,
     place: Place,
     room: &mut usize,
 ) -> Result<Prepared> {
     proposal.conditions.check(&proposal.base, state)?;
-    let moved = !same_state(&proposal.base, state);
+    between.check_locks().await?;
+    let moved = !effects::same_state(&proposal.base, state);
     if moved {
-        check_shapes(proposal, state)?;
-    }
-    if moved {
-        check_locked(proposal, state).await?;
+        effects::check_shapes(proposal, state)?;
+        effects::check_locked(proposal, state, between).await?;
     }
     let deletions = match &proposal.payload {
         Payload::Rows(changes) => {
-            let effects = rebased_effects(proposal, changes, state, moved).await?;
-            let needs_check = moved || has_minimum(state);
-            if needs_check {
-                constraint::check(&Snapshot::of(state.clone()), &effects, Moment::Commit)
-                    .await
-                    .map_err(|error| {
-                        if moved {
-                            as_conflict(error, proposal)
-                        } else {
-                            error
-                        }
-                    })?;
-            }
-            let mut deletions = BTreeMap::new();
-            for effect in effects {
-                deletions.insert(effect.table, positions_of(&effect));
-            }
-            deletions
+            let effects = match moved {
+                true => effects::moved(proposal, changes, state, between).await?,
+                false => effects::unmoved(proposal, changes).await?,
+            };
+            effects
+                .iter()
+                .map(|effect| (effect.table, effect.positions()))
+                .collect()
         }
         Payload::Schema(migration) => {
             // Boxed: types nest deeper than the compiler looks.
@@ -324,223 +313,6 @@ async fn merge_tail(
     Ok(())
 }
 
-fn same_state(base: &SnapshotState, state: &SnapshotState) -> bool {
-    base.branch_id == state.branch_id && base.seq == state.seq
-        || (base.commit == state.commit
-            && base.tables.len() == state.tables.len()
-            && base
-                .tables
-                .iter()
-                .all(|(id, table)| same_table(Some(table), state.tables.get(id))))
-}
-
-fn same_rows(left: Option<&Arc<BaseTable>>, right: Option<&Arc<BaseTable>>) -> bool {
-    matches!((left, right), (Some(left), Some(right)) if left.same_rows(right))
-}
-
-fn same_table(left: Option<&Arc<BaseTable>>, right: Option<&Arc<BaseTable>>) -> bool {
-    matches!((left, right), (Some(left), Some(right)) if left.same_version(right))
-}
-
-/// What was written was checked against a definition: it must still be that one.
-fn check_shapes(proposal: &Proposal, state: &SnapshotState) -> Result<()> {
-    if proposal.base.schema.digest() == state.schema.digest() {
-        return Ok(());
-    }
-    for id in proposal.tables() {
-        let before = proposal.base.schema.by_id(id);
-        let after = state.schema.by_id(id);
-        let same = match (before, after) {
-            (Some(before), Some(after)) => before.shape_digest() == after.shape_digest(),
-            _ => false,
-        };
-        if !same {
-            return Err(conflict(
-                proposal,
-                id,
-                "",
-                "its definition",
-                "another definition",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// What the changes do to `state`.
-async fn rebased_effects(
-    proposal: &Proposal,
-    changes: &Changes,
-    state: &Arc<SnapshotState>,
-    moved: bool,
-) -> Result<Vec<TableEffect>> {
-    let mut effects = Vec::new();
-    for (&id, table_changes) in &changes.tables {
-        let base = table_of(&proposal.base, id)?;
-        let now = table_of(state, id)?;
-        let shifted = moved && !same_table(Some(base), Some(now));
-        let changed = moved && !same_rows(Some(base), Some(now));
-        if changed && changes.truncated.contains(&id) {
-            return Err(conflict(
-                proposal,
-                id,
-                "",
-                "an unchanged table",
-                "rows were changed",
-            ));
-        }
-        let positions = if shifted {
-            moved_positions(proposal, id, table_changes, state).await?
-        } else {
-            table_changes
-                .rows
-                .iter()
-                .filter_map(|(row, change)| change.base.map(|base| (row.clone(), base)))
-                .collect()
-        };
-        let put = proposal.put.get(&id).cloned();
-        let replaced = match &put {
-            None => Vec::new(),
-            Some(put) => put
-                .column(0)
-                .as_string::<i32>()
-                .iter()
-                .map(|row| row.and_then(|row| positions.get(row).copied()))
-                .collect(),
-        };
-        let mut deleted: Vec<(String, RowPosition)> = table_changes
-            .rows
-            .iter()
-            .filter(|(_, change)| !change.present)
-            .filter_map(|(row, _)| positions.get(row).map(|at| (row.to_string(), *at)))
-            .collect();
-        deleted.sort();
-        effects.push(TableEffect {
-            table: id,
-            put,
-            replaced,
-            deleted,
-        });
-    }
-    Ok(effects)
-}
-
-/// Where the rows that were changed are in `state`; a conflict if one is not as it was.
-async fn moved_positions(
-    proposal: &Proposal,
-    id: TypeId,
-    changes: &TableChanges,
-    state: &Arc<SnapshotState>,
-) -> Result<HashMap<Arc<str>, RowPosition>> {
-    let (rows, before): (Vec<&Arc<str>>, Vec<RowPosition>) = changes
-        .rows
-        .iter()
-        .filter_map(|(row, change)| change.base.map(|base| (row, base)))
-        .unzip();
-    let ids: Vec<&str> = rows.iter().map(|row| &***row).collect();
-    let found = unchanged(proposal, id, &ids, &before, state).await?;
-    Ok(rows.into_iter().cloned().zip(found).collect())
-}
-
-/// A conflict if a row that was locked is not as it was.
-async fn check_locked(proposal: &Proposal, state: &Arc<SnapshotState>) -> Result<()> {
-    let base = Snapshot::of(proposal.base.clone());
-    for (id, rows) in proposal.conditions.locks.rows() {
-        if same_rows(proposal.base.tables.get(&id), state.tables.get(&id)) {
-            continue;
-        }
-        let before = base.table(id).ok_or_else(missing)?.find_ids(&rows).await?;
-        // A row that the transaction itself has inserted is not there to be locked.
-        let (rows, before): (Vec<&str>, Vec<RowPosition>) = rows
-            .into_iter()
-            .zip(before)
-            .filter_map(|(row, position)| Some((row, position?)))
-            .unzip();
-        unchanged(proposal, id, &rows, &before, state).await?;
-    }
-    Ok(())
-}
-
-/// Where rows of the base are in `state`; a conflict if one is not as it was.
-async fn unchanged(
-    proposal: &Proposal,
-    id: TypeId,
-    ids: &[&str],
-    positions: &[RowPosition],
-    state: &Arc<SnapshotState>,
-) -> Result<Vec<RowPosition>> {
-    let before = Snapshot::of(proposal.base.clone());
-    let after = Snapshot::of(state.clone());
-    let before: Table = before.table(id).ok_or_else(missing)?;
-    let after: Table = after.table(id).ok_or_else(missing)?;
-    let found = after.find_ids(ids).await?;
-    let (old_chunks, new_chunks) = (before.chunks().await?, after.chunks().await?);
-    let mut moved = Vec::with_capacity(ids.len());
-    let mut relocated: Vec<(RowPosition, RowPosition, &str)> = Vec::new();
-    for ((row, old), new) in ids.iter().zip(positions).zip(found) {
-        let Some(new) = new else {
-            let gone = "the row is gone";
-            return Err(conflict(proposal, id, row, "the row as it was", gone));
-        };
-        let same_place = old.offset == new.offset
-            && old_chunks[old.chunk as usize].key == new_chunks[new.chunk as usize].key;
-        if !same_place {
-            relocated.push((*old, new, row));
-        }
-        moved.push(new);
-    }
-    if !relocated.is_empty() {
-        let columns: Vec<usize> = (0..before.def().columns().len()).collect();
-        let olds: Vec<RowPosition> = relocated.iter().map(|(old, _, _)| *old).collect();
-        let news: Vec<RowPosition> = relocated.iter().map(|(_, new, _)| *new).collect();
-        let olds = before.rows(&olds, &columns).await?;
-        let news = after.rows(&news, &columns).await?;
-        for (at, (_, _, row)) in relocated.iter().enumerate() {
-            if !same_row(&olds, at, &news, at)? {
-                let changed = "the row was changed";
-                return Err(conflict(proposal, id, row, "the row as it was", changed));
-            }
-        }
-    }
-    Ok(moved)
-}
-
-fn missing() -> Error {
-    Error::internal("a type of the schema has no table")
-}
-
-fn positions_of(effect: &TableEffect) -> Vec<RowPosition> {
-    effect
-        .deleted
-        .iter()
-        .map(|(_, position)| *position)
-        .chain(effect.replaced.iter().flatten().copied())
-        .collect()
-}
-
-fn has_minimum(state: &SnapshotState) -> bool {
-    state.schema.edges().any(
-        |edge| matches!(&edge.kind, crate::schema::TypeKind::Edge { card, .. } if card.min > 0),
-    )
-}
-
-/// A rule that held when the statement ran and fails now was broken by somebody else. A key
-/// taken in the meantime says so itself.
-fn as_conflict(error: Error, proposal: &Proposal) -> Error {
-    match error {
-        Error::Constraint(violation) if violation.kind != ConstraintKind::Unique => {
-            Error::Conflict {
-                table: violation.table.clone(),
-                id: String::new(),
-                branch: proposal.base.branch.to_string(),
-                expected: "the rows that the change relied on".to_owned(),
-                actual: violation.detail.clone().unwrap_or_default(),
-            }
-        }
-        other => other,
-    }
-}
-
 pub(crate) fn conflict(
     proposal: &Proposal,
     table: TypeId,
@@ -561,6 +333,10 @@ pub(crate) fn conflict(
         expected: expected.to_owned(),
         actual: actual.to_owned(),
     }
+}
+
+pub(super) fn missing() -> Error {
+    Error::internal("a type of the schema has no table")
 }
 
 pub(crate) fn table_of(state: &SnapshotState, id: TypeId) -> Result<&Arc<BaseTable>> {

@@ -10,7 +10,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::CommitInfo;
 use super::log::read_object;
-use super::publish::{BranchShared, Proposal};
+use super::proposal::Proposal;
+use super::publish::BranchShared;
 use super::rebase::Prepared;
 use crate::error::Result;
 use crate::format::{Commit, CommitPointer, EntryKind};

@@ -8,7 +8,7 @@ use super::LoadMode;
 use super::check::Found;
 use crate::clock;
 use crate::commit::CommitInfo;
-use crate::commit::publish::{Payload, Proposal};
+use crate::commit::proposal::{Payload, Proposal};
 use crate::commit::rebase::table_of;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -203,6 +203,12 @@ impl Writer {
             counts: (self.rows - updated, updated, deleted),
         };
         let (branch, _) = self.graph.shared.resolve(&self.branch, true).await?;
+        if branch.log.branch_id != state.branch_id {
+            // The name stands for another branch by now.
+            return Err(Error::BranchDeleted {
+                name: self.branch.to_string(),
+            });
+        }
         let proposal = Proposal {
             id: clock::commit_id(&**self.graph.environment()),
             base: state.clone(),

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::reshape::Shape;
 use super::{Counts, unique};
 use crate::changed::{Located, Pair, Pairs, Places};
-use crate::commit::publish::Proposal;
+use crate::commit::proposal::Proposal;
 use crate::commit::rebase::{Place, Prepared, build, table_of};
 use crate::error::{Error, Result};
 use crate::index::{tuple_equality, tuple_hashes};

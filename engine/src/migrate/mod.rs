@@ -23,7 +23,7 @@ use futures::FutureExt;
 
 use crate::clock;
 use crate::commit::CommitInfo;
-use crate::commit::publish::{Payload, Proposal};
+use crate::commit::proposal::{Payload, Proposal};
 use crate::error::{Error, Result};
 use crate::graph::{FromEnvironment, Graph};
 use crate::names::{BranchName, CommitId};

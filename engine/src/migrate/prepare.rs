@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::validate::{self, Rules};
-use crate::commit::publish::Proposal;
+use crate::commit::proposal::Proposal;
 use crate::commit::rebase::{Place, Prepared, conflict, table_of};
 use crate::dataset::{FilledColumn, TableLocation, TableVersion};
 use crate::error::{Error, Result};

@@ -168,7 +168,7 @@ fn three_way(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_histories_agree_with_the_model() {
     let mut merges = BTreeMap::new();
-    for seed in 0..HISTORIES {
+    for seed in seeds(HISTORIES) {
         println!("seed {seed}");
         history(seed, &mut merges).await;
     }
@@ -214,6 +214,21 @@ async fn history(seed: u64, merges: &mut BTreeMap<String, usize>) {
 /// A transaction of a few statements; those that break a rule are left out.
 pub(super) async fn write(graph: &Graph, model: &mut Model, on: &str, random: &mut Random) {
     let mut transaction = begin(graph, on).await;
+    statements(&mut transaction, random).await;
+    if commit(transaction).await.unwrap().is_some() {
+        let rows = contents(graph, on).await;
+        assert_eq!(broken(&rows), BTreeSet::new());
+        let parent = model.heads[on];
+        model.commit(on, vec![parent], rows);
+    }
+}
+
+/// A few statements that put or delete one row each, by id; of those that break no rule: which.
+pub(super) async fn statements(
+    transaction: &mut Transaction,
+    random: &mut Random,
+) -> Vec<(String, String)> {
+    let mut written = Vec::new();
     for _ in 0..1 + random.below(3) {
         let number = |random: &mut Random| random.below(3).to_string();
         let id = format!("{}{}", random.of(&["x", "y"]), random.below(3));
@@ -256,16 +271,12 @@ pub(super) async fn write(graph: &Graph, model: &mut Model, on: &str, random: &m
             let batch = rows(&def, &[&cells]);
             transaction.upsert(def.id, batch).await.map(|_| ())
         };
-        if let Err(error) = outcome {
-            assert!(matches!(error, Error::Constraint(_)), "{error:?}");
+        match outcome {
+            Ok(()) => written.push((table.to_owned(), row[0].clone())),
+            Err(error) => assert!(matches!(error, Error::Constraint(_)), "{error:?}"),
         }
     }
-    if commit(transaction).await.unwrap().is_some() {
-        let rows = contents(graph, on).await;
-        assert_eq!(broken(&rows), BTreeSet::new());
-        let parent = model.heads[on];
-        model.commit(on, vec![parent], rows);
-    }
+    written
 }
 
 pub(super) async fn merge(graph: &Graph, model: &mut Model, source: &str, target: &str) -> String {
@@ -348,7 +359,7 @@ fn counted(before: &Rows, after: &Rows) -> BTreeMap<String, Counts> {
     counts
 }
 
-fn changes(before: &Rows, after: &Rows) -> BTreeSet<(&'static str, String, String)> {
+pub(super) fn changes(before: &Rows, after: &Rows) -> BTreeSet<(&'static str, String, String)> {
     let keys: BTreeSet<&(String, String)> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .filter_map(|key| {
@@ -369,18 +380,26 @@ pub(super) async fn compare(graph: &Graph, model: &Model, from: &str, to: &str) 
         graph.snapshot(from).await.unwrap(),
         graph.snapshot(to).await.unwrap(),
     );
+    assert_eq!(
+        differences(&before, &after).await,
+        changes(model.rows(from), model.rows(to)),
+        "{from} to {to}"
+    );
+}
+
+/// What `diff` tells: operation, table, id.
+pub(super) async fn differences(
+    before: &Snapshot,
+    after: &Snapshot,
+) -> BTreeSet<(&'static str, String, String)> {
     let mut found = BTreeSet::new();
-    for id in diff::types(&before, &after) {
-        let pages: Vec<_> = diff::diff(&before, &after, id).try_collect().await.unwrap();
+    for id in diff::types(before, after) {
+        let pages: Vec<_> = diff::diff(before, after, id).try_collect().await.unwrap();
         for page in pages {
             for row in &page.rows {
                 found.insert((row.operation(), page.def.table.clone(), row.id.clone()));
             }
         }
     }
-    assert_eq!(
-        found,
-        changes(model.rows(from), model.rows(to)),
-        "{from} to {to}"
-    );
+    found
 }

@@ -64,11 +64,11 @@ pub(super) async fn run_all(graph: &Graph, on: &str, operations: &str) {
 }
 
 /// All rows of a state: `table id: other columns`.
-pub(super) async fn contents(
-    graph: &Graph,
-    reference: &str,
-) -> BTreeMap<(String, String), Vec<Option<String>>> {
-    let snapshot = graph.snapshot(reference).await.unwrap();
+pub(super) async fn contents(graph: &Graph, reference: &str) -> Rows {
+    contents_of(&graph.snapshot(reference).await.unwrap()).await
+}
+
+pub(super) async fn contents_of(snapshot: &Snapshot) -> Rows {
     let mut all = BTreeMap::new();
     for table in snapshot.tables() {
         let columns: Vec<usize> = (0..table.def().columns().len()).collect();

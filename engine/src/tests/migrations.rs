@@ -7,7 +7,7 @@ use crate::error::{ConstraintKind, Error};
 use crate::format::CommitKind;
 
 /// The schema of the fixture with pieces of it replaced.
-fn changed(pairs: &[(&str, &str)]) -> String {
+pub(super) fn changed(pairs: &[(&str, &str)]) -> String {
     let mut source = SCHEMA.to_owned();
     for (from, to) in pairs {
         assert!(source.contains(from), "{from}");
@@ -16,7 +16,7 @@ fn changed(pairs: &[(&str, &str)]) -> String {
     source
 }
 
-async fn migrate(graph: &Graph, source: &str) -> Result<Option<CommitInfo>> {
+pub(super) async fn migrate(graph: &Graph, source: &str) -> Result<Option<CommitInfo>> {
     let migrated = graph.migrate(&main(), source, "tester", None).await?;
     Ok(migrated.commit)
 }

@@ -1,23 +1,33 @@
 //! Claims about whole graphs: histories, branches, races, crashes.
 
+mod background;
 mod branches;
 mod checkpoints;
+mod clocks;
 mod contract;
 mod costs;
+mod counters;
 mod faults;
 mod feed;
+mod groups;
 mod histories;
 mod history;
 mod loads;
 mod maintenance;
+mod meeting;
 mod merge_histories;
 mod merge_races;
 mod merge_schemas;
 mod merges;
 mod migrations;
+mod pairs;
+mod rebases;
 mod repeats;
+mod savepoints;
+mod schema_races;
 mod transactions;
 mod vacuum;
+mod write_behind;
 
 use std::sync::Arc;
 
@@ -56,10 +66,15 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub async fn in_memory() -> Fixture {
+        Self::of(SCHEMA).await
+    }
+
+    /// In memory, with another schema.
+    pub async fn of(schema: &str) -> Fixture {
         let store = Store::connect("memory:", &StoreOptions::default())
             .await
             .unwrap();
-        Self::over(store, None).await
+        Self::over(store, None, schema).await
     }
 
     pub async fn on_disk() -> Fixture {
@@ -70,11 +85,11 @@ impl Fixture {
         };
         let url = folder.path().join("g.omni").display().to_string();
         let store = Store::connect(&url, &options).await.unwrap();
-        Self::over(store, Some(folder)).await
+        Self::over(store, Some(folder), SCHEMA).await
     }
 
-    async fn over(store: Store, folder: Option<tempfile::TempDir>) -> Fixture {
-        let graph = Graph::create(store.clone(), SCHEMA, "tester", resources())
+    async fn over(store: Store, folder: Option<tempfile::TempDir>, schema: &str) -> Fixture {
+        let graph = Graph::create(store.clone(), schema, "tester", resources())
             .await
             .unwrap();
         Fixture {
@@ -88,6 +103,21 @@ impl Fixture {
     pub async fn reopened(&self) -> Graph {
         Graph::open(self.store.clone(), resources()).await.unwrap()
     }
+}
+
+/// How much larger than usual a test is to be that tries many things: `make soak` says it.
+pub(super) fn soak() -> u64 {
+    number("SOAK").unwrap_or(1)
+}
+
+/// Seeds of random histories: usually `few`, the same ones every time.
+pub(super) fn seeds(few: u64) -> std::ops::Range<u64> {
+    let first = number("SEED").unwrap_or(0);
+    first..first + few * soak()
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 pub(super) fn resources() -> Arc<Resources> {

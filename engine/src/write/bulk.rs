@@ -54,13 +54,15 @@ impl BulkChange {
     /// changed a table that they looked at has won.
     fn check_moved(&self, base: &SnapshotState, state: &SnapshotState) -> Result<()> {
         let mut looked_at: BTreeSet<TypeId> = self.tables.iter().copied().collect();
+        if !self.replaced.is_empty() {
+            // All rows of the graph are replaced, also those of tables that had none.
+            looked_at.extend(base.tables.keys().chain(state.tables.keys()));
+        }
         for edge in base.schema.edges() {
             if let TypeKind::Edge { from, to, .. } = &edge.kind
-                && (looked_at.contains(&edge.id)
-                    || self.replaced.contains(from)
-                    || self.replaced.contains(to))
+                && looked_at.contains(&edge.id)
             {
-                looked_at.extend([edge.id, *from, *to]);
+                looked_at.extend([*from, *to]);
             }
         }
         for id in looked_at {

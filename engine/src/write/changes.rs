@@ -27,6 +27,9 @@ pub(crate) struct Changes {
     pub tables: BTreeMap<TypeId, TableChanges>,
     /// Tables that were emptied: any change to them by others is a conflict.
     pub truncated: BTreeSet<TypeId>,
+    /// Tables to which rows were added because a statement found none there: it would have
+    /// decided otherwise had somebody else added one before.
+    pub decided: BTreeSet<TypeId>,
     bytes: usize,
 }
 
@@ -54,6 +57,16 @@ pub(crate) struct TableEffect {
     /// For each row of `put`: where its old version is, if it has one.
     pub replaced: Vec<Option<RowPosition>>,
     pub deleted: Vec<(String, RowPosition)>,
+}
+
+impl TableEffect {
+    /// Where the rows are that go or are replaced.
+    pub fn positions(&self) -> Vec<RowPosition> {
+        let deleted = self.deleted.iter().map(|(_, position)| *position);
+        deleted
+            .chain(self.replaced.iter().flatten().copied())
+            .collect()
+    }
 }
 
 impl Changes {

@@ -66,15 +66,7 @@ impl<'a> Checker<'a> {
     fn new(before: &'a Snapshot, effects: &'a [TableEffect]) -> Self {
         let gone = effects
             .iter()
-            .map(|effect| {
-                let positions = effect
-                    .deleted
-                    .iter()
-                    .map(|(_, position)| *position)
-                    .chain(effect.replaced.iter().flatten().copied())
-                    .collect();
-                (effect.table, positions)
-            })
+            .map(|effect| (effect.table, effect.positions().into_iter().collect()))
             .collect();
         Checker {
             before,

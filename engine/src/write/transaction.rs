@@ -17,7 +17,8 @@ use super::identity::fill_ids;
 use super::locks::{LockSet, LockStrength, RowLocks};
 use super::value::ValueChecker;
 use crate::commit::CommitInfo;
-use crate::commit::publish::{BranchShared, Proposal};
+use crate::commit::proposal::Proposal;
+use crate::commit::publish::BranchShared;
 use crate::commit::repeat;
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::CommitKind;
@@ -156,6 +157,14 @@ impl Transaction {
         Ok(count as u64)
     }
 
+    /// As [`Transaction::insert`], for rows that a statement adds because it found none there:
+    /// that somebody else adds one meanwhile is a conflict then, and no duplicate.
+    pub async fn insert_missing(&mut self, table: TypeId, rows: RecordBatch) -> Result<u64> {
+        let count = self.insert(table, rows).await?;
+        self.changes.decided.insert(table);
+        Ok(count)
+    }
+
     /// Replaces whole rows, by id.
     pub async fn update(&mut self, table: TypeId, rows: RecordBatch) -> Result<u64> {
         let def = self.def(table)?;
@@ -196,6 +205,7 @@ impl Transaction {
             deleted: Vec::new(),
         }])
         .await?;
+        self.changes.decided.insert(table);
         Ok((inserted, updated))
     }
 

@@ -47,7 +47,9 @@ impl Run<'_> {
                     .collect();
                 let new = filter_record_batch(&rows, &mask)?;
                 if new.num_rows() > 0 {
-                    transaction.insert(target.def.id, new.clone()).await?;
+                    transaction
+                        .insert_missing(target.def.id, new.clone())
+                        .await?;
                 }
                 Ok(new)
             }
@@ -73,7 +75,9 @@ impl Run<'_> {
                     )
                     .await?;
                 if split.new.num_rows() > 0 {
-                    transaction.insert(target.def.id, split.new.clone()).await?;
+                    transaction
+                        .insert_missing(target.def.id, split.new.clone())
+                        .await?;
                 }
                 if updated.rows.num_rows() > 0 {
                     transaction

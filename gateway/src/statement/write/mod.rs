@@ -140,7 +140,9 @@ impl Session {
                 }
             };
             match outcome {
-                Err(error) if attempt < ATTEMPTS && may_succeed_later(&error, statement) => {
+                Err(error)
+                    if attempt < ATTEMPTS && error.code == sqlstate::SERIALIZATION_FAILURE =>
+                {
                     if attempt >= ALONE_FROM {
                         let longest = LONGEST_PAUSE_MS.min(1 << attempt.min(10));
                         let pause = rand::random_range(0..=longest);
@@ -375,17 +377,4 @@ fn brings_rows(work: &Work) -> bool {
         Ok(TreeNodeRecursion::Continue)
     });
     !reads
-}
-
-/// Would the statement have a chance if it were run again from the new head?
-fn may_succeed_later(error: &PgError, statement: &Statement) -> bool {
-    if error.code == sqlstate::SERIALIZATION_FAILURE {
-        return true;
-    }
-    // What ON CONFLICT decides is decided anew: the row that was missing is there now.
-    let decides = match statement.statement() {
-        Some(super::parse::Statement::Insert(insert)) => insert.on.is_some(),
-        _ => false,
-    };
-    decides && error.code == sqlstate::UNIQUE_VIOLATION
 }
