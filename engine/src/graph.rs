@@ -268,7 +268,7 @@ impl Graph {
     ) -> Result<BranchInfo> {
         let shared = &self.shared;
         shared.prove_writable().await?;
-        let mut names = shared.names.refresh().await?;
+        let mut names = shared.names_for(name, actor).await?;
         if names.is_taken(name.as_str()) {
             return Err(exists(&names, name));
         }
@@ -302,7 +302,7 @@ impl Graph {
                 let state = branch.head_state().await?;
                 return Ok(info(&branch, &line, &state));
             }
-            names = shared.names.refresh().await?;
+            names = shared.names_for(name, actor).await?;
         }
         Err(busy(name))
     }
@@ -322,11 +322,15 @@ impl Graph {
             return Err(Error::not_found(ObjectKind::Branch, name.as_str()));
         };
         let branch = shared.branch_of(name.as_str(), &line)?;
-        // The tombstone goes exactly behind the head that was looked at.
+        // The tombstone goes exactly behind the head that was looked at. Whose it is has deleted
+        // the branch; anybody may take the name away after that.
         for _ in 0..NAME_ATTEMPTS {
             let state = match branch.head_state().await {
                 Ok(state) => state,
-                Err(Error::BranchDeleted { .. }) => break,
+                Err(Error::BranchDeleted { .. }) => {
+                    shared.names_for(name, actor).await?;
+                    return Err(Error::not_found(ObjectKind::Branch, name.as_str()));
+                }
                 Err(error) => return Err(error),
             };
             if !cascade && self.is_unmerged(&line, &state).await? {
@@ -335,18 +339,7 @@ impl Graph {
                 });
             }
             if branch.end(state.place(), actor).await? {
-                break;
-            }
-        }
-        for _ in 0..NAME_ATTEMPTS {
-            let names = shared.names.refresh().await?;
-            let ours = names
-                .all
-                .branches
-                .get(name.as_str())
-                .is_some_and(|held| held.branch == line.branch);
-            if !ours || shared.remove_name(&names, name.as_str(), actor).await? {
-                shared.branches.lock().remove(&line.branch);
+                shared.names_for(name, actor).await?;
                 return Ok(());
             }
         }
@@ -507,6 +500,25 @@ impl GraphShared {
             names = Some(self.names.refresh().await?);
             fresh = true;
         }
+    }
+
+    /// The names, in which `name` is free or stands for something that lives. Whoever was cut
+    /// off while deleting a branch has left its name behind.
+    pub async fn names_for(self: &Arc<Self>, name: &BranchName, actor: &str) -> Result<Names> {
+        for _ in 0..NAME_ATTEMPTS {
+            let names = self.names.refresh().await?;
+            let Some(line) = names.all.branches.get(name.as_str()) else {
+                return Ok(names);
+            };
+            match self.branch_of(name.as_str(), line)?.head_state().await {
+                Ok(_) => return Ok(names),
+                Err(Error::BranchDeleted { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            self.remove_name(&names, name.as_str(), actor).await?;
+            self.branches.lock().remove(&line.branch);
+        }
+        Err(busy(name))
     }
 
     pub fn branch_of(self: &Arc<Self>, name: &str, line: &NameLine) -> Result<Arc<BranchShared>> {

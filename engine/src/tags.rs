@@ -52,7 +52,7 @@ impl Graph {
         shared.prove_writable().await?;
         let point = shared.point_of(&at.state).await?;
         for _ in 0..NAME_ATTEMPTS {
-            let names = shared.names.refresh().await?;
+            let names = shared.names_for(name, actor).await?;
             if names.is_taken(name.as_str()) {
                 return Err(exists(&names, name));
             }

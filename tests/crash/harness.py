@@ -178,8 +178,8 @@ class Store:
             seq += 1
         return seq
 
-    def start(self, prefix=(), arguments=(), **options):
-        return Server(self, prefix, arguments, options)
+    def start(self, prefix=(), arguments=(), copies=1, **options):
+        return Server(self, prefix, arguments, copies, options)
 
     def fingerprint(self):
         """Every file with its size and time: equal before and after means nobody wrote."""
@@ -192,38 +192,42 @@ class Store:
 
 
 class Server:
-    """omnigraph-server as a process. `prefix` is a command that runs it, such as strace."""
+    """omnigraph-server as a process, or several of them at once. `prefix` is a command that
+    runs it, such as strace."""
 
-    def __init__(self, store, prefix, arguments, options):
+    def __init__(self, store, prefix, arguments, copies, options):
         self.store, self.started = store, time.monotonic()
+        if copies > 1:
+            prefix = [*prefix, "sh", "-c", '"$@" & ' * copies + "wait", "sh"]
         command = [*prefix, str(store.bench.bin_dir / "omnigraph-server"), "--store", store.url,
                    "--bind", "127.0.0.1:0", "--unauthenticated", *arguments]
         # In a session of its own, so that a wrapped server ends with its wrapper.
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                         env=store.environment, start_new_session=True, **{"stderr": store.bench.log, **options})
         store.bench.running.append(self)
-        address, ended = [], threading.Event()
+        addresses, ended = [], threading.Event()
 
         def read():
             for line in self.process.stdout:
                 if line.startswith("OMNIGRAPH_LISTEN_ADDR="):
-                    address.append(line.strip().partition("=")[2])
+                    addresses.append(line.strip().partition("=")[2])
             ended.set()
 
         threading.Thread(target=read, daemon=True).start()
-        while not address:
-            if ended.wait(0.005) and not address:
+        while len(addresses) < copies:
+            if ended.wait(0.005) and len(addresses) < copies:
                 raise Failed(f"omnigraph-server ended with {self.process.wait()} before it listened; see {store.bench.log.name}")
             if time.monotonic() - self.started > LISTEN_LIMIT_S:
                 self.kill()
                 raise Failed(f"omnigraph-server said no address within {LISTEN_LIMIT_S} s; see {store.bench.log.name}")
-        self.host, _, port = address[0].rpartition(":")
-        self.port = int(port)
+        self.host = addresses[0].rpartition(":")[0]
+        self.ports = [int(address.rpartition(":")[2]) for address in addresses]
+        self.port = self.ports[0]
 
-    def connect(self, actor="somebody", **more):
+    def connect(self, actor="somebody", copy=0, **more):
         import psycopg
 
-        return psycopg.connect(host=self.host, port=self.port, user=actor, dbname=GRAPH, autocommit=True, connect_timeout=20, **more)
+        return psycopg.connect(host=self.host, port=self.ports[copy], user=actor, dbname=GRAPH, autocommit=True, connect_timeout=20, **more)
 
     def rows(self, sql, parameters=None, actor="reader"):
         with self.connect(actor) as connection:
@@ -240,11 +244,10 @@ class Server:
 
     def stop(self, seconds=40):
         """SIGTERM; a drain that went well is exit status 0."""
-        target = self.process.pid
-        if pathlib.Path(f"/proc/{target}/comm").read_text().strip() != "omnigraph-serve":
-            children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(target)], capture_output=True, text=True).stdout.split()
-            target = int(children[0])
-        os.kill(target, signal.SIGTERM)
+        session = subprocess.run(["ps", "-o", "pid=,comm=", "-s", str(self.process.pid)], capture_output=True, text=True).stdout
+        for pid, name in (line.split(None, 1) for line in session.splitlines()):
+            if name == "omnigraph-serve":
+                os.kill(int(pid), signal.SIGTERM)
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -36,7 +36,7 @@ def main():
     wanted = clients.python_with_clients()
     if pathlib.Path(sys.executable) != wanted:
         os.execv(wanted, [str(wanted), *sys.argv, "--seed", str(arguments.seed)])
-    import disk_cases, kill_cases, server_cases, sync_cases  # noqa: F401, E401 - they register their cases
+    import disk_cases, kill_cases, power_cases, server_cases, sync_cases  # noqa: F401, E401 - they register their cases
 
     print(f"seed {arguments.seed}", flush=True)
     runner = harness.Runner(arguments.only, arguments.keep)

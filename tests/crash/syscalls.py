@@ -15,9 +15,9 @@ CALLS = ("openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendms
 STAGING = re.compile(r"#\d+$")
 
 
-def command(output):
+def command(output, text=300):
     """strace with what `Trace` reads: paths of descriptors, enough of each text."""
-    return ["strace", "-f", "-y", "-qq", "-s", "300", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(output)]
+    return ["strace", "-f", "-y", "-qq", "-s", str(text), "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(output)]
 
 
 class Trace:
@@ -26,6 +26,8 @@ class Trace:
     def __init__(self, root, on_call):
         self.root, self.on_call = os.path.realpath(root), on_call
         self.dirty, self.folders = set(), collections.defaultdict(set)
+        # What was made under the folder, but for names of files in the making.
+        self.names = set()
         self.syncs = 0
 
     def unsynced(self):
@@ -33,6 +35,18 @@ class Trace:
         files = sorted(self.dirty)
         names = sorted(f"{folder}/ (for {name})" for folder, held in self.folders.items() for name in held)
         return [path.replace(self.root, "") for path in files + names]
+
+    def durable(self):
+        """Of the names that were made, those that power loss leaves, with what is in them."""
+        held = {}
+
+        def is_held(name):
+            if name not in held:
+                folder = os.path.dirname(name)
+                held[name] = name not in self.dirty and os.path.basename(name) not in self.folders.get(folder, ()) and (folder not in self.names or is_held(folder))
+            return held[name]
+
+        return {name for name in self.names if is_held(name)}
 
     def read(self, path):
         begun = {}
@@ -93,6 +107,7 @@ class Trace:
     def named(self, path):
         """A new name in a folder. Names of files in the making are nobody's loss."""
         if self.mine(path) and not STAGING.search(path):
+            self.names.add(path)
             self.folders[os.path.dirname(path)].add(os.path.basename(path))
 
     def mine(self, path):

@@ -19,7 +19,7 @@ pub(crate) mod rebase;
 pub(crate) mod repeat;
 pub(crate) mod resolve;
 pub(crate) mod restate;
-mod slot;
+pub(crate) mod slot;
 mod turn;
 
 pub use outcome::CommitOutcome;

@@ -280,7 +280,7 @@ impl Graph {
         }
         let ended = branch.end(now.place(), actor).await?;
         if ended {
-            self.delete_branch(name, true, actor).await?;
+            self.shared.names_for(name, actor).await?;
         }
         Ok(ended)
     }

@@ -164,13 +164,17 @@ fn network_file_system(folder: &std::path::Path) -> Result<Option<&'static str>>
     let status = rustix::fs::statfs(folder).map_err(|error| Error::Unavailable {
         message: format!("{}: {error}", folder.display()),
     })?;
-    // Magic numbers of statfs(2).
-    Ok(match status.f_type as u64 & 0xffff_ffff {
+    Ok(network_file_system_of(status.f_type as u64))
+}
+
+/// By the magic numbers of statfs(2).
+fn network_file_system_of(magic: u64) -> Option<&'static str> {
+    match magic & 0xffff_ffff {
         0x6969 => Some("NFS"),
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
         0x6573_5546 => Some("FUSE"),
         _ => None,
-    })
+    }
 }
 
 fn store(layer: StoreLayer, root: Path, url: String) -> Store {
@@ -179,6 +183,15 @@ fn store(layer: StoreLayer, root: Path, url: String) -> Store {
         root,
         url,
         patience: UNREACHABLE_FOR,
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// A store over whatever a test has made, as far away as S3 is.
+    pub(crate) fn over(inner: Arc<dyn object_store::ObjectStore>) -> Store {
+        let layer = StoreLayer::new(inner, None, Durability::None);
+        store(layer, Path::default(), "s3://test".to_owned())
     }
 }
 
@@ -193,6 +206,22 @@ mod tests {
         for wrong in ["", "127.0.0.1:9000", "localhost:9000", "ftp://x", "http://"] {
             let error = is_plain_http("AWS_ENDPOINT_URL", wrong).unwrap_err();
             assert!(error.to_string().contains("AWS_ENDPOINT_URL"), "{error}");
+        }
+    }
+
+    #[test]
+    fn file_systems_that_remember_absent_names_are_known() {
+        // SMB2's magic is negative as the 32-bit number that some systems give.
+        let smb2 = i64::from(0xfe53_4d42_u32 as i32) as u64;
+        for (magic, name) in [
+            (0x6969, Some("NFS")),
+            (smb2, Some("SMB")),
+            (0x517b, Some("SMB")),
+            (0x6573_5546, Some("FUSE")),
+            (0xef53, None),
+            (0x0102_1994, None),
+        ] {
+            assert_eq!(network_file_system_of(magic), name);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::hooks::Hold;
 use super::*;
 use crate::CommitOutcome;
 use crate::error::Error;
@@ -208,49 +209,23 @@ async fn an_unknown_outcome_can_be_asked_for() {
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
 
-/// Holds the first log entry back until the outcome was asked for.
-#[derive(Debug, Default)]
-struct Hold {
-    armed: AtomicBool,
-    reached: tokio::sync::Notify,
-    go_on: tokio::sync::Notify,
-    id: parking_lot::Mutex<Option<String>>,
-}
-
-#[async_trait]
-impl Faults for Hold {
-    async fn on(&self, operation: Operation, key: &str) -> Fault {
-        if operation != Operation::Put {
-            return Fault::None;
-        }
-        if let Some((_, name)) = key.split_once("_graph/commits/") {
-            *self.id.lock() = Some(name.trim_end_matches(".json").to_owned());
-        }
-        if key.contains("branches") && self.armed.swap(false, Ordering::SeqCst) {
-            self.reached.notify_one();
-            self.go_on.notified().await;
-        }
-        Fault::None
-    }
-}
-
 /// Asked about while its writer sleeps: whatever the answer, the writer learns the same when
 /// it wakes, and does not try again behind it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_told_aborted_is_told_so_for_ever() {
     let fixture = Fixture::in_memory().await;
-    let hold = Arc::new(Hold::default());
+    let hold = Hold::before(&[Operation::Put], "branches");
     let slow = Graph::open(fixture.store.with_faults(hold.clone()), resources())
         .await
         .unwrap();
     let transaction = team(&slow, "ada", "slow").await;
-    hold.armed.store(true, Ordering::SeqCst);
+    hold.arm();
     let commit = tokio::spawn(transaction.commit(CommitMessage::default()));
-    hold.reached.notified().await;
-    let id = CommitId::parse(hold.id.lock().as_ref().unwrap()).unwrap();
+    hold.reached().await;
+    let id = CommitId::parse(hold.commit.lock().as_ref().unwrap()).unwrap();
     let outcome = fixture.graph.commit_outcome(id).await.unwrap();
     assert_eq!(outcome, CommitOutcome::Aborted);
-    hold.go_on.notify_one();
+    hold.let_go();
     let error = commit.await.unwrap().unwrap_err();
     assert!(error.is_retryable(), "{error}");
     let graph = fixture.reopened().await;
