@@ -5,7 +5,7 @@ the trace of system calls does."""
 import re
 
 import syscalls
-from harness import Failed, case, eq, ok
+from harness import Failed, case, eq, fails, ok
 from storm import load_file
 
 LOG_ENTRY = re.compile(r"/_graph/(branches|refs)/[^/]+/\d{20}/\d{20}\.json$")
@@ -97,3 +97,27 @@ def a_new_graph_and_a_load_are_synced_with_the_folders_above_them(bench):
         eq(watch.violations[:5], [], f"violations by omnigraph {name}")
         eq(seen.unsynced(), [], f"names not synced when omnigraph {name} ended")
         ok(watch.entries >= 1 and seen.syncs >= 3, f"omnigraph {name}: {watch.entries} log entries, {seen.syncs} syncs")
+
+
+@case("sync")
+def a_log_whose_folder_cannot_be_synced_is_read_only(bench):
+    """A failed fsync is never tried again: the kernel may have dropped what it could not write."""
+    import psycopg
+
+    store = bench.store().make()
+    log = store.log_entry(0).parent
+    fails_once = ["strace", "-f", "-qq", "-P", str(log), "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1", "-o", "/dev/null"]
+    server = store.start(prefix=fails_once)
+    with server.connect("ada") as connection:
+        insert = "INSERT INTO note (slug, writer, n) VALUES (%s, 'ada', 1)"
+        fails(lambda: connection.execute(insert, ["unknown"]), "08007")
+        fails(lambda: connection.execute(insert, ["refused"]), "25006")
+        found = {slug for (slug,) in connection.execute("SELECT slug FROM note").fetchall()}
+        ok(found <= {"unknown"}, f"{found} are read")
+    server.stop()
+    # Whoever starts anew finds a disk that works, and the commit there or not there.
+    server = store.start()
+    with server.connect("ada") as connection:
+        connection.execute(insert, ["later"])
+        found = {slug for (slug,) in connection.execute("SELECT slug FROM note").fetchall()}
+        ok("later" in found and found <= {"unknown", "later"}, f"{found} are read")

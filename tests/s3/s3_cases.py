@@ -1,13 +1,14 @@
 """The programs with their graphs in a bucket."""
 
 import concurrent.futures
+import contextlib
 import json
 import random
 import subprocess
 import sys
 import time
 
-from harness import ROOT, Failed, Store, case, eq, fails, has_reason, ok
+from harness import ROOT, SCHEMA, Failed, Store, case, eq, fails, has_reason, ok
 from storm import Storm, load_file, read
 
 
@@ -34,16 +35,38 @@ def store_of(bench):
     return Store(bench, bench.url, bench.environment).make()
 
 
+@contextlib.contextmanager
+def another_s3(bench, bucket, *arguments):
+    """A test S3 with other manners; its endpoint. It ends with the block."""
+    process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "s3" / "server.py"), "--bucket", bucket, *arguments],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=bench.log, text=True)
+    try:
+        yield process.stdout.readline().strip().partition("=")[2]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@case("s3")
+def a_store_without_conditional_writes_is_refused(bench):
+    """Two writers of one log would overwrite each other there."""
+    with another_s3(bench, "graphs", "--overwrites") as endpoint:
+        store = Store(bench, "s3://graphs/old", {**bench.environment, "AWS_ENDPOINT_URL": endpoint})
+        schema = bench.folder / "crash.pg"
+        schema.write_text(SCHEMA)
+        refused = store.tool("init", "--schema", schema, store.graph, code=None)
+        ok(refused.returncode != 0, "the graph was made")
+        has_reason(refused.stderr, "put-if-absent")
+        eq([found for found in client(bench, endpoint).list_objects_v2(Bucket="graphs").get("Contents", []) if found["Key"].endswith("graph.json")], [], "graphs made")
+
+
 @case("s3")
 def the_test_s3_lets_one_of_many_creators_win(bench):
     """What the other cases rest on, with a thread switch after every few instructions."""
     from botocore.exceptions import ClientError
 
     def double_wins():
-        process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "s3" / "server.py"), "--bucket", "race", "--switch", "1e-6"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=bench.log, text=True)
-        try:
-            endpoint = process.stdout.readline().strip().partition("=")[2]
+        with another_s3(bench, "race", "--switch", "1e-6") as endpoint:
             s3 = client(bench, endpoint)
 
             def create(key):
@@ -58,9 +81,6 @@ def the_test_s3_lets_one_of_many_creators_win(bench):
                 wins = [sum(pool.map(create, [f"k{turn}"] * 16)) for turn in range(20)]
             ok(all(wins), "nobody won a round")
             return sum(win > 1 for win in wins)
-        finally:
-            process.kill()
-            process.wait()
 
     eq(double_wins(), 0, "rounds of 20 with two winners")
 

@@ -8,6 +8,7 @@ commits; here everything that changes a bucket runs under one lock.
 
     tests/s3/server.py --bucket graphs       # prints ENDPOINT=http://127.0.0.1:port when it serves
     tests/s3/server.py --no-lock --switch 1e-6   # moto as it comes, to show the race
+    tests/s3/server.py --overwrites          # as a store without conditional writes
 """
 
 import argparse
@@ -46,6 +47,7 @@ def main():
     parser.add_argument("--bucket", action="append", default=[], help="a bucket to make; may be given again")
     parser.add_argument("--switch", type=float, help="seconds between switches of threads, to make races likelier")
     parser.add_argument("--no-lock", action="store_true")
+    parser.add_argument("--overwrites", action="store_true", help="writes that must not overwrite do: If-None-Match is ignored, as by an old S3")
     arguments = parser.parse_args()
 
     import boto3
@@ -64,7 +66,14 @@ def main():
         def log_request(self, *_arguments, **_more):
             pass
 
-    server = make_server("127.0.0.1", arguments.port, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=Quiet)
+    application = DomainDispatcherApplication(create_backend_app)
+
+    def unconditional(environ, start_response):
+        environ.pop("HTTP_IF_NONE_MATCH", None)
+        return application(environ, start_response)
+
+    served = unconditional if arguments.overwrites else application
+    server = make_server("127.0.0.1", arguments.port, served, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")

@@ -570,7 +570,7 @@ fn number(column: &StringArray, row: u32, dictionary: &Dictionary) -> Result<u32
     } else {
         return Err(Error::internal("an edge without an endpoint"));
     };
-    dictionary.find(id).ok_or_else(|| Error::Corrupt {
+    dictionary.find_present(id).ok_or_else(|| Error::Corrupt {
         object: "an edge table".to_owned(),
         message: format!("an edge names the node \"{id}\", which does not exist"),
     })

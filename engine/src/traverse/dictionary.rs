@@ -27,16 +27,25 @@ pub struct Dictionary {
     segments: Vec<Arc<Segment>>,
     /// The chunks whose rows are in it.
     chunks: Arc<HashSet<Arc<str>>>,
+    /// No two of its ids have the same hash.
+    distinct: bool,
 }
 
 /// A run of consecutive numbers with its own hash table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Segment {
     base: u32,
     text: String,
     /// Where the id of number `base + i` begins in `text`; one more at the end.
     starts: Vec<usize>,
-    table: HashTable<u32>,
+    table: HashTable<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    hash: u64,
+    /// Which number of the segment.
+    at: u32,
 }
 
 /// A segment that is not at least this many times smaller than the one before it is merged
@@ -50,6 +59,7 @@ impl Dictionary {
             lineage: NEXT.fetch_add(1, Ordering::Relaxed),
             segments: Vec::new(),
             chunks: Arc::default(),
+            distinct: true,
         }
     }
 
@@ -89,6 +99,7 @@ impl Dictionary {
         let rows = added.iter().map(|(_, ids)| ids.len()).sum();
         let text = added.iter().map(|(_, ids)| ids.value_data().len()).sum();
         fresh.reserve(rows, text);
+        let mut distinct = self.distinct;
         for (key, ids) in added {
             if !chunks.insert(key.clone()) {
                 continue;
@@ -97,8 +108,12 @@ impl Dictionary {
                 cancel.check_at(row)?;
                 let Some(id) = id else { continue };
                 let hash = xxh3_64(id.as_bytes());
-                if self.find_hashed(id, hash).is_none() {
+                if self.find_hashed(id, hash).is_none() && fresh.find(id, hash).is_none() {
                     self.number(fresh.base as usize + fresh.len())?;
+                    distinct &= self
+                        .find_hash(hash)
+                        .or_else(|| fresh.find_hash(hash))
+                        .is_none();
                     fresh.insert(id, hash);
                 }
             }
@@ -116,11 +131,23 @@ impl Dictionary {
             lineage: self.lineage,
             segments,
             chunks: Arc::new(chunks),
+            distinct,
         })
     }
 
     pub fn find(&self, id: &str) -> Option<u32> {
         self.find_hashed(id, xxh3_64(id.as_bytes()))
+    }
+
+    /// The number of an id that is known to be here, as the endpoint of an edge is. Its text
+    /// is not looked at as long as its hash is nobody else's, which saves two of three misses
+    /// of the processor's cache.
+    pub fn find_present(&self, id: &str) -> Option<u32> {
+        let hash = xxh3_64(id.as_bytes());
+        match self.distinct {
+            true => self.find_hash(hash),
+            false => self.find_hashed(id, hash),
+        }
     }
 
     /// The id behind a number that this dictionary gave.
@@ -138,6 +165,11 @@ impl Dictionary {
         self.segments
             .iter()
             .find_map(|segment| segment.find(id, hash))
+    }
+
+    fn find_hash(&self, hash: u64) -> Option<u32> {
+        let mut segments = self.segments.iter();
+        segments.find_map(|segment| segment.find_hash(hash))
     }
 
     fn number(&self, position: usize) -> Result<u32> {
@@ -176,13 +208,7 @@ impl Segment {
     fn reserve(&mut self, rows: usize, bytes: usize) {
         self.text.reserve(bytes);
         self.starts.reserve(rows);
-        let Segment {
-            text,
-            starts,
-            table,
-            ..
-        } = self;
-        table.reserve(rows, |i| hash_at(text, starts, *i));
+        self.table.reserve(rows, |entry| entry.hash);
     }
 
     fn get(&self, i: usize) -> &str {
@@ -191,25 +217,25 @@ impl Segment {
 
     fn find(&self, id: &str, hash: u64) -> Option<u32> {
         self.table
-            .find(hash, |i| self.get(*i as usize) == id)
-            .map(|i| self.base + i)
+            .find(hash, |entry| {
+                entry.hash == hash && self.get(entry.at as usize) == id
+            })
+            .map(|entry| self.base + entry.at)
     }
 
-    /// Unless it is there already.
+    fn find_hash(&self, hash: u64) -> Option<u32> {
+        self.table
+            .find(hash, |entry| entry.hash == hash)
+            .map(|entry| self.base + entry.at)
+    }
+
+    /// An id that is not there yet.
     fn insert(&mut self, id: &str, hash: u64) {
-        if self.find(id, hash).is_some() {
-            return;
-        }
         let at = self.len() as u32;
         self.text.push_str(id);
         self.starts.push(self.text.len());
-        let Segment {
-            text,
-            starts,
-            table,
-            ..
-        } = self;
-        table.insert_unique(hash, at, |i| hash_at(text, starts, *i));
+        self.table
+            .insert_unique(hash, Entry { hash, at }, |entry| entry.hash);
     }
 
     /// This segment and the one that follows it, as one.
@@ -231,14 +257,8 @@ impl Segment {
     fn bytes(&self) -> usize {
         self.text.capacity()
             + self.starts.capacity() * size_of::<usize>()
-            + self.table.capacity() * 5
+            + self.table.capacity() * (size_of::<Entry>() + 1)
     }
-}
-
-/// The table keeps no hashes: when it grows they are computed again.
-fn hash_at(text: &str, starts: &[usize], i: u32) -> u64 {
-    let i = i as usize;
-    xxh3_64(&text.as_bytes()[starts[i]..starts[i + 1]])
 }
 
 #[cfg(test)]
@@ -284,6 +304,25 @@ mod tests {
             assert_eq!(d.find(id), Some(number as u32));
             assert_eq!(d.id(number as u32), id);
         }
+    }
+
+    #[test]
+    fn ids_of_one_hash_are_told_apart_by_their_text() {
+        let mut d = extend(&Dictionary::new(), &[chunk("1", &["a", "b"])]);
+        assert_eq!((d.find_present("b"), d.find_present("c")), (Some(1), None));
+        // As if the two had collided: the first one found stands for both.
+        let hash = xxh3_64(b"b");
+        let mut collided = Segment::clone(&d.segments[0]);
+        collided.table.clear();
+        for at in [0, 1] {
+            let entry = Entry { hash, at };
+            collided
+                .table
+                .insert_unique(hash, entry, |entry| entry.hash);
+        }
+        d.segments = vec![Arc::new(collided)];
+        d.distinct = false;
+        assert_eq!(d.find_present("b"), Some(1));
     }
 
     #[test]
