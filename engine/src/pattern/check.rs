@@ -4,21 +4,19 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::pattern::{
-    Direction, EdgePattern, Mode, Part, PathPattern, Pattern, Reach, ReachBy, Selector,
+    Direction, EdgePattern, Mode, Nested, Part, PathPattern, Pattern, Reach, ReachBy, Selector,
 };
 use crate::schema::{Schema, TypeId};
 
-/// Refuses patterns with endless matches, and those whose repeated parts have no edge.
-pub fn check(pattern: &Pattern) -> Result<()> {
-    for path in &pattern.paths {
-        check_parts(path, &path.parts, false)?;
-        if path.selector == Selector::Cheapest && !every_edge_costs(&path.parts) {
-            return Err(Error::Invalid {
-                message: "an edge of a path chosen by ANY CHEAPEST has no COST".to_owned(),
-                detail: None,
-                hint: Some("Write COST and an expression into every edge of the path.".to_owned()),
-            });
-        }
+/// Refuses paths with endless matches, and those whose repeated parts have no edge.
+pub fn check_path(path: &PathPattern) -> Result<()> {
+    check_parts(path, &path.parts, false)?;
+    if path.selector == Selector::Cheapest && !every_edge_costs(&path.parts) {
+        return Err(Error::Invalid {
+            message: "an edge of a path chosen by ANY CHEAPEST has no COST".to_owned(),
+            detail: None,
+            hint: Some("Write COST and an expression into every edge of the path.".to_owned()),
+        });
     }
     Ok(())
 }
@@ -115,6 +113,9 @@ pub fn types_of(pattern: &Pattern, schema: &Schema) -> Vec<Vec<TypeId>> {
             break;
         }
     }
+    for nested in &pattern.nested {
+        narrow_nested(nested, schema, &mut types);
+    }
     types
         .into_iter()
         .map(|types| {
@@ -122,6 +123,26 @@ pub fn types_of(pattern: &Pattern, schema: &Schema) -> Vec<Vec<TypeId>> {
             declared.filter(|id| types.contains(id)).collect()
         })
         .collect()
+}
+
+/// What is nested says nothing about the types around it.
+fn narrow_nested(nested: &Nested, schema: &Schema, types: &mut [HashSet<TypeId>]) {
+    let mut inside = types.to_vec();
+    loop {
+        let before: usize = inside.iter().map(HashSet::len).sum();
+        for path in &nested.paths {
+            narrow(&path.parts, schema, &mut inside);
+        }
+        if inside.iter().map(HashSet::len).sum::<usize>() == before {
+            break;
+        }
+    }
+    for (types, inside) in types.iter_mut().zip(&inside).skip(nested.inner) {
+        types.clone_from(inside);
+    }
+    for nested in &nested.nested {
+        narrow_nested(nested, schema, types);
+    }
 }
 
 fn narrow(parts: &[Part], schema: &Schema, types: &mut [HashSet<TypeId>]) {

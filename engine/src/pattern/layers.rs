@@ -359,7 +359,12 @@ impl Layers {
                 }
                 Op::Expand(_) => self.arrive(&steps, steps.at as u32, depth, frontier),
                 Op::Done => self.arrive(&steps, DONE, depth, frontier),
-                Op::Goto(_) | Op::Search(_) | Op::Same(_) | Op::Found(_) | Op::Reach(_) => {
+                Op::Goto(_)
+                | Op::Search(_)
+                | Op::Same(_)
+                | Op::Found(_)
+                | Op::Reach(_)
+                | Op::Exists(_) => {
                     return Err(Error::internal("a search inside of a search").into());
                 }
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::{BoxStream, TryStreamExt};
 use parking_lot::Mutex;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::pattern::emit::{Output, Rows, emit, property_type};
 use crate::pattern::frame::{Element, Event, Frame, Meter, Step, Trace};
 use crate::pattern::graph::{EdgeSource, Elements};
+use crate::pattern::past::Past;
 use crate::pattern::program::{Expand, Op, Program};
 use crate::pattern::reach::Reached;
 use crate::pattern::search::{FoundPath, Searching};
@@ -280,7 +282,12 @@ impl Context {
                 Event::Edge {
                     variable: bound, ..
                 } if bound == variable => frame.ancestor(level, all()),
-                Event::Found { path } if binds(&self.pattern.paths[path].parts, variable) => {
+                Event::Found { path }
+                    if self
+                        .pattern
+                        .path(path)
+                        .is_some_and(|path| binds(&path.parts, variable)) =>
+                {
                     frame.ancestor(level, all())
                 }
                 _ => continue,
@@ -476,6 +483,12 @@ impl Machine {
                     self.context.charge()?;
                     tokio::task::yield_now().await;
                 }
+                Op::Exists(exists) => {
+                    let found = self.exists(&thread, &exists.program).await?;
+                    let keep = |row: usize| found[row] != exists.negated;
+                    let frame = thread.frame.selected(keep, &self.context.meter);
+                    self.push(next, frame, thread.trace);
+                }
                 Op::Reach(reaching) => {
                     let reached = match thread.reached.take() {
                         Some(reached) => reached,
@@ -518,6 +531,31 @@ impl Machine {
             }
         }
         Ok(None)
+    }
+
+    /// For which rows is there a match of a program that goes on from them?
+    fn exists<'a>(
+        &'a self,
+        thread: &'a Thread,
+        program: &'a Arc<Program>,
+    ) -> BoxFuture<'a, Result<Vec<bool>, Failure>> {
+        let search = async move {
+            let mut found = vec![false; thread.frame.len()];
+            let mut nested = Machine::new(&self.context, Arc::clone(program));
+            nested.push(0, Arc::clone(&thread.frame), thread.trace.clone());
+            while let Some(leaf) = nested.next().await? {
+                let all = (0..leaf.frame.len() as u32).collect();
+                let (_, rows) = leaf.frame.ancestor(thread.frame.level, all);
+                for row in rows {
+                    found[row as usize] = true;
+                }
+                if found.iter().all(|found| *found) {
+                    break;
+                }
+            }
+            Ok(found)
+        };
+        Box::pin(search)
     }
 
     fn vertex(
@@ -661,70 +699,4 @@ fn path_start(trace: &Trace, path: usize) -> u32 {
         .events()
         .find(|(event, _)| *event == Event::Start { path })
         .map_or(0, |(_, level)| level)
-}
-
-/// What a row has passed.
-#[derive(Default)]
-struct Past {
-    /// Of the match, if no edge may come twice in it; else of the path.
-    edges: Vec<Element>,
-    path_edges: usize,
-    /// Of the path, the newest first.
-    vertices: Vec<Element>,
-    different_edges: bool,
-}
-
-impl Past {
-    fn read(&mut self, frame: &Arc<Frame>, row: usize, start: u32, different_edges: bool) {
-        self.edges.clear();
-        self.vertices.clear();
-        self.different_edges = different_edges;
-        self.path_edges = 0;
-        let (mut frame, mut row) = (frame.as_ref(), row);
-        loop {
-            let in_path = frame.level > start;
-            match &frame.step {
-                Step::Edges(edges) => {
-                    self.edges.push(edges[row]);
-                    if in_path {
-                        self.path_edges += 1;
-                        self.vertices.push(frame.vertices[row]);
-                    }
-                }
-                Step::Paths(paths) => self.edges.extend(&paths[row].edges),
-                Step::None => {}
-            }
-            if frame.level == start {
-                self.vertices.push(frame.vertices[row]);
-            }
-            if !in_path && !different_edges {
-                return;
-            }
-            let Some(parent) = &frame.parent else { return };
-            row = frame.rows[row] as usize;
-            frame = parent;
-        }
-    }
-
-    /// Has a simple path come back to its first node?
-    fn is_closed(&self, mode: Mode) -> bool {
-        mode == Mode::Simple
-            && self.vertices.len() > 1
-            && self.vertices.first() == self.vertices.last()
-    }
-
-    fn allows(&self, mode: Mode, edge: Element, vertex: Element) -> bool {
-        if self.different_edges && self.edges.contains(&edge) {
-            return false;
-        }
-        match mode {
-            Mode::Walk => true,
-            Mode::Trail => !self.edges[..self.path_edges].contains(&edge),
-            Mode::Acyclic => !self.vertices.contains(&vertex),
-            Mode::Simple => {
-                let others = self.vertices.len().saturating_sub(1);
-                !self.vertices[..others].contains(&vertex)
-            }
-        }
-    }
 }

@@ -15,21 +15,27 @@
 //! | labels | label expressions, and the types that they mean |
 //! | check | what a pattern has to keep to |
 //! | program | a pattern as instructions, from a chosen start |
+//! | compile | how it comes about |
 //! | graph | the tables, dictionaries and adjacencies behind element types |
+//! | nested | paths that have to, or must not, go on from a match |
 //! | frame | batches of partial matches, each the continuation of another |
 //! | matcher | runs a program |
+//! | past | what a match has passed |
 //! | reach | the nodes that edges lead to, each once |
 //! | search | the paths that a selector keeps, between each two ends |
 //! | layers | a search level by level |
 //! | emit | matches as rows |
 
 mod check;
+mod compile;
 mod emit;
 mod frame;
 mod graph;
 mod labels;
 mod layers;
 mod matcher;
+mod nested;
+mod past;
 mod program;
 mod reach;
 mod search;
@@ -44,10 +50,11 @@ use arrow::array::{ArrayRef, BooleanArray};
 use crate::schema::TypeId;
 pub use crate::traverse::Direction;
 
-pub use check::{check, types_of};
+pub use check::{check_path, types_of};
 pub use emit::{Output, Rows, output_type};
 pub use labels::LabelExpression;
 pub use matcher::{Failure, Matching, matches};
+pub use nested::Nested;
 pub use program::{Candidate, MAX_REPEATS, Program, candidates};
 
 /// A variable's number in its pattern.
@@ -64,15 +71,23 @@ pub struct Pattern {
     pub conditions: Vec<Vec<Property>>,
     /// Conditions on the whole match, beside those that stand in its parts.
     pub filters: Vec<ConditionId>,
+    pub nested: Vec<Nested>,
     /// No edge may be taken twice in a match.
     pub different_edges: bool,
 }
 
 impl Pattern {
+    /// One of its paths, or of those nested in it.
+    pub(crate) fn path(&self, id: PathId) -> Option<&PathPattern> {
+        let nested = || self.nested.iter().find_map(|nested| nested.path(id));
+        self.paths.get(id).or_else(nested)
+    }
+
     /// All types whose elements can be in a match, or on a way in it.
     pub fn types(&self) -> Vec<TypeId> {
         let of_variables = self.variables.iter().map(|variable| &variable.types);
-        let parts = self.paths.iter().flat_map(|path| &path.parts);
+        let nested = self.nested.iter().flat_map(Nested::all_paths);
+        let parts = self.paths.iter().chain(nested).flat_map(|path| &path.parts);
         let of_ways = parts.filter_map(|part| match part {
             Part::Reach(reach) => Some(&reach.types),
             Part::Vertex(_) | Part::Edge(_) | Part::Group(_) => None,

@@ -552,7 +552,8 @@ async fn run(
     let mut candidate = candidate.clone();
     candidate.conditions.clear();
     let program = Program::new(pattern, &candidate).unwrap();
-    let used: Vec<VariableId> = (0..pattern.variables.len()).collect();
+    let inner = pattern.nested.first().map(|nested| nested.inner);
+    let used: Vec<VariableId> = (0..inner.unwrap_or(pattern.variables.len())).collect();
     let mut outputs: Vec<Output> = used
         .iter()
         .map(|variable| {
@@ -654,6 +655,14 @@ fn ids(edges: &[Name]) -> Vec<String> {
         .collect()
 }
 
+/// Does one of the paths agree with what is bound?
+fn goes_on(values: &BTreeMap<VariableId, Vec<Name>>, paths: &[Binding]) -> bool {
+    paths.iter().any(|path| {
+        let mut shared = path.values.iter();
+        shared.all(|(variable, names)| values.get(variable).is_none_or(|known| known == names))
+    })
+}
+
 /// All rows of the paths joined on what they share.
 fn joined(paths: &[Vec<Binding>]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
@@ -723,6 +732,7 @@ async fn check_random(seed: u64) -> usize {
                 paths: Vec::new(),
                 conditions: Vec::new(),
                 filters: Vec::new(),
+                nested: Vec::new(),
                 different_edges: false,
             },
             tests: Vec::new(),
@@ -736,8 +746,33 @@ async fn check_random(seed: u64) -> usize {
                 maker.path(Selector::All, Mode::Walk, Some(end.variable));
             }
         }
+        if maker.random.random_bool(0.3) {
+            let parts = &maker.pattern.paths[0].parts;
+            let ends = [parts.first().cloned(), parts.last().cloned()];
+            if let Some(Part::Vertex(end)) = &ends[maker.random.random_range(0..2)] {
+                let inner = maker.pattern.variables.len();
+                maker.path(Selector::All, Mode::Walk, Some(end.variable));
+                maker
+                    .pattern
+                    .nested
+                    .extend(maker.pattern.paths.pop().map(|path| Nested {
+                        negated: maker.random.random_bool(0.5),
+                        first: maker.pattern.paths.len(),
+                        paths: vec![path],
+                        inner,
+                        filters: Vec::new(),
+                        nested: Vec::new(),
+                    }));
+            }
+        }
         let (pattern, tests) = (Arc::new(maker.pattern), maker.tests);
-        if check(&pattern).is_err() {
+        let nested = pattern.nested.iter().flat_map(|nested| &nested.paths);
+        if pattern
+            .paths
+            .iter()
+            .chain(nested)
+            .any(|path| check_path(path).is_err())
+        {
             continue;
         }
         let reference = Reference {
@@ -754,7 +789,12 @@ async fn check_random(seed: u64) -> usize {
             .iter()
             .map(|path| reference.path(path))
             .collect();
-        if reference.left.get() == 0 {
+        let nested: Vec<(bool, Vec<Binding>)> = pattern
+            .nested
+            .iter()
+            .map(|nested| (nested.negated, reference.path(&nested.paths[0])))
+            .collect();
+        if reference.left.get() == 0 || (!nested.is_empty() && selector != Selector::All) {
             continue;
         }
         checked += 1;
@@ -791,7 +831,11 @@ async fn check_random(seed: u64) -> usize {
             match selector {
                 Selector::All | Selector::ShortestGroups(_) => {
                     let found: Vec<Row> = found.into_iter().map(|(row, _)| row).collect();
-                    assert_eq!(found, joined(&paths), "{what} from {candidate:?}");
+                    let mut expected = joined(&paths);
+                    for (negated, bindings) in &nested {
+                        expected.retain(|(values, _)| goes_on(values, bindings) != *negated);
+                    }
+                    assert_eq!(found, expected, "{what} from {candidate:?}");
                 }
                 // Ties are free: as many and as long as they have to be, each of them a match.
                 Selector::Shortest(_) | Selector::Cheapest if paths.len() == 1 => {

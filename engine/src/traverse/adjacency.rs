@@ -330,17 +330,9 @@ impl Adjacency {
     /// position of each edge, in the order of positions.
     #[inline]
     pub fn visit(&self, node: u32, reverse: bool, mut each: impl FnMut(u32, u32)) {
-        let (lists, added) = if reverse {
-            (self.base.reverse(), &self.added_in)
-        } else {
-            (&self.base.forward, &self.added_out)
-        };
+        let (lists, added) = self.lists(reverse);
         let (neighbours, positions) = lists.of(node as usize);
-        let present = |position: u32| {
-            self.gone
-                .as_ref()
-                .is_none_or(|gone| !gone.contains(position))
-        };
+        let present = |position: u32| self.is_present(position);
         if !added.has.contains(node) {
             for (&neighbour, &position) in neighbours.iter().zip(positions) {
                 if present(position) {
@@ -363,6 +355,25 @@ impl Adjacency {
         for (&neighbour, &position) in extra {
             each(neighbour, position);
         }
+    }
+
+    /// Would [`Self::visit`] visit anything?
+    pub fn has_edge(&self, node: u32, reverse: bool) -> bool {
+        let (lists, added) = self.lists(reverse);
+        let (_, positions) = lists.of(node as usize);
+        added.has.contains(node) || positions.iter().any(|position| self.is_present(*position))
+    }
+
+    fn lists(&self, reverse: bool) -> (&Lists, &SparseLists) {
+        match reverse {
+            true => (self.base.reverse(), &self.added_in),
+            false => (&self.base.forward, &self.added_out),
+        }
+    }
+
+    fn is_present(&self, position: u32) -> bool {
+        let gone = self.gone.as_ref();
+        gone.is_none_or(|gone| !gone.contains(position))
     }
 
     /// Makes the lists that a walk against the arrows needs, so that no visit has to.

@@ -135,12 +135,8 @@ impl Plan {
     }
 
     fn has_edge(&self, node: Node) -> bool {
-        self.steps[node.ty as usize].iter().any(|step| {
-            let mut any = false;
-            step.adjacency
-                .visit(node.number, step.reverse, |_, _| any = true);
-            any
-        })
+        let mut steps = self.steps[node.ty as usize].iter();
+        steps.any(|step| step.adjacency.has_edge(node.number, step.reverse))
     }
 
     async fn node_type(

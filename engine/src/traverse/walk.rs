@@ -486,6 +486,7 @@ mod tests {
                     assert!(last < Some(position), "positions ascend");
                     last = Some(position);
                 });
+                assert_eq!(adjacency.has_edge(node, false), last.is_some());
             }
         }
     }

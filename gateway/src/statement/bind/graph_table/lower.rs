@@ -16,6 +16,7 @@ use crate::statement::parse::graph_table::{
 };
 
 /// A pattern whose conditions are still syntax. In the pattern they have their numbers.
+#[derive(Clone)]
 pub(super) struct Lowered {
     pub pattern: Pattern,
     pub conditions: Vec<Waiting>,
@@ -26,9 +27,12 @@ pub(super) struct Lowered {
     graph: String,
     schema: Arc<Schema>,
     repeated: usize,
+    /// The variables before it are of the pattern around the one that is lowered.
+    inner: usize,
 }
 
 /// A condition that is not bound yet.
+#[derive(Clone)]
 pub(super) struct Waiting {
     pub what: Asked,
     /// The repeated part that it stands in.
@@ -37,6 +41,7 @@ pub(super) struct Waiting {
     pub selected: bool,
 }
 
+#[derive(Clone)]
 pub(super) enum Asked {
     Condition(ast::Expr),
     /// `{name: value}`.
@@ -52,6 +57,7 @@ impl Lowered {
                 paths: Vec::new(),
                 conditions: Vec::new(),
                 filters: Vec::new(),
+                nested: Vec::new(),
                 different_edges: patterns.different_edges,
             },
             conditions: Vec::new(),
@@ -60,11 +66,38 @@ impl Lowered {
             graph: graph.to_owned(),
             schema: Arc::clone(schema),
             repeated: 0,
+            inner: 0,
         };
         for path in &patterns.paths {
-            lowered.path(path)?;
+            let lowered_path = lowered.path(path)?;
+            lowered.paths.push(path.variable.clone());
+            lowered.pattern.paths.push(lowered_path);
         }
         Ok(lowered)
+    }
+
+    /// The paths of a pattern that goes on from this one's variables.
+    pub(super) fn nested(
+        &mut self,
+        patterns: &Patterns,
+        negated: bool,
+    ) -> PgResult<pattern::Nested> {
+        let around = std::mem::replace(&mut self.inner, self.pattern.variables.len());
+        let paths = patterns.paths.iter().map(|path| self.path(path));
+        let paths: PgResult<Vec<_>> = paths.collect();
+        let inner = std::mem::replace(&mut self.inner, around);
+        let mut nested = pattern::Nested {
+            negated,
+            first: 0,
+            paths: paths?,
+            inner,
+            filters: Vec::new(),
+            nested: Vec::new(),
+        };
+        for path in &mut nested.paths {
+            ignore_walks(path, &self.pattern.variables);
+        }
+        Ok(nested)
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {
@@ -99,19 +132,13 @@ impl Lowered {
             return;
         }
         for (path, name) in pattern.paths.iter_mut().zip(&self.paths) {
-            let is_plain = path.selector == Selector::All && path.mode == Mode::Walk;
-            if !is_plain || name.is_some() {
-                continue;
-            }
-            for part in &mut path.parts {
-                if let Some(reach) = as_reach(part, &pattern.variables) {
-                    *part = pattern::Part::Reach(reach);
-                }
+            if name.is_none() {
+                ignore_walks(path, &pattern.variables);
             }
         }
     }
 
-    fn path(&mut self, path: &PathPattern) -> PgResult<()> {
+    fn path(&mut self, path: &PathPattern) -> PgResult<pattern::PathPattern> {
         let mut parts = Vec::new();
         let mut conditions = Vec::new();
         let selected = path.selector != Selector::All || path.mode != Mode::Walk;
@@ -151,21 +178,20 @@ impl Lowered {
             }
             mode => mode,
         };
-        self.paths.push(path.variable.clone());
-        self.pattern.paths.push(pattern::PathPattern {
+        let lowered = pattern::PathPattern {
             selector: path.selector,
             mode,
             parts,
             conditions,
-        });
-        let checked = pattern::check(&self.pattern);
-        checked.map_err(|error| {
+        };
+        pattern::check_path(&lowered).map_err(|error| {
             let mut told = sqlstate::from_engine(&error);
             if matches!(error, Error::Invalid { .. }) {
                 told.code = sqlstate::SYNTAX_ERROR;
             }
             positioned(told, path.at)
-        })
+        })?;
+        Ok(lowered)
     }
 
     fn parts(
@@ -284,7 +310,7 @@ impl Lowered {
             group,
             selected,
         });
-        self.conditions.len() - 1
+        self.pattern.conditions.len() + self.conditions.len() - 1
     }
 
     fn types(
@@ -359,9 +385,11 @@ impl Lowered {
                 "Inside it is a list of elements. Use another name.",
             );
         }
-        self.pattern.variables[known]
-            .types
-            .retain(|id| types.contains(id));
+        if known >= self.inner {
+            self.pattern.variables[known]
+                .types
+                .retain(|id| types.contains(id));
+        }
         Ok(known)
     }
 
@@ -390,6 +418,17 @@ impl Lowered {
             types,
             conditions: Vec::new(),
         })
+    }
+}
+
+fn ignore_walks(path: &mut pattern::PathPattern, variables: &[pattern::Variable]) {
+    if path.selector != Selector::All || path.mode != Mode::Walk {
+        return;
+    }
+    for part in &mut path.parts {
+        if let Some(reach) = as_reach(part, variables) {
+            *part = pattern::Part::Reach(reach);
+        }
     }
 }
 

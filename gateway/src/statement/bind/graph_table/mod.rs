@@ -2,6 +2,7 @@
 //! connected part of it becomes a [`GraphMatch`], and what stands around it (subqueries,
 //! aggregates over repeated elements, COLUMNS) is a plan like any other.
 
+mod exists;
 mod list_aggregate;
 mod lower;
 mod node;
@@ -16,6 +17,7 @@ use omnigraph_engine::names::BranchName;
 use omnigraph_engine::pattern::{self, Pattern, Rows};
 use omnigraph_engine::schema::{Schema, TypeId};
 use sqlparser::ast;
+use sqlparser::tokenizer::Location;
 
 use self::lower::Lowered;
 pub(super) use self::node::GraphMatch;
@@ -44,6 +46,17 @@ pub(super) struct Made {
     pub columns: Vec<ast::SelectItem>,
 }
 
+/// What a call that stands for a pattern says.
+enum Match<'a> {
+    /// Its text, and where that begins.
+    Text(&'a str, Location),
+    Made(Rc<Made>),
+}
+
+fn missing() -> PgError {
+    PgError::new(sqlstate::INTERNAL_ERROR, "a graph pattern without its text")
+}
+
 /// Is it a call that stands for a pattern?
 pub(super) fn is_pattern(name: &ast::ObjectName) -> bool {
     is_called(name, GRAPH_TABLE) || is_called(name, MATCH)
@@ -65,29 +78,14 @@ impl Binder<'_> {
         level: &Rc<Level>,
         around: Rc<Scope>,
     ) -> PgResult<QueryRel> {
-        let missing = || PgError::new(sqlstate::INTERNAL_ERROR, "a graph pattern without its text");
-        let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(body)))] = args
-        else {
-            return Err(missing());
+        let (text, start) = match self.match_of(args)? {
+            Match::Text(text, start) => (text, start),
+            Match::Made(made) => {
+                let graph = self.graphs.last().cloned().ok_or_else(missing)?;
+                let (rows, columns) = (&RowsPer::Match, Some(made.columns.as_slice()));
+                return self.patterns(&graph, &made.patterns, rows, columns, level, around);
+            }
         };
-        if let ast::Value::Number(number, _) = &body.value {
-            let made = number.parse().ok().and_then(|at: usize| self.made.get(at));
-            let made = made.cloned().ok_or_else(missing)?;
-            let graph = self.graphs.last().cloned().ok_or_else(missing)?;
-            let columns = made.columns.as_slice();
-            return self.patterns(
-                &graph,
-                &made.patterns,
-                &RowsPer::Match,
-                Some(columns),
-                level,
-                around,
-            );
-        }
-        let ast::Value::SingleQuotedString(text) = &body.value else {
-            return Err(missing());
-        };
-        let start = body.span.start;
         let positions = Arc::clone(&self.positions);
         if is_called(name, MATCH)
             && let Some(graph) = self.graphs.last().cloned()
@@ -114,6 +112,22 @@ impl Binder<'_> {
         );
         self.graphs.pop();
         rel
+    }
+
+    /// What a folded pattern's only argument says.
+    fn match_of<'a>(&self, args: &'a [ast::FunctionArg]) -> PgResult<Match<'a>> {
+        let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(body)))] = args
+        else {
+            return Err(missing());
+        };
+        match &body.value {
+            ast::Value::SingleQuotedString(text) => Ok(Match::Text(text, body.span.start)),
+            ast::Value::Number(number, _) => {
+                let made = number.parse().ok().and_then(|at: usize| self.made.get(at));
+                made.cloned().map(Match::Made).ok_or_else(missing)
+            }
+            _ => Err(missing()),
+        }
     }
 
     fn graph_named(&mut self, schema: Option<&str>, name: &Name) -> PgResult<GraphRef> {

@@ -322,13 +322,22 @@ impl Table<'_> {
                 .collect(),
             ..whole.clone()
         };
+        let mut next = pattern.paths.len();
+        pattern.nested = whole
+            .nested
+            .iter()
+            .filter(|nested| self.part_of(nested).is_some_and(|part| part == paths))
+            .map(|nested| nested.numbered(&mut next))
+            .collect();
         let unnested: Vec<usize> = match rows {
             Rows::Match => Vec::new(),
             Rows::Vertex(vertex) => vec![*vertex],
             Rows::Step { from, edge, to } => vec![*from, *edge, *to],
         };
+        let nested = pattern.nested.clone();
         for (variable, known) in pattern.variables.iter_mut().enumerate() {
-            if !has(variable) && !unnested.contains(&variable) {
+            let is_inner = nested.iter().any(|nested| nested.has(variable));
+            if !has(variable) && !unnested.contains(&variable) && !is_inner {
                 known.types.clear();
             }
         }

@@ -385,6 +385,9 @@ impl Table<'_> {
         let mut conjuncts = Vec::new();
         split(filter, &mut conjuncts);
         for conjunct in conjuncts {
+            if self.bind_exists(binder, conjunct)? {
+                continue;
+            }
             let mut ctx = Ctx::new(Rc::clone(&scope), "WHERE");
             ctx.allow_aggregates = true;
             let at = binder.at(conjunct);
@@ -483,7 +486,7 @@ pub(super) fn occurs(parts: &[pattern::Part], variable: usize) -> bool {
 }
 
 /// The parts that AND joins.
-fn split<'e>(expr: &'e ast::Expr, into: &mut Vec<&'e ast::Expr>) {
+pub(super) fn split<'e>(expr: &'e ast::Expr, into: &mut Vec<&'e ast::Expr>) {
     match expr {
         ast::Expr::BinaryOp {
             left,
