@@ -1,7 +1,6 @@
 //! The log of one branch: numbered slots, each filled once and never emptied.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -11,7 +10,7 @@ use super::slot::{self, Filled, SlotError};
 use crate::error::{Error, Result};
 use crate::format::{self, LogEntry};
 use crate::names::CommitId;
-use crate::storage::{Store, layout};
+use crate::storage::{RESTART, Store, layout};
 
 /// Entries kept in memory per graph; a walk over history reads each once.
 const CACHED_ENTRIES: u64 = 20_000;
@@ -26,8 +25,6 @@ pub(crate) struct LogStore {
     entries: moka::sync::Cache<(String, u64), Arc<LogEntry>>,
     /// By branch and thousand: its checkpoint, or that there is none.
     outlines: moka::future::Cache<(String, u64), Outlines>,
-    /// Set when the store wrote an entry that it cannot promise to keep.
-    poisoned: AtomicBool,
 }
 
 impl LogStore {
@@ -36,7 +33,6 @@ impl LogStore {
             store,
             entries: moka::sync::Cache::new(CACHED_ENTRIES),
             outlines: moka::future::Cache::new(CACHED_CHECKPOINTS),
-            poisoned: AtomicBool::new(false),
         }
     }
 
@@ -108,14 +104,9 @@ impl LogStore {
             Ok(Filled::Ours) => Ok(None),
             Ok(Filled::Theirs(bytes)) => self.decode(key, seq, &bytes).map(Some),
             Err(SlotError::NotWritten(error)) => Err(error),
-            Err(SlotError::Unknown { poisoned }) => {
-                if poisoned {
-                    self.poisoned.store(true, Ordering::SeqCst);
-                }
-                Err(Error::OutcomeUnknown {
-                    commit: commit.map(|id| id.to_string()).unwrap_or_default(),
-                })
-            }
+            Err(SlotError::Unknown) => Err(Error::OutcomeUnknown {
+                commit: commit.map(|id| id.to_string()).unwrap_or_default(),
+            }),
         }
     }
 
@@ -195,13 +186,12 @@ impl LogStore {
     }
 
     pub fn check_writable(&self) -> Result<()> {
-        if self.poisoned.load(Ordering::SeqCst) {
-            return Err(Error::ReadOnly {
-                reason: "an fsync of its log failed; restart the server once the disk is sound"
-                    .to_owned(),
-            });
+        match self.store.is_distrusted() {
+            true => Err(Error::ReadOnly {
+                reason: format!("an fsync of a log failed; {RESTART}"),
+            }),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -135,7 +135,7 @@ impl NameLog {
             }
             Ok(Filled::Theirs(_)) => Ok(None),
             Err(SlotError::NotWritten(error)) => Err(error),
-            Err(SlotError::Unknown { .. }) => Err(Error::Unavailable {
+            Err(SlotError::Unknown) => Err(Error::Unavailable {
                 message: "whether the name was written could not be learnt; look at branches()"
                     .to_owned(),
             }),

@@ -26,7 +26,7 @@ pub(crate) enum SlotError {
     /// Nothing was written and nothing will be.
     NotWritten(Error),
     /// The store stayed unreachable, or it wrote but cannot promise to keep it.
-    Unknown { poisoned: bool },
+    Unknown,
 }
 
 /// Puts `body` at `key` unless something is there. `is_ours` recognises our nonce.
@@ -47,9 +47,9 @@ pub(crate) async fn fill(
         match store.read(key).await {
             Ok(Some(held)) if is_ours(&held) => {
                 if failure.is_some() && store.durability() == Durability::Fsync {
-                    // The entry is there but its folder could not be synced. A failed fsync
-                    // is never tried again: the kernel may have dropped the page.
-                    return Err(SlotError::Unknown { poisoned: true });
+                    // The entry is there but its folder could not be synced.
+                    store.distrust();
+                    return Err(SlotError::Unknown);
                 }
                 return Ok(Filled::Ours);
             }
@@ -65,7 +65,7 @@ pub(crate) async fn fill(
             Err(_) => {}
         }
         if Instant::now() >= give_up {
-            return Err(SlotError::Unknown { poisoned: false });
+            return Err(SlotError::Unknown);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -91,6 +91,8 @@ pub struct StoreLayer {
     durability: Durability,
     /// Folders whose own entry in their parent this process has synced.
     synced: Arc<Mutex<HashSet<PathBuf>>>,
+    /// Whether a sync has failed.
+    distrusted: Arc<AtomicBool>,
     counters: Arc<Counters>,
     faults: Option<Arc<dyn Faults>>,
 }
@@ -119,6 +121,7 @@ impl StoreLayer {
             folder,
             durability,
             synced: Arc::default(),
+            distrusted: Arc::default(),
             counters: Arc::default(),
             faults: None,
         }
@@ -130,6 +133,7 @@ impl StoreLayer {
             folder: self.folder.clone(),
             durability: self.durability,
             synced: self.synced.clone(),
+            distrusted: self.distrusted.clone(),
             counters: self.counters.clone(),
             faults: Some(faults),
         }
@@ -151,6 +155,14 @@ impl StoreLayer {
             bytes_written: read(&self.counters.bytes_written),
             steps: read(&self.counters.steps),
         }
+    }
+
+    pub fn distrust(&self) {
+        self.distrusted.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::SeqCst)
     }
 
     /// Syncs one folder's entries, whoever made them.
@@ -371,6 +383,7 @@ impl ObjectStore for StoreLayer {
                 folder: self.folder.clone(),
                 durability: self.durability,
                 synced: self.synced.clone(),
+                distrusted: self.distrusted.clone(),
                 counters: self.counters.clone(),
                 faults: self.faults.clone(),
             },

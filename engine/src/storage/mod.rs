@@ -243,7 +243,26 @@ impl Store {
     /// Makes what other processes wrote into `folder` durable before this process builds on
     /// it. A local file may be visible before its folder is on disk.
     pub async fn sync_folder(&self, folder: &str) -> Result<()> {
-        self.layer.sync_folder(&join(&self.root, folder)).await
+        if self.is_distrusted() {
+            return Err(Error::Unavailable {
+                message: format!("{folder} cannot be synced any more; {RESTART}"),
+            });
+        }
+        let synced = self.layer.sync_folder(&join(&self.root, folder)).await;
+        if synced.is_err() {
+            self.distrust();
+        }
+        synced
+    }
+
+    /// A sync failed, and is never tried again: the kernel may have dropped what it could not
+    /// write, and say that all is well. From now on this process writes nothing here.
+    pub(crate) fn distrust(&self) {
+        self.layer.distrust();
+    }
+
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.layer.is_distrusted()
     }
 
     /// Proves that put-if-absent works here: creates one object twice, and the second try
@@ -313,6 +332,9 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// What to do once a sync has failed.
+pub(crate) const RESTART: &str = "restart the server when the disk is sound";
 
 /// Tries to make the object that proves put-if-absent.
 const PROBES: usize = 5;

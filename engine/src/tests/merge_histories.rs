@@ -15,6 +15,7 @@ const PEOPLE: [&str; 5] = ["a", "b", "c", "d", "e"];
 const TEAMS: [&str; 4] = ["r", "s", "t", "u"];
 
 /// Numbers that only the seed decides.
+#[derive(Debug)]
 pub(super) struct Random(pub u64);
 
 impl Random {
