@@ -5,7 +5,7 @@
 #   make check    formatting, lints, documentation, licences
 #   make bench    the standing benchmark against PostgreSQL                 (DATA= BENCH=)
 #   make bench-graph  graph questions beside other engines        (DATA= BENCH=)
-#   make soak     the crash, client and random tests over and over          (MINUTES=)
+#   make soak     the crash and client tests over and over                  (MINUTES=)
 #   make run      a server on STORE                                         (STORE= ARGS=)
 #   make docs     regenerate what is generated, then build the API pages
 #   make setup    install what a build needs and this machine lacks
@@ -111,7 +111,7 @@ bench-graph: build
 
 soak: build
 	scripts/setup.sh tests
-	BIN="$(BIN)" MINUTES="$(MINUTES)" scripts/soak.sh cargo test $(PROFILE) --workspace --lib tests::
+	BIN="$(BIN)" MINUTES="$(MINUTES)" scripts/soak.sh
 
 docs: build
 	scripts/make_cli_reference.py --bin "$(BIN)"

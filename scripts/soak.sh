@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # `make soak`: the tests whose outcome could depend on timing or chance, again and again
-# with a new seed each time, until MINUTES are over or one of them fails. Before that the
-# engine's random tests, by the command that is given, with ten times as many seeds.
+# with a new seed each time, until MINUTES are over or one of them fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:?BIN names the folder of the built programs}
 MINUTES=${MINUTES:-30}
-[ $# -eq 0 ] || OMNIGRAPH_TEST_SCALE=10 "$@"
 until_second=$((SECONDS + MINUTES * 60))
 round=0
 while [ "$SECONDS" -lt "$until_second" ]; do
