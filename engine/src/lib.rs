@@ -37,6 +37,7 @@ pub mod format;
 pub mod graph;
 pub mod index;
 pub mod load;
+mod lookup;
 mod maintain;
 pub mod merge;
 pub mod migrate;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use futures::FutureExt;
@@ -17,7 +17,6 @@ use tokio::sync::OnceCell;
 
 use crate::dataset::{Fragment, Resources, TableLocation, TableVersion};
 use crate::error::{Error, Result};
-use crate::index::{ChunkIndex, tuple_equality, tuple_hashes};
 use crate::names::CommitId;
 use crate::schema::TypeDef;
 use crate::snapshot::SnapshotState;
@@ -274,6 +273,14 @@ impl Table {
         Ok(self.base.version().await?.clone())
     }
 
+    pub(crate) fn resources(&self) -> &Arc<Resources> {
+        &self.base.resources
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.base.store
+    }
+
     /// Where adjacencies of this process are kept.
     pub(crate) fn topologies(&self) -> &Arc<Topologies> {
         self.base.resources.topologies()
@@ -394,116 +401,6 @@ impl Table {
             .collect())
     }
 
-    /// The live rows with these ids.
-    pub async fn lookup(&self, ids: &[&str], columns: &[usize]) -> Result<Lookup> {
-        let positions = self.find_ids(ids).await?;
-        let mut index = Vec::with_capacity(ids.len());
-        let mut found = Vec::new();
-        for position in positions {
-            index.push(position.map(|position| {
-                found.push(position);
-                found.len() as u32 - 1
-            }));
-        }
-        Ok(Lookup {
-            batch: self.rows(&found, columns).await?,
-            index,
-        })
-    }
-
-    /// Where each id's live row is.
-    pub async fn find_ids(&self, ids: &[&str]) -> Result<Vec<Option<RowPosition>>> {
-        self.find_ids_among(ids, |_| true).await
-    }
-
-    /// As [`Table::find_ids`], in some of the chunks. The newest is asked first: what was
-    /// written last is looked for first.
-    pub(crate) async fn find_ids_among(
-        &self,
-        ids: &[&str],
-        among: impl Fn(&Chunk) -> bool,
-    ) -> Result<Vec<Option<RowPosition>>> {
-        let chunks = self.chunks().await?;
-        let hashes: Vec<u64> = ids
-            .iter()
-            .map(|id| xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
-            .collect();
-        let mut positions = vec![None; ids.len()];
-        let mut open = ids.len();
-        for (number, chunk) in chunks.iter().enumerate().rev() {
-            if open == 0 {
-                break;
-            }
-            if !among(chunk) {
-                continue;
-            }
-            let index = self.chunk_index(chunk, &[0]).await?;
-            let mut values = None;
-            for (at, hash) in hashes.iter().enumerate() {
-                if positions[at].is_some() {
-                    continue;
-                }
-                let candidates = index.candidates(*hash);
-                if candidates.is_empty() {
-                    continue;
-                }
-                if values.is_none() {
-                    values = self.chunk_columns(chunk, &[0]).await?.pop();
-                }
-                let Some(values) = &values else { continue };
-                let values = values.as_string::<i32>();
-                for &offset in candidates {
-                    if chunk.is_live(offset) && values.value(offset as usize) == ids[at] {
-                        positions[at] = Some(RowPosition {
-                            chunk: number as u32,
-                            offset,
-                        });
-                        open -= 1;
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(positions)
-    }
-
-    /// For each row of `values`: where the live rows are that hold the same in `columns`.
-    /// A NULL equals nothing.
-    pub async fn find(
-        &self,
-        columns: &[usize],
-        values: &[ArrayRef],
-    ) -> Result<Vec<Vec<RowPosition>>> {
-        let hashes = tuple_hashes(values)?;
-        let mut found = vec![Vec::new(); hashes.len()];
-        for (number, chunk) in self.chunks().await?.iter().enumerate() {
-            let index = self.chunk_index(chunk, columns).await?;
-            let mut equal = None;
-            for (row, hash) in hashes.iter().enumerate() {
-                let Some(hash) = hash else { continue };
-                let candidates = index.candidates(*hash);
-                if candidates.is_empty() {
-                    continue;
-                }
-                if equal.is_none() {
-                    let held = self.chunk_columns(chunk, columns).await?;
-                    equal = Some(tuple_equality(values, &held)?);
-                }
-                let Some(equal) = &equal else { continue };
-                found[row].extend(
-                    candidates
-                        .iter()
-                        .filter(|offset| chunk.is_live(**offset) && equal(row, **offset as usize))
-                        .map(|&offset| RowPosition {
-                            chunk: number as u32,
-                            offset,
-                        }),
-                );
-            }
-        }
-        Ok(found)
-    }
-
     /// The rows at these positions, in this order.
     pub async fn rows(&self, positions: &[RowPosition], columns: &[usize]) -> Result<RecordBatch> {
         let schema = self.projected(columns);
@@ -604,7 +501,7 @@ impl Table {
     }
 
     /// The physical names of those columns that the files have.
-    fn held_names(&self, columns: &[usize]) -> Vec<&str> {
+    pub(crate) fn held_names(&self, columns: &[usize]) -> Vec<&str> {
         let Some(view) = &self.view else {
             return self.physical_names(columns);
         };
@@ -640,26 +537,12 @@ impl Table {
             .collect()
     }
 
-    fn physical_names(&self, columns: &[usize]) -> Vec<&str> {
+    pub(crate) fn physical_names(&self, columns: &[usize]) -> Vec<&str> {
         let all = self.def.columns();
         columns
             .iter()
             .map(|column| all[*column].physical.as_str())
             .collect()
-    }
-
-    async fn chunk_index(&self, chunk: &Chunk, columns: &[usize]) -> Result<Arc<ChunkIndex>> {
-        let name = self.physical_names(columns).join(",");
-        let build = async {
-            let arrays = self.chunk_columns(chunk, columns).await?;
-            Ok(Arc::new(ChunkIndex::build(&arrays)?))
-        };
-        self.base
-            .resources
-            .indexes()
-            .try_get_with((chunk.key.clone(), name), build)
-            .await
-            .map_err(|error: Arc<Error>| (*error).clone())
     }
 }
 

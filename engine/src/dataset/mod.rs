@@ -24,7 +24,7 @@ use lance_io::object_store::ObjectStoreRegistry;
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
-use crate::index::ChunkIndex;
+use crate::index::{ChunkIndex, StoredIndex};
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
@@ -72,6 +72,7 @@ pub struct Resources {
     columns: moka::future::Cache<(Arc<str>, String), ArrayRef>,
     deletions: moka::future::Cache<String, Arc<RoaringBitmap>>,
     indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
+    stored_indexes: moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>>,
     tables: moka::future::Cache<(String, u64), TableVersion>,
     topologies: Arc<Topologies>,
     maintenance: bool,
@@ -107,6 +108,12 @@ impl Resources {
                 .max_capacity(limits.index_bytes)
                 .weigher(move |_, index: &Arc<ChunkIndex>| weight(index.size()))
                 .build(),
+            stored_indexes: moka::future::Cache::builder()
+                .max_capacity(limits.metadata_bytes as u64)
+                .weigher(move |_, index: &Option<Arc<StoredIndex>>| {
+                    weight(index.as_ref().map_or(0, |index| index.size()) + 64)
+                })
+                .build(),
             tables: moka::future::Cache::builder()
                 .max_capacity(limits.open_tables)
                 .build(),
@@ -140,6 +147,13 @@ impl Resources {
 
     pub(crate) fn indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>> {
         &self.indexes
+    }
+
+    /// Where to look in indexes that are not held.
+    pub(crate) fn stored_indexes(
+        &self,
+    ) -> &moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>> {
+        &self.stored_indexes
     }
 }
 

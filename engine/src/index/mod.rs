@@ -5,6 +5,8 @@
 //! commit ever has to maintain one. Candidates are compared with the values themselves, so a
 //! hash that collides costs a comparison and never a wrong answer.
 
+mod stored;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
@@ -12,6 +14,8 @@ use arrow::row::{RowConverter, SortField};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Result;
+
+pub use stored::StoredIndex;
 
 #[derive(Debug)]
 pub struct ChunkIndex {

@@ -161,7 +161,7 @@ impl Writer {
     }
 
     async fn publish_files(
-        self,
+        mut self,
         files: BTreeMap<TypeId, FileWriter>,
         actor: String,
         message: CommitMessage,
@@ -197,8 +197,8 @@ impl Writer {
             } else {
                 BTreeSet::new()
             },
-            tables,
-            deletions: self.replaced,
+            tables: tables.clone(),
+            deletions: std::mem::take(&mut self.replaced),
             written: BTreeMap::new(),
             counts: (self.rows - updated, updated, deleted),
         };
@@ -222,6 +222,22 @@ impl Writer {
             staged,
             put: BTreeMap::new(),
         };
-        branch.submit(proposal).await.map(Some)
+        let info = branch.submit(proposal).await?;
+        self.store_indexes(&tables).await;
+        Ok(Some(info))
+    }
+
+    /// The load is done, whatever becomes of them.
+    async fn store_indexes(&self, tables: &[TypeId]) {
+        let stored = async {
+            let snapshot = self.graph.snapshot(self.branch.as_str()).await?;
+            for table in tables.iter().filter_map(|id| snapshot.table(*id)) {
+                table.store_indexes().await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = stored.await {
+            tracing::warn!(branch = %self.branch, %error, "indexes of loaded files were not stored");
+        }
     }
 }

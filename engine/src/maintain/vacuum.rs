@@ -269,7 +269,12 @@ impl Vacuum<'_> {
                 let kept = self.files_of(&dir, marks).await?;
                 self.sweep_folder(&dir, limit, |file| match &kept {
                     None => true,
-                    Some(kept) => is_ours(file, &dir) && !kept.contains(&file.key),
+                    Some(kept) => {
+                        let of = layout::looked_up(&file.key);
+                        is_ours(file, &dir)
+                            && !kept.contains(&file.key)
+                            && !of.is_some_and(|of| kept.contains(&of))
+                    }
                 })
                 .await?;
             }
@@ -348,7 +353,10 @@ fn is_ours(file: &Stored, dir: &str) -> bool {
     };
     match path.trim_start_matches('/').split_once('/') {
         Some(("_versions", name)) => name.starts_with('d') && name.ends_with(".manifest"),
-        Some((folder, _)) => matches!(folder, "data" | "_deletions" | "_indices" | "_transactions"),
+        Some((folder, _)) => matches!(
+            folder,
+            "data" | "lookup" | "_deletions" | "_indices" | "_transactions"
+        ),
         None => false,
     }
 }

@@ -91,6 +91,17 @@ pub fn table(edge: bool, type_name: &str, unique: &str) -> String {
     format!("{kind}/{type_name}-{unique}")
 }
 
+/// The stored index over some columns of a table's file, which caches know by `chunk`.
+pub fn lookup(chunk: &str, columns: &str) -> String {
+    format!("{}.{columns}", chunk.replacen("/data/", "/lookup/", 1))
+}
+
+/// The (first) file that a stored index was made of.
+pub fn looked_up(key: &str) -> Option<String> {
+    let (file, _) = key.split_once(".lance")?;
+    Some(format!("{}.lance", file.replacen("/lookup/", "/data/", 1)))
+}
+
 /// The number that an inverted name stands for.
 pub fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".json").unwrap_or(name);

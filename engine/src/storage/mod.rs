@@ -13,6 +13,7 @@ mod connect;
 mod layer;
 pub(crate) mod layout;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,13 @@ impl Store {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// Parts of an object that is known to be there.
+    pub async fn read_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let path = join(&self.root, key);
+        let parts = self.layer.get_ranges(&path, ranges).await;
+        parts.map_err(unavailable)
     }
 
     pub async fn exists(&self, key: &str) -> Result<bool> {

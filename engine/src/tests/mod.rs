@@ -14,6 +14,7 @@ mod histories;
 mod history;
 mod hooks;
 mod loads;
+mod lookups;
 mod maintenance;
 mod meeting;
 mod merge_histories;
