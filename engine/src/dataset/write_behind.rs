@@ -33,6 +33,9 @@ pub(super) const SCHEME: &str = "omnigraph";
 /// Bytes that may be on their way to the store at once; writers wait beyond that.
 const BYTES_IN_FLIGHT: usize = 64 << 20;
 
+/// Writes that are tried again when the store says that the name is taken and it is not.
+const REPEATS: usize = 4;
+
 type Pending = Shared<BoxFuture<'static, std::result::Result<(), String>>>;
 
 pub(crate) struct WriteBehind {
@@ -158,6 +161,35 @@ fn is_transaction_file(path: &Path) -> bool {
     path.parts().any(|part| part.as_ref() == "_transactions")
 }
 
+/// The names of files and versions are nobody else's. So if one is taken, the store was asked
+/// twice, its first answer being lost; or it says so of a write that it gave up.
+async fn put(
+    inner: &dyn ObjectStore,
+    path: &Path,
+    payload: PutPayload,
+    options: PutOptions,
+) -> StoreResult<()> {
+    for _ in 0..REPEATS {
+        let taken = match inner.put_opts(path, payload.clone(), options.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(
+                error @ (object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. }),
+            ) => error,
+            Err(error) => return Err(error),
+        };
+        match inner.get_opts(path, GetOptions::default()).await {
+            Ok(held) => {
+                let ours = held.bytes().await? == Bytes::from(payload.clone());
+                return if ours { Ok(()) } else { Err(taken) };
+            }
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(_) => return Err(taken),
+        }
+    }
+    inner.put_opts(path, payload, options).await.map(|_| ())
+}
+
 fn nothing_written() -> PutResult {
     PutResult {
         e_tag: None,
@@ -190,15 +222,14 @@ impl ObjectStore for WriteBehind {
         let write = tokio::spawn(async move {
             // The write is registered before it can end.
             let _ = started.await;
-            let result = inner
-                .put_opts(&path, payload, options)
+            let result = put(&*inner, &path, payload, options)
                 .await
                 .map_err(|error| describe(&error));
             drop(permit);
             if result.is_ok() {
                 pending.lock().remove(&path);
             }
-            result.map(|_| ())
+            result
         });
         let write: Pending = async move { write.await.map_err(|error| error.to_string())? }
             .boxed()

@@ -130,11 +130,17 @@ impl Store {
     }
 
     pub async fn write(&self, key: &str, body: Bytes) -> Result<()> {
-        self.layer
-            .put_opts(&join(&self.root, key), body.into(), PutOptions::default())
-            .await
-            .map_err(unavailable)?;
-        Ok(())
+        let path = join(&self.root, key);
+        let mut tries = 1;
+        loop {
+            let body = body.clone().into();
+            match self.layer.put_opts(&path, body, PutOptions::default()).await {
+                Ok(_) => return Ok(()),
+                // S3's 409: somebody else is writing the object, and nothing was written.
+                Err(object_store::Error::AlreadyExists { .. }) if tries < TRIES => tries += 1,
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
     }
 
     /// Put-if-absent. An error says nothing about whether the object was written.
@@ -282,7 +288,7 @@ impl Store {
         let mut tries = 1;
         while self.create(&key, body.clone()).await? == Created::Exists
             && self.read(&key).await?.is_none()
-            && tries < PROBES
+            && tries < TRIES
         {
             tries += 1;
         }
@@ -344,8 +350,8 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 /// What to do once a sync has failed.
 pub(crate) const RESTART: &str = "restart the server when the disk is sound";
 
-/// Tries to make the object that proves put-if-absent.
-const PROBES: usize = 5;
+/// Tries at a write of which the store says that it was not made.
+const TRIES: usize = 5;
 
 /// How long an unreachable store is asked again before an outcome is called unknown.
 pub(crate) const UNREACHABLE_FOR: Duration = Duration::from_secs(30);

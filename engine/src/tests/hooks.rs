@@ -85,6 +85,7 @@ pub(super) struct Distant {
     /// Of ten requests, how many go wrong.
     faults: usize,
     forgets_names: bool,
+    repeats: bool,
     late: Arc<AtomicU64>,
     /// Creations that were sent: the name, what was in it, and whether it was taken by then.
     pub sent: Mutex<Vec<(String, Bytes, bool)>>,
@@ -92,19 +93,31 @@ pub(super) struct Distant {
 
 impl Distant {
     pub fn new(inner: &Arc<InMemory>, seed: u64, faults: usize) -> Arc<Distant> {
-        Self::of(inner, seed, faults, false)
+        Self::of(inner, seed, faults, false, false)
     }
 
     pub fn forgetful(inner: &Arc<InMemory>, seed: u64) -> Arc<Distant> {
-        Self::of(inner, seed, 0, true)
+        Self::of(inner, seed, 0, true, false)
     }
 
-    fn of(inner: &Arc<InMemory>, seed: u64, faults: usize, forgets_names: bool) -> Arc<Distant> {
+    /// Sends each write a second time, and tells the answer to that.
+    pub fn repeating(inner: &Arc<InMemory>) -> Arc<Distant> {
+        Self::of(inner, 0, 0, false, true)
+    }
+
+    fn of(
+        inner: &Arc<InMemory>,
+        seed: u64,
+        faults: usize,
+        forgets_names: bool,
+        repeats: bool,
+    ) -> Arc<Distant> {
         Arc::new(Distant {
             inner: inner.clone(),
             random: Mutex::new(Random(seed)),
             faults,
             forgets_names,
+            repeats,
             late: Arc::default(),
             sent: Mutex::default(),
         })
@@ -153,6 +166,10 @@ impl ObjectStore for Distant {
             let body: Vec<u8> = payload.iter().flat_map(|part| part.to_vec()).collect();
             let sent = (location.to_string(), body.into(), taken);
             self.sent.lock().push(sent);
+        }
+        if self.repeats {
+            let (payload, options) = (payload.clone(), options.clone());
+            self.inner.put_opts(location, payload, options).await?;
         }
         if !self.goes_wrong(location) {
             return self.inner.put_opts(location, payload, options).await;

@@ -254,6 +254,27 @@ async fn the_slot_behind_a_tombstone_is_never_won() {
     assert!(teams.is_empty(), "{teams:?}");
 }
 
+/// A library or a proxy may send a request again whose answer was lost: what is there then is
+/// our own.
+#[tokio::test]
+async fn requests_that_are_sent_twice_are_carried_out_once() {
+    let inner = Arc::new(InMemory::new());
+    let twice = Store::over(Distant::repeating(&inner));
+    let graph = Graph::create(twice.clone(), SCHEMA, "tester", resources())
+        .await
+        .unwrap();
+    add_people(&graph, "main", &["ada"]).await.unwrap();
+    let b = branch("b");
+    graph.create_branch(&b, "main", "a").await.unwrap();
+    add_people(&graph, "b", &["bob"]).await.unwrap();
+    super::merges::merge(&graph, "b", "main").await.unwrap();
+    graph.delete_branch(&b, true, "a").await.unwrap();
+    let other = Graph::open(Store::over(inner), resources()).await.unwrap();
+    assert_eq!(people(&other, "main").await, ["ada", "bob"]);
+    let again = Graph::create(twice, SCHEMA, "tester", resources()).await;
+    assert!(matches!(again, Err(Error::AlreadyExists { .. })));
+}
+
 /// Lists say what was there once, in any order: the head is found by asking for it.
 #[tokio::test]
 async fn a_list_that_lacks_the_newest_names_misleads_nobody() {
