@@ -126,8 +126,10 @@ impl<R: Read> Iterator for Chunks<R> {
                     return self.splitter.finish().map(Ok);
                 }
                 Ok(_) => self.splitter.added(),
-                Err(error) => Err(Error::Unavailable {
+                Err(error) => Err(Error::Invalid {
                     message: format!("the input cannot be read: {error}"),
+                    detail: None,
+                    hint: Some("Nothing was written. Is the file whole?".to_owned()),
                 }),
             };
             match outcome {

@@ -134,7 +134,11 @@ impl Store {
         let mut tries = 1;
         loop {
             let body = body.clone().into();
-            match self.layer.put_opts(&path, body, PutOptions::default()).await {
+            match self
+                .layer
+                .put_opts(&path, body, PutOptions::default())
+                .await
+            {
                 Ok(_) => return Ok(()),
                 // S3's 409: somebody else is writing the object, and nothing was written.
                 Err(object_store::Error::AlreadyExists { .. }) if tries < TRIES => tries += 1,

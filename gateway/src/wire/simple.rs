@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::error::{PgError, PgResult};
-use crate::session::protocol::{Backend, Execution, Next, Place, Rows};
+use crate::session::protocol::{Backend, Execution, Next, Place, Reason, Rows};
 use crate::sqlstate;
 use crate::wire::connection::{Connection, caught, flush, guard};
 use crate::wire::heavy::{self, LARGE_SQL};
@@ -179,6 +179,11 @@ where
                 guard(&self.handle, &mut self.channel, deadline, next).await?
             }
         };
+        // Work that never waited did not see that its time was up.
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.handle.interrupt().raise(Reason::StatementTimeout);
+        }
+        self.handle.interrupt().check()?;
         item.transpose()
     }
 }

@@ -119,6 +119,15 @@ async fn errors_have_codes_and_positions() {
         ("SELECT nope FROM person", "42703", Some(8)),
         ("SELECT nope(1)", "42883", Some(8)),
         ("CREATE VIEW v AS SELECT 1", "0A000", None),
+        ("SELECT * FROM person p JOIN knows k", "42601", None),
+        ("SELECT * FROM person p LEFT JOIN knows k", "42601", None),
+        (r"SELECT U&'a\0000b'", "42601", Some(8)),
+        ("SELECT lpad('x', 1000000000)", "54000", None),
+        (
+            "SELECT sum(length(repeat('x' || g, 1000000))) FROM generate_series(1, 5000) g",
+            "54000",
+            None,
+        ),
     ] {
         let error = client.simple_query(sql).await.expect_err(sql);
         let error = error.as_db_error().expect("of the server");
@@ -167,6 +176,10 @@ async fn a_statement_can_be_cancelled_and_times_out() {
         code(client.simple_query("SELECT pg_sleep(30)").await),
         "57014"
     );
+    // Also one that never waits, once it is done.
+    run(&client, "SET statement_timeout = '1ms'").await;
+    let busy = "SELECT sum(length(repeat('x' || g, 10))) FROM generate_series(1, 200000) g";
+    assert_eq!(code(client.simple_query(busy).await), "57014");
     run(&client, "SET statement_timeout = 0").await;
     let token = client.cancel_token();
     let cancel = tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! Functions over text.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,8 +14,25 @@ use sha2::Digest;
 use super::function::{self, call_with, rows};
 use crate::error::{Error, Result};
 
-/// The longest text that a function may make: what one field of a row may hold.
-const MAX_TEXT: usize = 1 << 30;
+/// The longest text that a function may make of short ones.
+const MAX_TEXT: usize = 1 << 28;
+/// And all those of one batch of rows together, whose offsets are 32-bit.
+const MAX_TEXTS: usize = 1 << 30;
+
+/// Counts what a function makes for the rows of one batch.
+#[derive(Default)]
+struct Made(Cell<usize>);
+
+impl Made {
+    fn add(&self, bytes: usize) -> Result<()> {
+        let total = self.0.get().saturating_add(bytes);
+        self.0.set(total);
+        if bytes > MAX_TEXT || total > MAX_TEXTS {
+            return Err(Error::value("54000", "requested length too large"));
+        }
+        Ok(())
+    }
+}
 
 type Body = fn(&[ArrayRef]) -> Result<ArrayRef>;
 
@@ -101,11 +119,10 @@ fn body(name: &str, arity: usize) -> Option<Body> {
         ("left", 2) => |a| text_int(a, |text, n| Ok(left(text, n).to_owned())),
         ("right", 2) => |a| text_int(a, |text, n| Ok(right(text, n).to_owned())),
         ("repeat", 2) => |a| {
-            text_int(a, |text, n| {
+            let made = Made::default();
+            text_int(a, move |text, n| {
                 let count = usize::try_from(n).unwrap_or(0);
-                if text.len().saturating_mul(count) > MAX_TEXT {
-                    return Err(Error::value("54000", "requested length too large"));
-                }
+                made.add(text.len().saturating_mul(count))?;
                 Ok(text.repeat(count))
             })
         },
@@ -361,24 +378,26 @@ fn pad(arrays: &[ArrayRef], at_left: bool) -> Result<ArrayRef> {
     } else {
         None
     };
+    let made = Made::default();
     let values: StringArray = rows(arrays, |row| {
         let (text, wanted) = (
             text.value(row),
             usize::try_from(length.value(row)).unwrap_or(0),
         );
-        if wanted > MAX_TEXT {
-            return Err(Error::value("54000", "requested length too large"));
-        }
         let fill = fill.map_or(" ", |fill| fill.value(row));
         let have = text.chars().count();
         if have >= wanted || fill.is_empty() {
-            return Ok(Some(text.chars().take(wanted).collect::<String>()));
+            return Ok(Some(left(text, wanted as i32).to_owned()));
         }
-        let padding: String = fill.chars().cycle().take(wanted - have).collect();
-        Ok(Some(if at_left {
-            format!("{padding}{text}")
-        } else {
-            format!("{text}{padding}")
+        let (width, missing) = (fill.chars().count(), wanted - have);
+        let rest = left(fill, (missing % width) as i32);
+        let times = missing / width;
+        made.add((fill.len().saturating_mul(times)).saturating_add(text.len()))?;
+        let mut padding = fill.repeat(times);
+        padding.push_str(rest);
+        Ok(Some(match at_left {
+            true => padding + text,
+            false => format!("{text}{padding}"),
         }))
     })?;
     Ok(Arc::new(values))

@@ -45,6 +45,15 @@ impl Binder<'_> {
                 ));
             }
         };
+        let is_cross = matches!(join.join_operator, J::CrossJoin(_));
+        if matches!(constraint, ast::JoinConstraint::None) && !is_cross {
+            let error = PgError::new(
+                sqlstate::SYNTAX_ERROR,
+                "syntax error: this JOIN has neither ON nor USING",
+            )
+            .hint("CROSS JOIN joins every row with every row.");
+            return Err(error);
+        }
         let factor = self.factor(&join.relation, Some(&left), level, parent)?;
         let right = match factor {
             Factor::Item(item) => item,

@@ -14,6 +14,13 @@ use crate::sqlstate;
 impl Binder<'_> {
     pub(super) fn value(&mut self, value: &ast::Value, at: Option<u32>) -> PgResult<Typed> {
         use ast::Value as V;
+        if let V::UnicodeStringLiteral(text) = value
+            && text.contains('\0')
+        {
+            let error = PgError::new(sqlstate::SYNTAX_ERROR, "invalid Unicode escape value")
+                .detail("A text cannot hold the character with code zero.");
+            return Err(positioned(error, at));
+        }
         Ok(match value {
             V::Number(text, _) => self.number(text, at)?,
             V::SingleQuotedString(text)
