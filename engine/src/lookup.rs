@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
-use crate::index::{ChunkIndex, StoredIndex, tuple_equality, tuple_hashes};
+use crate::index::{ChunkIndex, StoredIndex, hash_of, tuple_equality, tuple_hashes};
 use crate::schema::{DST_COLUMN, SRC_COLUMN};
 use crate::storage::layout;
 use crate::table::{Chunk, ChunkSource, Lookup, RowPosition, Table};
@@ -84,7 +83,7 @@ impl Table {
         ids: &[&str],
         among: impl Fn(&Chunk) -> bool,
     ) -> Result<Vec<Option<RowPosition>>> {
-        let hashes: Vec<Option<u64>> = ids.iter().map(|id| Some(xxh3_64(id.as_bytes()))).collect();
+        let hashes: Vec<Option<u64>> = ids.iter().map(|id| Some(hash_of(id.as_bytes()))).collect();
         let chunks = self.chunks().await?;
         let asked: Vec<usize> = (0..chunks.len())
             .rev()

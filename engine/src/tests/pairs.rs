@@ -200,6 +200,19 @@ async fn every_pair_of_writers_around_a_least_number_of_edges() {
     AT_LEAST.hold().await;
 }
 
+/// The same with hashes of one bit: they may save a comparison, and decide nothing.
+#[test]
+fn hashes_that_are_equal_are_no_conflicts() {
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["tests::pairs::every_pair_of_writers", "tests::counters"])
+        .env("ONE_BIT_HASHES", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success(), "{told}");
+    assert!(told.contains("6 passed"), "{told}");
+}
+
 /// Whoever breaks a rule alone is told so, however the branch has moved meanwhile.
 #[tokio::test]
 async fn a_rule_that_a_writer_breaks_alone_is_not_blamed_on_others() {

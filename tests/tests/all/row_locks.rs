@@ -42,6 +42,24 @@ async fn rows_read_for_update_prevent_write_skew() {
     }
 }
 
+/// Who cannot lock a row otherwise writes it as it is, to be alone with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_updated_to_what_it_was_is_held_against_others() {
+    let server = Server::start().await;
+    let (client, other) = people(&server).await;
+    for (mine, theirs, outcome) in [("ada", "ada", "40001"), ("ada", "bob", "no error")] {
+        for (session, slug) in [(&client, mine), (&other, theirs)] {
+            run(session, "BEGIN").await;
+            let touch = format!("UPDATE person SET age = age WHERE slug = '{slug}'");
+            run(session, &touch).await;
+            run(session, "INSERT INTO note (text) VALUES ('x')").await;
+        }
+        run(&client, "COMMIT").await;
+        let second = code(other.simple_query("COMMIT").await);
+        assert_eq!(second, outcome, "{theirs}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_locks_on_a_row_conflict_and_shared_ones_do_not() {
     let server = Server::start().await;

@@ -153,6 +153,40 @@ async fn rows_written_by_another_conflict_and_others_do_not() {
     );
 }
 
+/// A plain INSERT of a key that somebody else inserted meanwhile is a duplicate. What ON CONFLICT
+/// decided about a row that was not there rests on that, as under REPEATABLE READ elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_taken_meanwhile_is_a_duplicate_unless_the_statement_would_decide_otherwise() {
+    let server = Server::start().await;
+    let (client, other) = (server.client().await, server.client().await);
+    for (number, (clause, outcome)) in [
+        ("", "23505"),
+        ("ON CONFLICT DO NOTHING", "40001"),
+        ("ON CONFLICT (slug) DO NOTHING", "40001"),
+        (
+            "ON CONFLICT (slug) DO UPDATE SET name = excluded.name",
+            "40001",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let insert = format!("INSERT INTO person (slug, name) VALUES ('p{number}', 'P') {clause}");
+        for session in [&client, &other] {
+            run(session, "BEGIN").await;
+            run(session, &insert).await;
+        }
+        run(&client, "COMMIT").await;
+        let second = code(other.simple_query("COMMIT").await);
+        assert_eq!(second, outcome, "{clause}");
+        // On its own it is run again, and then finds the row.
+        if outcome == "40001" {
+            run(&other, &insert).await;
+        }
+    }
+    assert_eq!(one(&client, "SELECT count(*) FROM person").await, "4");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn autocommit_statements_are_run_again() {
     let server = Server::start().await;
