@@ -93,7 +93,7 @@ impl Graph {
         }
         let mut ids = FromEnvironment(&*environment);
         let schema = Arc::new(Schema::parse(schema_source, &mut ids)?);
-        store.prove_create(&clock::unique(&*environment)).await?;
+        prove(&store, &*environment).await?;
         let graph_id = clock::unique(&*environment);
         let shared = Arc::new(GraphShared::new(
             graph_id.clone(),
@@ -453,15 +453,11 @@ impl GraphShared {
         }
     }
 
-    /// Before its first write a process proves that the store keeps put-if-absent.
+    /// Before its first write a process proves that it may.
     pub async fn prove_writable(&self) -> Result<()> {
         self.logs.check_writable()?;
         self.writable
-            .get_or_try_init(|| async {
-                self.store
-                    .prove_create(&clock::unique(&*self.environment))
-                    .await
-            })
+            .get_or_try_init(|| prove(&self.store, &*self.environment))
             .await?;
         Ok(())
     }
@@ -712,6 +708,18 @@ impl GraphShared {
             .publish(names, operation, nonce, now, actor)
             .await?;
         Ok(after.is_some())
+    }
+}
+
+/// Proves that the store keeps put-if-absent and that its clock agrees with ours.
+async fn prove(store: &Store, environment: &dyn Environment) -> Result<()> {
+    let before = environment.now();
+    let stored = store.prove_create(&clock::unique(environment)).await?;
+    match stored {
+        Some(stored) if environment.tells_time() => {
+            clock::check((before, environment.now()), stored)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -284,8 +284,8 @@ impl Store {
     }
 
     /// Proves that put-if-absent works here: creates one object twice, and the second try
-    /// must fail.
-    pub async fn prove_create(&self, nonce: &str) -> Result<()> {
+    /// must fail. Answers when it was written, by the store's clock.
+    pub async fn prove_create(&self, nonce: &str) -> Result<Option<i64>> {
         let key = layout::probe(nonce);
         let body = Bytes::from(nonce.to_owned());
         // An answer may be about a try that the library repeated: what is there counts.
@@ -298,9 +298,10 @@ impl Store {
         }
         let second = self.create(&key, Bytes::from_static(b"second")).await?;
         let held = self.read(&key).await?;
+        let written = self.modified(&key).await?;
         self.delete(&key).await?;
         if second == Created::Exists && held == Some(body) {
-            return Ok(());
+            return Ok(written);
         }
         Err(Error::Unsupported {
             message: format!(

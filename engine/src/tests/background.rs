@@ -8,8 +8,11 @@ use super::merges::{contents, merge};
 use super::*;
 use crate::HistoryKind;
 use crate::commit::ancestry::Ancestors;
+use crate::commit::publish::BranchShared;
 use crate::dataset::Fragment;
+use crate::error::Error;
 use crate::maintain::compact;
+use crate::snapshot::SnapshotState;
 
 const HISTORIES: u64 = 5;
 const STEPS: usize = 30;
@@ -61,8 +64,9 @@ impl History {
             rewritten: 0,
         };
         for step in 0..STEPS {
+            let seen = history.seen().await;
             history.step(step).await;
-            history.look_after().await;
+            history.look_after(seen).await;
         }
         for name in NAMES {
             history.look(name).await;
@@ -114,10 +118,12 @@ impl History {
         if self.random.below(2) == 0 {
             message.expected_head = Some(self.graph.snapshot(on).await.unwrap().commit());
         }
-        self.look_after().await;
+        let seen = self.seen().await;
+        self.look_after(seen).await;
+        let seen = self.seen().await;
         let mut transaction = begin(&self.graph, on).await;
         statements(&mut transaction, &mut self.random).await;
-        self.look_after().await;
+        self.look_after(seen).await;
         let outcome = transaction.commit(message).await;
         let outcome =
             outcome.map(|made| made.map(|made| (made.inserted, made.updated, made.deleted)));
@@ -153,25 +159,32 @@ impl History {
         }
     }
 
-    /// Puts files of some branches together, or rewrites them one by one.
-    async fn look_after(&mut self) {
-        let Some(keeper) = &self.keeper else { return };
+    /// What the keeper may rewrite, now or later.
+    async fn seen(&mut self) -> Vec<(Arc<BranchShared>, Arc<SnapshotState>)> {
+        let mut seen = Vec::new();
         for name in NAMES {
-            if self.chance.below(3) == 0 {
-                continue;
+            let Some(keeper) = &self.keeper else { break };
+            if self.chance.below(3) > 0 {
+                seen.extend(keeper.shared.resolve(&branch(name), false).await.ok());
             }
-            let Ok((branch, state)) = keeper.shared.resolve(&branch(name), false).await else {
-                continue;
-            };
+        }
+        seen
+    }
+
+    /// Puts the files of each table together, or rewrites them one by one.
+    async fn look_after(&mut self, seen: Vec<(Arc<BranchShared>, Arc<SnapshotState>)>) {
+        for (branch, state) in seen {
             let apart = self.chance.below(2) == 0;
             let choose = |files: &[Fragment]| match apart {
                 true => (0..files.len()).map(|at| vec![at]).collect(),
                 false => vec![(0..files.len()).collect()],
             };
-            let tables = compact::rewrite(&branch, &state, choose, "keeper").await;
-            self.rewritten += tables.unwrap();
-            let (_, state) = keeper.shared.resolve(&branch.name, false).await.unwrap();
-            for table in state.tables.values() {
+            match compact::rewrite(&branch, &state, choose, "keeper").await {
+                Ok(tables) => self.rewritten += tables,
+                Err(Error::BranchDeleted { .. }) => continue,
+                Err(error) => panic!("{error:?}"),
+            }
+            for table in branch.head_state().await.unwrap().tables.values() {
                 let files = table.version().await.unwrap().fragments();
                 let ids: BTreeSet<u64> = files.iter().map(|file| file.id).collect();
                 assert_eq!(ids.len(), files.len(), "each file has a number of its own");

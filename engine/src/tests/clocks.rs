@@ -6,14 +6,15 @@ use super::merge_histories::Random;
 use super::merges::merge;
 use super::*;
 use crate::Reference;
-use crate::clock::Environment;
+use crate::clock::{self, Environment};
+use crate::error::Error;
 use crate::merge::MergeOutcome;
 
 const HOUR: i64 = 3_600_000_000;
 /// Noon of some day.
 const NOON: i64 = 20_000 * 24 * HOUR + 12 * HOUR;
 
-/// A clock that is set by hand.
+/// A clock that is set by hand, to a time of its own.
 #[derive(Debug)]
 struct Clock(AtomicI64);
 
@@ -34,6 +35,44 @@ impl Environment for Clock {
 
     fn random(&self) -> u128 {
         rand::random()
+    }
+
+    fn tells_time(&self) -> bool {
+        false
+    }
+}
+
+/// A clock that goes right but for so many seconds.
+#[derive(Debug)]
+struct Off(i64);
+
+impl Environment for Off {
+    fn now(&self) -> i64 {
+        clock::System.now() + self.0 * 1_000_000
+    }
+
+    fn random(&self) -> u128 {
+        rand::random()
+    }
+}
+
+/// It reads, and writes nothing that would change what others were told of the past.
+#[tokio::test]
+async fn whose_clock_is_wrong_by_minutes_writes_nothing() {
+    let fixture = Fixture::in_memory().await;
+    add_people(&fixture.graph, "main", &["ada"]).await.unwrap();
+    for (seconds, right) in [(-300, false), (300, false), (-30, true), (30, true)] {
+        let store = fixture.store.clone();
+        let graph = Graph::open_in(store, resources(), Arc::new(Off(seconds)));
+        let graph = graph.await.unwrap();
+        assert!(people(&graph, "main").await.contains(&"ada".to_owned()));
+        let name = format!("p{seconds}");
+        let outcome = add_people(&graph, "main", &[&name]).await;
+        match outcome {
+            Ok(_) => assert!(right, "{seconds}"),
+            Err(Error::ReadOnly { reason }) => assert!(!right, "{reason}"),
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::error::Error;
 use crate::load::{LoadMode, LoadOptions, load};
 
-const TRIES: u64 = 12;
+const TRIES: u64 = 16;
 
 /// What happens to the branch `work` meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ async fn an_open_transaction_is_looked_at_anew_whatever_its_branch_comes_to_show
                 graph.create_branch(&name, "main", "a").await.unwrap();
             }
             if !matches!(event, Event::Forward) {
-                grow(graph, "work", 2, &mut random).await;
+                grow(graph, "work", 4, &mut random).await;
             }
             let base = contents(graph, "work").await;
             let mut transaction = begin(graph, "work").await;
