@@ -1,17 +1,33 @@
 //! Where the engine's times and random identities come from.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
 use crate::names::CommitId;
 
-/// Hands out times and unique identities.
+/// Hands out times and unique identities. Whatever waits asks it, too: with one of its own a
+/// test decides all that comes from outside.
 pub trait Environment: Send + Sync + fmt::Debug {
     /// Microseconds since 1970.
     fn now(&self) -> i64;
     fn random(&self) -> u128;
+
+    /// A stopwatch that was started before anything else and never goes back.
+    fn stopwatch(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
+    }
+
+    /// Lets others go on for some time.
+    fn pause(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
+    }
 
     /// Does it tell the time of day? What only counts need not agree with a store's clock.
     fn tells_time(&self) -> bool {

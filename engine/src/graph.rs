@@ -426,8 +426,8 @@ impl GraphShared {
         environment: Arc<dyn Environment>,
     ) -> Self {
         GraphShared {
-            names: Arc::new(NameLog::new(store.clone(), id.clone())),
-            logs: Arc::new(LogStore::new(store.clone())),
+            names: Arc::new(NameLog::new(store.clone(), environment.clone(), id.clone())),
+            logs: Arc::new(LogStore::new(store.clone(), environment.clone())),
             id,
             store,
             resources,

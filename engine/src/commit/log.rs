@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 
 use super::checkpoint::{self, Outlines};
 use super::slot::{self, Filled, SlotError};
+use crate::clock::Environment;
 use crate::error::{Error, Result};
 use crate::format::{self, LogEntry};
 use crate::names::CommitId;
@@ -22,15 +23,17 @@ const CACHED_CHECKPOINTS: u64 = 20;
 #[derive(Debug)]
 pub(crate) struct LogStore {
     pub store: Store,
+    environment: Arc<dyn Environment>,
     entries: moka::sync::Cache<(String, u64), Arc<LogEntry>>,
     /// By branch and thousand: its checkpoint, or that there is none.
     outlines: moka::future::Cache<(String, u64), Outlines>,
 }
 
 impl LogStore {
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: Store, environment: Arc<dyn Environment>) -> Self {
         LogStore {
             store,
+            environment,
             entries: moka::sync::Cache::new(CACHED_ENTRIES),
             outlines: moka::future::Cache::new(CACHED_CHECKPOINTS),
         }
@@ -80,7 +83,7 @@ impl LogStore {
         let ours = |held: &[u8]| {
             format::decode::<LogEntry>(&key, held).is_ok_and(|held| held.nonce == entry.nonce)
         };
-        let filled = slot::fill(&self.store, &key, body, ours).await;
+        let filled = slot::fill(&self.store, &*self.environment, &key, body, ours).await;
         self.settle(filled, &key, entry.seq, entry_commit(&entry))
             .map(|theirs| match theirs {
                 None => {

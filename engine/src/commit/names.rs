@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::slot::{self, Filled, SlotError};
+use crate::clock::Environment;
 use crate::error::{Error, Result};
 use crate::format::{self, AllNames, Fence, ForkPoint, RefEntry, RefOperation};
 use crate::storage::{Store, layout};
@@ -66,14 +67,16 @@ impl Names {
 #[derive(Debug)]
 pub(crate) struct NameLog {
     store: Store,
+    environment: Arc<dyn Environment>,
     graph_id: String,
     known: RwLock<Option<Names>>,
 }
 
 impl NameLog {
-    pub fn new(store: Store, graph_id: String) -> Self {
+    pub fn new(store: Store, environment: Arc<dyn Environment>, graph_id: String) -> Self {
         NameLog {
             store,
+            environment,
             graph_id,
             known: RwLock::new(None),
         }
@@ -128,7 +131,7 @@ impl NameLog {
         let ours = |held: &[u8]| {
             format::decode::<RefEntry>(&key, held).is_ok_and(|held| held.nonce == entry.nonce)
         };
-        match slot::fill(&self.store, &key, body, ours).await {
+        match slot::fill(&self.store, &*self.environment, &key, body, ours).await {
             Ok(Filled::Ours) => {
                 self.advance(&after);
                 Ok(Some(after))

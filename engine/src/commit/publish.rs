@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -157,7 +157,8 @@ impl BranchShared {
     }
 
     async fn publish_group(self: &Arc<Self>, mut group: Vec<Waiting>) {
-        let give_up = Instant::now() + LOCK_TIMEOUT;
+        let environment = &self.graph.environment;
+        let give_up = environment.stopwatch() + LOCK_TIMEOUT;
         let mut turn = Turn::new();
         loop {
             let start = match turn.begin(self).await {
@@ -193,7 +194,7 @@ impl BranchShared {
                     }
                     return;
                 }
-                Ok(Published::Theirs(_)) if Instant::now() >= give_up => {
+                Ok(Published::Theirs(_)) if environment.stopwatch() >= give_up => {
                     return fail(group, &lock_timeout(&self.name));
                 }
                 Ok(Published::Theirs(entry)) if entry.state.is_none() => {

@@ -6,10 +6,11 @@
 //! before believing anything. A body that was sent is frozen: until the slot is known to be
 //! filled, only the same bytes are sent there again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::clock::Environment;
 use crate::error::{Error, Result};
 use crate::storage::{Created, Durability, Store};
 
@@ -32,11 +33,12 @@ pub(crate) enum SlotError {
 /// Puts `body` at `key` unless something is there. `is_ours` recognises our nonce.
 pub(crate) async fn fill(
     store: &Store,
+    environment: &dyn Environment,
     key: &str,
     body: Bytes,
     is_ours: impl Fn(&[u8]) -> bool,
 ) -> Result<Filled, SlotError> {
-    let give_up = Instant::now() + store.patience();
+    let give_up = environment.stopwatch() + store.patience();
     let mut pause = Duration::from_millis(20);
     loop {
         let failure = match store.create(key, body.clone()).await {
@@ -64,10 +66,10 @@ pub(crate) async fn fill(
             }
             Err(_) => {}
         }
-        if Instant::now() >= give_up {
+        if environment.stopwatch() >= give_up {
             return Err(SlotError::Unknown);
         }
-        tokio::time::sleep(pause).await;
+        environment.pause(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::log::Published;
 use super::publish::BranchShared;
@@ -29,21 +29,22 @@ const LAST_LOOK: Duration = Duration::from_millis(50);
 /// One group's way to its slot.
 pub(super) struct Turn {
     lost: u32,
-    attempt: Instant,
+    /// When it began, by the stopwatch.
+    attempt: Duration,
 }
 
 impl Turn {
     pub fn new() -> Self {
         Turn {
             lost: 0,
-            attempt: Instant::now(),
+            attempt: Duration::ZERO,
         }
     }
 
     /// The state to build on, once nobody else has asked to go first.
     pub async fn begin(&mut self, branch: &Arc<BranchShared>) -> Result<Arc<SnapshotState>> {
         wait_for_holder(branch).await?;
-        self.attempt = Instant::now();
+        self.attempt = branch.graph.environment.stopwatch();
         if self.lost == 0 {
             branch.known_state().await
         } else {
@@ -65,15 +66,17 @@ impl Turn {
         }
         // Whoever lost waits a little, so that two processes do not meet again in step.
         let jitter = branch.graph.environment.random() as u64 % 4000;
-        tokio::time::sleep(Duration::from_micros(jitter)).await;
+        let environment = &branch.graph.environment;
+        environment.pause(Duration::from_micros(jitter)).await;
         Ok(())
     }
 
     /// Asks to go first, for as long as an attempt has been seen to take and some more. The
     /// others may be quick enough to take this slot too: then the next one.
     async fn ask(&self, branch: &Arc<BranchShared>) -> Result<()> {
-        let hold = (self.attempt.elapsed() * 4).clamp(SHORTEST_HOLD, LONGEST_HOLD);
         let environment = &branch.graph.environment;
+        let taken = environment.stopwatch().saturating_sub(self.attempt);
+        let hold = (taken * 4).clamp(SHORTEST_HOLD, LONGEST_HOLD);
         for _ in 0..ASKING {
             let head = branch.log.head().await?;
             if head.state.is_none() || matches!(head.kind, EntryKind::Noop { .. }) {
@@ -119,10 +122,11 @@ async fn wait_for_holder(branch: &Arc<BranchShared>) -> Result<()> {
     if branch.asked.load(Ordering::Relaxed) == head.seq {
         return Ok(());
     }
-    let until = Instant::now() + Duration::from_millis(hold_ms).min(LONGEST_HOLD);
+    let environment = &branch.graph.environment;
+    let until = environment.stopwatch() + Duration::from_millis(hold_ms).min(LONGEST_HOLD);
     let mut pause = FIRST_LOOK;
-    while Instant::now() < until && branch.log.head().await?.seq == head.seq {
-        tokio::time::sleep(pause).await;
+    while environment.stopwatch() < until && branch.log.head().await?.seq == head.seq {
+        environment.pause(pause).await;
         pause = (pause * 2).min(LAST_LOOK);
     }
     Ok(())

@@ -17,7 +17,7 @@ mod prepare;
 mod validate;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 
@@ -77,7 +77,8 @@ impl Graph {
     ) -> Result<Migrated> {
         let shared = &self.shared;
         shared.prove_writable().await?;
-        let give_up = Instant::now() + PATIENCE;
+        let environment = &shared.environment;
+        let give_up = environment.stopwatch() + PATIENCE;
         loop {
             let (branch, state) = shared.resolve(branch, false).await?;
             if state.schema.source == source {
@@ -107,7 +108,7 @@ impl Graph {
                 put: Default::default(),
             };
             match branch.submit(proposal).await {
-                Err(Error::Conflict { .. }) if Instant::now() < give_up => {}
+                Err(Error::Conflict { .. }) if environment.stopwatch() < give_up => {}
                 Err(error) => return Err(error),
                 Ok(commit) => {
                     return Ok(Migrated {

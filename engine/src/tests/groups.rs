@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::meeting::{Gate, together};
+use super::meeting::{held_back, together};
 use super::merge_histories::differences;
 use super::merges::contents;
 use super::*;
@@ -141,15 +141,14 @@ async fn a_member_that_fails_takes_nobody_along() {
 async fn a_group_that_loses_its_slot_is_looked_at_one_by_one() {
     let fixture = Fixture::in_memory().await;
     let base = add_people(&fixture.graph, "main", &["ada"]).await.unwrap();
-    let gate = Arc::new(Gate::default());
-    let graph = Gate::before(&gate, &fixture).await;
+    let (graph, hold) = held_back(&fixture).await;
     let commits = all_at_once(&graph, &FIVE).await;
-    gate.shut();
+    hold.arm();
     let group = tokio::spawn({
         let graph = graph.clone();
         async move { together(&graph, "main", commits).await }
     });
-    gate.reached().await;
+    hold.reached().await;
     // The winner gives `ada` another age and takes the name `red`.
     let mut winner = begin(&fixture.graph, "main").await;
     let person = winner.snapshot().schema().table("person").unwrap().clone();
@@ -159,7 +158,7 @@ async fn a_group_that_loses_its_slot_is_looked_at_one_by_one() {
         .await
         .unwrap();
     let winner = commit(winner).await.unwrap().unwrap();
-    gate.open();
+    hold.let_go();
     let told = group.await.unwrap();
     assert!(matches!(&told[0], Err(Error::Conflict { id, .. }) if id == "ada"));
     for taken in [&told[2], &told[3]] {

@@ -28,6 +28,7 @@ mod rebases;
 mod repeats;
 mod savepoints;
 mod schema_races;
+mod simulation;
 mod slots;
 mod transactions;
 mod vacuum;

@@ -10,7 +10,8 @@ use std::io::Cursor;
 
 use futures::FutureExt;
 
-use super::meeting::{Gate, together};
+use super::hooks::Hold;
+use super::meeting::{held_back, together};
 use super::merges::{Rows, contents};
 use super::*;
 use crate::error::{ConstraintKind, Error};
@@ -245,13 +246,12 @@ async fn a_load_over_everything_meets_whatever_else_is_done() {
         "migrate @card(0..3) => @card(1..3)",
     ] {
         let fixture = Fixture::of(AT_MOST.schema).await;
-        let gate = Arc::new(Gate::default());
-        let other = Gate::before(&gate, &fixture).await;
+        let (other, hold) = held_back(&fixture).await;
         let writers = [
             first.to_owned(),
             "load person a a 1; person z z 1".to_owned(),
         ];
-        let told = in_two(&fixture.graph, &other, &gate, "main", &writers).await;
+        let told = in_two(&fixture.graph, &other, &hold, "main", &writers).await;
         assert_eq!(told, "40001", "{}", writers[0]);
         assert_eq!(broken(&other, "main").await, BTreeSet::new());
     }
@@ -270,8 +270,7 @@ impl World {
 
     async fn hold(&self) {
         let fixture = Fixture::of(self.schema).await;
-        let gate = Arc::new(Gate::default());
-        let other = Gate::before(&gate, &fixture).await;
+        let (other, hold) = held_back(&fixture).await;
         let graph = &fixture.graph;
         write(graph, "main", self.base).await.unwrap();
         let base = contents(graph, "main").await;
@@ -286,7 +285,7 @@ impl World {
                     graph.create_branch(&name, "main", "a").await.unwrap();
                     let told = match meeting {
                         Meeting::Group => in_one_group(graph, &on, &writers).await,
-                        Meeting::Processes => in_two(graph, &other, &gate, &on, &writers).await,
+                        Meeting::Processes => in_two(graph, &other, &hold, &on, &writers).await,
                     };
                     let after = contents(&other, &on).await;
                     let mut left = applied(base.clone(), &changes[&(first, 1)]);
@@ -388,19 +387,19 @@ async fn in_one_group(graph: &Graph, on: &str, writers: &[String; 2]) -> String 
 async fn in_two(
     first: &Graph,
     second: &Graph,
-    gate: &Gate,
+    hold: &Hold,
     on: &str,
     writers: &[String; 2],
 ) -> String {
     second.snapshot(on).await.unwrap();
-    gate.shut();
+    hold.arm();
     let late = tokio::spawn({
         let (graph, on, writer) = (second.clone(), on.to_owned(), writers[1].clone());
         async move { write(&graph, &on, &writer).await }
     });
-    gate.reached().await;
+    hold.reached().await;
     write(first, on, &writers[0]).await.unwrap();
-    gate.open();
+    hold.let_go();
     code(&late.await.unwrap()).to_owned()
 }
 

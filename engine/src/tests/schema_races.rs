@@ -2,7 +2,7 @@
 //! shape and keeps the rules of the schema that came of it, and what is only said of a schema
 //! is in nobody's way.
 
-use super::meeting::Gate;
+use super::meeting::held_back;
 use super::migrations::{changed, migrate};
 use super::pairs::{code, write};
 use super::*;
@@ -131,9 +131,8 @@ async fn rows_and_migrations_that_meet_end_in_rows_that_keep_the_schema() {
             )
             .await
             .unwrap();
-            let gate = Arc::new(Gate::default());
-            let late = Gate::before(&gate, &fixture).await;
-            gate.shut();
+            let (late, hold) = held_back(&fixture).await;
+            hold.arm();
             let second = tokio::spawn({
                 let schema = schema.clone();
                 async move {
@@ -143,12 +142,12 @@ async fn rows_and_migrations_that_meet_end_in_rows_that_keep_the_schema() {
                     }
                 }
             });
-            gate.reached().await;
+            hold.reached().await;
             match rows_first {
                 true => write(graph, "main", race.writer).await.unwrap(),
                 false => drop(migrate(graph, &schema).await.unwrap()),
             }
-            gate.open();
+            hold.let_go();
             let told = code(&second.await.unwrap());
             let name = format!("{:?}, {}", race.change, race.writer);
             let snapshot = fixture.reopened().await.snapshot("main").await.unwrap();

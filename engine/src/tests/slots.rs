@@ -11,6 +11,7 @@ use object_store::memory::InMemory;
 use super::hooks::{Distant, Hold};
 use super::merge_histories::Random;
 use super::*;
+use crate::clock::System;
 use crate::commit::slot::{self, Filled};
 use crate::error::Error;
 use crate::format::{self, EntryKind, LogEntry};
@@ -48,7 +49,7 @@ async fn one_slot(seed: u64) -> usize {
         let goes_away = at == 0 && random.below(2) == 0;
         let leaves = Duration::from_millis(random.below(40) as u64);
         async move {
-            let filling = slot::fill(&store, "slot", body.clone(), |held| held == body);
+            let filling = slot::fill(&store, &System, "slot", body.clone(), |held| held == body);
             match goes_away {
                 true => tokio::time::timeout(leaves, filling).await.ok(),
                 false => Some(filling.await),
