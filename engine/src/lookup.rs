@@ -171,7 +171,7 @@ impl Table {
                 self.store()
                     .write(&key, StoredIndex::encode(&index))
                     .await?;
-                let name = self.physical_names(columns).join(",");
+                let name = self.cached_as(columns);
                 let known = self.resources().stored_indexes();
                 known.invalidate(&(chunk.key.clone(), name)).await;
             }
@@ -189,7 +189,7 @@ impl Table {
     ) -> Result<(usize, Found)> {
         let chunk = &chunks[number];
         let resources = self.resources();
-        let name = self.physical_names(columns).join(",");
+        let name = self.cached_as(columns);
         let held = resources.indexes().get(&(chunk.key.clone(), name)).await;
         if let Some(index) = held {
             return Ok((number, Found::Held(index)));
@@ -244,7 +244,7 @@ impl Table {
         if !is_file || chunk.rows < STORED_ROWS || self.held_names(columns).len() < columns.len() {
             return None;
         }
-        let name = self.physical_names(columns).join(",");
+        let name = self.cached_as(columns);
         let key = layout::lookup(&chunk.key, &name);
         let open = async {
             let stored = StoredIndex::open(self.store(), key.clone()).await;
@@ -260,7 +260,7 @@ impl Table {
 
     /// The whole index of a chunk: as it is stored, or made of the rows.
     async fn chunk_index(&self, chunk: &Chunk, columns: &[usize]) -> Result<Arc<ChunkIndex>> {
-        let name = self.physical_names(columns).join(",");
+        let name = self.cached_as(columns);
         let build = async {
             if let Some((key, Some(_))) = self.stored_index(chunk, columns).await
                 && let Some(bytes) = self.store().read(&key).await?

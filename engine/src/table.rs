@@ -537,7 +537,19 @@ impl Table {
             .collect()
     }
 
-    pub(crate) fn physical_names(&self, columns: &[usize]) -> Vec<&str> {
+    /// What these columns of a file are called among indexes: what they hold there.
+    pub(crate) fn cached_as(&self, columns: &[usize]) -> String {
+        let Some(view) = &self.view else {
+            return self.physical_names(columns).join(",");
+        };
+        let names = columns.iter().map(|column| match &view[*column] {
+            ViewColumn::Held(name) => name.clone(),
+            ViewColumn::Constant(value) => format!("{value:?}"),
+        });
+        names.collect::<Vec<_>>().join(",")
+    }
+
+    fn physical_names(&self, columns: &[usize]) -> Vec<&str> {
         let all = self.def.columns();
         columns
             .iter()

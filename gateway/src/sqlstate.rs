@@ -258,10 +258,11 @@ fn merge_conflicts(
 ) -> PgError {
     let told = conflicts.iter().take(TOLD_CONFLICTS);
     let detail: Vec<serde_json::Value> = told.map(omnigraph_udfs::merge_conflicts::json).collect();
+    let remedy = conflicts.first().map_or("", |first| first.kind.remedy());
     PgError::new(MERGE_CONFLICT, error.to_string())
         .detail(serde_json::Value::from(detail).to_string())
         .hint(format!(
-            "SELECT * FROM merge_conflicts('{source}', '{target}') shows all of them. Write to the source branch and merge again, or choose a side with on_conflict => 'ours' or 'theirs'."
+            "SELECT * FROM merge_conflicts('{source}', '{target}') shows all of them. {remedy}, or choose a side with on_conflict => 'ours' or 'theirs'."
         ))
 }
 

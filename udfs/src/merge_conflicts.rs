@@ -13,7 +13,8 @@
 //! | `OrphanEdge` | the edge ends (`src`, `dst`) at a node that the other side deleted |
 //! | `UniqueViolation` | the rows with the ids in `ours` and `theirs` hold one unique value |
 //! | `CardinalityViolation` | the node `id` would have a number of edges that `@card` forbids; the values are its numbers of edges |
-//! | `ValueConstraintViolation` | the values of both sides together break a rule of the schema |
+//! | `ValueConstraintViolation` | the values of both sides together break a rule of the schema, or one side's a rule that the other has added |
+//! | `DivergentSchema` | both sides changed a definition, differently: of the property, or of the type where `property` is NULL; `id` is NULL, and the values are definitions as a schema has them. No rows are compared while there is one |
 //!
 //! To resolve one, write to the source branch and merge again, or merge with `on_conflict`.
 //! At most 10,000 are told.

@@ -19,8 +19,11 @@ pub enum ConflictKind {
     UniqueViolation,
     /// A node would have more or fewer edges than `@card` allows.
     CardinalityViolation,
-    /// The values of both sides together break a rule that each side's keep.
+    /// The values of both sides together break a rule that each side's keep, or one side's a
+    /// rule that the other has added.
     ValueConstraintViolation,
+    /// Both sides changed a definition of the schema, differently.
+    DivergentSchema,
 }
 
 impl ConflictKind {
@@ -33,6 +36,17 @@ impl ConflictKind {
             ConflictKind::UniqueViolation => "UniqueViolation",
             ConflictKind::CardinalityViolation => "CardinalityViolation",
             ConflictKind::ValueConstraintViolation => "ValueConstraintViolation",
+            ConflictKind::DivergentSchema => "DivergentSchema",
+        }
+    }
+
+    /// What settles it, besides choosing a side.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            ConflictKind::DivergentSchema => {
+                "Apply the definition that should hold, in the target's words, to the source branch and merge again"
+            }
+            _ => "Write to the source branch and merge again",
         }
     }
 }

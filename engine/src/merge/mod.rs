@@ -8,19 +8,26 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | plan | three states → rows to put and to delete |
+//! | plan, table_plan | three states → rows to put and to delete |
 //! | schemas, side, reshape | states with different schemas, read and written under one |
-//! | three_way | the decision about one row |
-//! | unique | unique values across both sides |
+//! | dropped | rows of one side whose type or property the other dropped |
+//! | rows, decide, three_way | the decision about a page of rows, and about one |
+//! | ends, counts, unique | what holds for the rows of both sides together |
 //! | claims, publish | past concurrent writers into the target's log |
 
 mod claims;
 mod conflict;
+mod counts;
+mod decide;
+mod dropped;
+mod ends;
 mod plan;
 pub(crate) mod publish;
 mod reshape;
+mod rows;
 mod schemas;
 mod side;
+mod table_plan;
 mod three_way;
 mod unique;
 
@@ -144,10 +151,15 @@ impl Graph {
             return Ok(Vec::new());
         }
         let bases = self.base_states(&bases, &ours, &theirs).await?;
-        let plan = Plan::make(bases, ours, theirs, OnConflict::Fail, false)
+        let plan = Plan::make(&self.shared, bases, ours, theirs, OnConflict::Fail, false)
             .boxed()
-            .await?;
-        Ok(plan.conflicts.found)
+            .await;
+        match plan {
+            Ok(plan) => Ok(plan.conflicts.found),
+            // Under no schema there are no rows to compare.
+            Err(Error::MergeConflicts { conflicts, .. }) => Ok(conflicts.to_vec()),
+            Err(error) => Err(error),
+        }
     }
 
     fn check_deletable(&self, source: &str, target: &BranchName) -> Result<()> {
@@ -220,6 +232,7 @@ impl Graph {
         }
         let bases = self.base_states(&bases, &ours, theirs).await?;
         let mut plan = Plan::make(
+            &self.shared,
             bases,
             ours.clone(),
             theirs.clone(),

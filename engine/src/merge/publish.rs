@@ -51,7 +51,7 @@ impl MergeChange {
     pub(super) fn of(plan: Plan) -> Result<MergeChange> {
         let (ours, theirs) = (&plan.ours.own.state, &plan.theirs.own.state);
         let shape = (plan.schema.digest() != ours.schema.digest())
-            .then(|| Shape::of(&plan.schema, &plan.reshaped, ours, theirs))
+            .then(|| Shape::of(&plan.schema, &plan.made, ours, theirs))
             .transpose()?;
         let mut tables = BTreeMap::new();
         for (id, table) in plan.tables {

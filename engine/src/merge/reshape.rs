@@ -1,36 +1,51 @@
-//! The target's tables under a merged schema that is not its own: which of them need other
-//! columns, and what a commit that brings the schema along says of it.
+//! The target's tables under a merged schema that is not its own: which of them are made, and
+//! what a commit that brings the schema along says of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::conflict::OnConflict;
+use super::schemas::fits;
+use super::side::own_def;
 use crate::commit::rebase::Prepared;
 use crate::dataset::TableVersion;
 use crate::error::{Error, Result};
 use crate::format::{TableCommit, TableLine, Written};
+use crate::graph::GraphShared;
 use crate::migrate;
 use crate::names::CommitId;
 use crate::schema::{Schema, TypeDef, TypeId};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::BaseTable;
 
-/// The target's tables that need other columns, with them. Nobody sees these versions yet.
-pub(super) async fn reshaped(
+/// The target's tables that need other columns, with them, and empty ones for types that the
+/// source brings along and whose table there cannot be taken as it is. Nobody sees these
+/// versions yet.
+pub(super) async fn made(
+    graph: &GraphShared,
     ours: &Snapshot,
+    theirs: &Snapshot,
     schema: &Schema,
+    policy: OnConflict,
 ) -> Result<BTreeMap<TypeId, TableVersion>> {
-    let mut reshaped = BTreeMap::new();
+    let (mut made, mut created) = (BTreeMap::new(), Vec::new());
     for def in &schema.types {
         let Some(table) = ours.table(def.id) else {
+            let own = own_def(theirs, schema, def.id);
+            let counts = def.cardinality().is_some_and(|card| card.min > 0);
+            if policy != OnConflict::Fail || counts || !fits(schema, def, own) {
+                created.push(def.clone());
+            }
             continue;
         };
         if needs(table.def(), def) {
             let version = table.version().await?;
             let after = migrate::reshaped(table.def(), def, &version).await?;
-            reshaped.insert(def.id, after);
+            made.insert(def.id, after);
         }
     }
-    Ok(reshaped)
+    made.extend(graph.create_tables(created).await?);
+    Ok(made)
 }
 
 fn needs(own: &TypeDef, merged: &TypeDef) -> bool {
@@ -49,14 +64,14 @@ fn needs(own: &TypeDef, merged: &TypeDef) -> bool {
 pub(super) struct Shape {
     pub schema: Arc<Schema>,
     pub tables: BTreeMap<TypeId, Arc<BaseTable>>,
-    /// Of these, the ones that the merge itself gives another form.
-    reshaped: BTreeMap<TypeId, TableVersion>,
+    /// What stands in their place, where the merge itself makes it.
+    made: BTreeMap<TypeId, TableVersion>,
 }
 
 impl Shape {
     pub fn of(
         schema: &Arc<Schema>,
-        reshaped: &BTreeMap<TypeId, TableVersion>,
+        made: &BTreeMap<TypeId, TableVersion>,
         ours: &SnapshotState,
         theirs: &SnapshotState,
     ) -> Result<Shape> {
@@ -74,22 +89,17 @@ impl Shape {
             };
             tables.insert(def.id, table);
         }
-        let reshaped = reshaped
-            .iter()
-            .filter(|(id, _)| ours.tables.contains_key(id) && tables.contains_key(id))
-            .map(|(id, version)| (*id, version.clone()))
-            .collect();
         Ok(Shape {
             schema: schema.clone(),
             tables,
-            reshaped,
+            made: made.clone(),
         })
     }
 
     /// The state under the merged schema, which `commit` makes.
     pub fn over(&self, state: &SnapshotState, commit: CommitId) -> Arc<SnapshotState> {
         let mut tables = self.tables.clone();
-        for (id, version) in &self.reshaped {
+        for (id, version) in &self.made {
             if let Some(table) = tables.get_mut(id) {
                 let store = table.store().clone();
                 *table = Arc::new(BaseTable::of_version(store, version.clone(), commit));

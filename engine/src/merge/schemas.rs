@@ -1,166 +1,179 @@
-//! Which schema the merged state has.
-//!
-//! One side at most may have changed it since the base, and the merged state has that side's
-//! schema: its new types and properties, names, words and defaults, under which the other
-//! side's rows are read. What it takes away and what it newly asks of rows is merged as long as
-//! the other side has not touched the table; the rows of both sides together have been looked
-//! at by nobody.
+//! Which schema the merged state has, and what it asks of rows that a side has not asked of its
+//! own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
+
+use super::conflict::{ConflictKind, MergeConflict, OnConflict};
 use crate::error::{Error, Result};
-use crate::schema::{Cardinality, PropertyId, Schema, TypeDef, TypeId, TypeKind};
+use crate::graph::FromEnvironment;
+use crate::schema::merge::{Refused, SchemaConflict, Side, merge};
+use crate::schema::{Cardinality, Schema, TypeDef};
 use crate::snapshot::Snapshot;
 
 pub(super) fn merged(
     bases: &[Snapshot],
     ours: &Snapshot,
     theirs: &Snapshot,
+    policy: OnConflict,
 ) -> Result<Arc<Schema>> {
-    let same =
-        |left: &Snapshot, right: &Snapshot| left.schema().digest() == right.schema().digest();
-    let as_base = |side: &Snapshot| bases.iter().all(|base| same(base, side));
-    let (changed, other) = match (as_base(ours), as_base(theirs)) {
-        (true, true) => return Ok(ours.schema().clone()),
-        (false, true) => (ours, theirs),
-        (true, false) => (theirs, ours),
-        (false, false) if same(ours, theirs) => return Ok(ours.schema().clone()),
-        (false, false) => {
-            let message = format!(
-                "\"{}\" and \"{}\" have both changed the schema",
+    let of_bases: Vec<&Schema> = bases.iter().map(|base| &**base.schema()).collect();
+    let choose = match policy {
+        OnConflict::Fail => None,
+        OnConflict::Ours => Some(Side::Ours),
+        OnConflict::Theirs => Some(Side::Theirs),
+    };
+    let mut ids = FromEnvironment(&*ours.state.environment);
+    match merge(&of_bases, ours.schema(), theirs.schema(), choose, &mut ids) {
+        Ok(schema) => Ok(Arc::new(schema)),
+        Err(Refused::Conflicts(conflicts)) => Err(Error::MergeConflicts {
+            source_branch: theirs.branch().to_string(),
+            target: ours.branch().to_string(),
+            conflicts: conflicts.into_iter().map(conflict).collect(),
+        }),
+        Err(Refused::Together(reason)) => Err(Error::Unsupported {
+            message: format!(
+                "the schemas of \"{}\" and \"{}\" do not fit together: {reason}",
                 ours.branch(),
                 theirs.branch()
-            );
-            return Err(refused(message));
-        }
+            ),
+            hint: Some("Change one of the two schemas, then merge again.".to_owned()),
+        }),
+    }
+}
+
+fn conflict(found: SchemaConflict) -> MergeConflict {
+    let text = |definition: Option<String>| {
+        definition.map(|text| Arc::new(StringArray::from(vec![text])) as ArrayRef)
     };
-    let touched = |id: TypeId| {
-        bases
-            .iter()
-            .any(|base| match (base.table(id), other.table(id)) {
-                (Some(base), Some(other)) => base.key() != other.key(),
-                _ => false,
-            })
-    };
-    for base in bases {
-        for old in &base.schema().types {
-            let reason = match changed.schema().by_id(old.id) {
-                None => Some("drops it".to_owned()),
-                Some(new) => stricter(old, new),
+    MergeConflict {
+        kind: ConflictKind::DivergentSchema,
+        table: found.table,
+        id: String::new(),
+        property: found.property,
+        base: text(found.base),
+        ours: text(found.ours),
+        theirs: text(found.theirs),
+    }
+}
+
+/// What a type asks of rows, and one side has not asked of its own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NewRules {
+    /// Columns with ranges, patterns or NOT NULL that are new.
+    pub values: BTreeSet<usize>,
+    /// Unique constraints that are new, by their physical columns.
+    pub uniques: BTreeSet<Vec<String>>,
+    /// Is `@card` new, or narrower?
+    pub counts: bool,
+}
+
+impl NewRules {
+    /// `own`: the type as the side has it.
+    pub fn of(schema: &Schema, def: &TypeDef, own: Option<&Arc<TypeDef>>) -> NewRules {
+        let card = def.cardinality();
+        let Some(own) = own else {
+            // It has no rows of the type; nodes that must have some it may have.
+            return NewRules {
+                counts: card.is_some_and(|card| card.min > 0),
+                ..NewRules::default()
             };
-            let nodes = old.endpoints().map(|(from, _)| from);
-            let rows = touched(old.id) || nodes.is_some_and(touched) && counts(changed, old.id);
-            if let Some(reason) = reason.filter(|_| rows) {
-                let message = format!(
-                    "\"{}\" changed rows of {}, and \"{}\" {reason}",
-                    other.branch(),
-                    old.name,
-                    changed.branch()
-                );
-                return Err(refused(message));
+        };
+        let mut rules = NewRules::default();
+        for (at, property) in def.properties.iter().enumerate() {
+            let mut held = own.properties.iter().enumerate();
+            let held = held.find(|(_, held)| schema.identity(held.id.0) == property.id.0);
+            let is_kept = |rule| {
+                let mut checks = own.checks.iter();
+                held.is_some_and(|(at, _)| {
+                    checks.any(|check| check.property == at && check.rule == rule)
+                })
+            };
+            let mut checks = def.checks.iter().filter(|check| check.property == at);
+            let required = !property.nullable && held.is_none_or(|(_, held)| held.nullable);
+            if required || checks.any(|check| !is_kept(check.rule.clone())) {
+                rules.values.insert(def.property_column(at));
             }
         }
-    }
-    for new in &changed.schema().types {
-        let is_new = other.schema().by_id(new.id).is_none();
-        let nodes = new.endpoints().map(|(from, _)| from);
-        if is_new && counts(changed, new.id) && nodes.is_some_and(touched) {
-            let message = format!(
-                "\"{}\" changed nodes that must have edges of {}, which \"{}\" adds",
-                other.branch(),
-                new.name,
-                changed.branch()
-            );
-            return Err(refused(message));
-        }
-    }
-    Ok(changed.schema().clone())
-}
-
-/// Types that only the source has come as they are, which leaves no row to be decided about.
-pub(super) fn check_policy(ours: &Snapshot, theirs: &Snapshot, schema: &Schema) -> Result<()> {
-    for def in &schema.types {
-        let comes = ours.table(def.id).is_none();
-        if comes
-            && theirs
-                .table(def.id)
-                .is_some_and(|table| table.row_count() > 0)
-        {
-            return Err(Error::Unsupported {
-                message: format!(
-                    "a side cannot be chosen while the merge adds {} with rows",
-                    def.name
-                ),
-                hint: Some("Apply the schema to the target first, then merge again.".to_owned()),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn refused(message: String) -> Error {
-    Error::Unsupported {
-        message,
-        hint: Some("Apply the same schema to both branches, then merge again.".to_owned()),
-    }
-}
-
-/// Must nodes have edges of this type?
-fn counts(state: &Snapshot, id: TypeId) -> bool {
-    let def = state.schema().by_id(id);
-    def.and_then(|def| def.cardinality())
-        .is_some_and(|card| card.min > 0)
-}
-
-/// What a type newly asks of rows, or no longer keeps of them.
-fn stricter(old: &TypeDef, new: &TypeDef) -> Option<String> {
-    let held = |id: PropertyId| old.properties.iter().find(|property| property.id == id);
-    for property in &old.properties {
-        if !new.properties.iter().any(|kept| kept.id == property.id) {
-            return Some(format!("drops its property \"{}\"", property.name));
-        }
-    }
-    for property in &new.properties {
-        if !property.nullable && held(property.id).is_some_and(|held| held.nullable) {
-            return Some(format!("requires its property \"{}\"", property.name));
-        }
-    }
-    let check = new.checks.iter().find(|check| {
-        let of = |def: &TypeDef, at: usize| def.properties[at].id;
-        !old.checks.iter().any(|known| {
-            known.rule == check.rule && of(old, known.property) == of(new, check.property)
-        })
-    });
-    let unique = new.uniques.iter().find(|unique| {
-        let columns = physical(new, &unique.columns);
-        !old.uniques
+        let kept: BTreeSet<Vec<String>> = own
+            .uniques
             .iter()
-            .any(|known| physical(old, &known.columns) == columns)
-    });
-    let constraint = check
-        .map(|check| &check.name)
-        .or(unique.map(|unique| &unique.name));
-    if let Some(name) = constraint {
-        return Some(format!("adds constraint \"{name}\" to it"));
+            .map(|unique| physical(schema, own, &unique.columns))
+            .collect();
+        let asked = def.uniques.iter();
+        rules.uniques = asked
+            .map(|unique| physical(schema, def, &unique.columns))
+            .filter(|columns| !kept.contains(columns))
+            .collect();
+        rules.counts = match (own.cardinality(), card) {
+            (Some(old), Some(new)) => is_narrower(old, new),
+            _ => false,
+        };
+        rules
     }
-    match (&old.kind, &new.kind) {
-        (TypeKind::Edge { card: old, .. }, TypeKind::Edge { card: new, .. })
-            if is_narrower(*old, *new) =>
-        {
-            Some(format!("narrows it to @card({new})"))
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.uniques.is_empty() && !self.counts
+    }
+}
+
+/// Has a side's table the very columns of the merged type, and does it keep its rules?
+pub(super) fn fits(schema: &Schema, def: &TypeDef, own: Option<&Arc<TypeDef>>) -> bool {
+    own.is_some_and(|own| {
+        let columns = |def: &TypeDef| -> Vec<String> {
+            let all = def.columns().iter();
+            all.map(|column| column.physical.clone()).collect()
+        };
+        own.id == def.id
+            && columns(own) == columns(def)
+            && NewRules::of(schema, def, Some(own)).is_empty()
+    })
+}
+
+/// By column: is it none of a side's, although a base has it? Empty if none is.
+pub(super) fn lacks<'a>(
+    schema: &Schema,
+    def: &TypeDef,
+    own: Option<&Arc<TypeDef>>,
+    mut bases: impl Iterator<Item = &'a Arc<TypeDef>>,
+) -> Vec<bool> {
+    let (Some(own), Some(base)) = (own, bases.next()) else {
+        return Vec::new();
+    };
+    let columns = def.columns().iter();
+    let lacks: Vec<bool> = columns
+        .map(|column| {
+            column.property.is_some_and(|at| {
+                let is_held = |side: &TypeDef| {
+                    let id = def.properties[at].id.0;
+                    let mut held = side.properties.iter();
+                    held.any(|held| schema.identity(held.id.0) == id)
+                };
+                is_held(base) && !is_held(own)
+            })
+        })
+        .collect();
+    match lacks.contains(&true) {
+        true => lacks,
+        false => Vec::new(),
+    }
+}
+
+/// Columns by the names that the merged schema has for them in files.
+pub(super) fn physical(schema: &Schema, def: &TypeDef, columns: &[usize]) -> Vec<String> {
+    let all = def.columns();
+    let name = |at: &usize| match all[*at].property {
+        Some(property) => {
+            let id = def.properties[property].id.0;
+            crate::schema::PropertyId(schema.identity(id)).physical()
         }
-        _ => None,
-    }
+        None => all[*at].physical.clone(),
+    };
+    columns.iter().map(name).collect()
 }
 
 fn is_narrower(old: Cardinality, new: Cardinality) -> bool {
     new.min > old.min || new.max.unwrap_or(u64::MAX) < old.max.unwrap_or(u64::MAX)
-}
-
-fn physical<'a>(def: &'a TypeDef, columns: &[usize]) -> Vec<&'a str> {
-    let all = def.columns();
-    columns
-        .iter()
-        .map(|at| all[*at].physical.as_str())
-        .collect()
 }

@@ -56,14 +56,21 @@ pub(super) struct Verdict {
 }
 
 impl Page {
-    pub fn new(theirs: Sheet, ours: Sheet, bases: Vec<Sheet>) -> Result<Page> {
+    /// `untouched`: columns that theirs has none of, and so has not changed.
+    pub fn new(theirs: Sheet, ours: Sheet, bases: Vec<Sheet>, untouched: &[bool]) -> Result<Page> {
         let of_bases = |other: &Sheet| -> Result<Vec<Vec<DynComparator>>> {
             bases.iter().map(|base| comparators(base, other)).collect()
         };
         let first = bases.first().unwrap_or(&theirs);
+        let mut base_theirs = of_bases(&theirs)?;
+        for compare in &mut base_theirs {
+            for (column, _) in untouched.iter().enumerate().filter(|(_, lacks)| **lacks) {
+                compare[column] = Box::new(|_, _| Ordering::Equal);
+            }
+        }
         Ok(Page {
             ours_theirs: comparators(&ours, &theirs)?,
-            base_theirs: of_bases(&theirs)?,
+            base_theirs,
             base_ours: of_bases(&ours)?,
             base_first: of_bases(first)?,
             theirs,

@@ -3,17 +3,20 @@
 //! Each side's rows differ among themselves, so a value can only be there twice if ours changed
 //! the one row and the merge puts the other. What ours changed is held as hashes; rows that are
 //! put are compared with it as they pass. A row made of both sides may hold a value that neither
-//! side has; those few are looked up in both.
+//! side has; those few are looked up in both. So is every row that a side changed which has not
+//! asked for the constraint: the other side has added it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::concat;
 
 use super::claims::{Hashes, TableClaims};
-use super::conflict::{ConflictKind, MergeConflict};
-use super::plan::{holds, insert};
+use super::conflict::{ConflictKind, MOST, MergeConflict};
+use super::plan::PAGE;
+use super::schemas::NewRules;
+use super::table_plan::{holds, insert};
 use super::three_way::Page;
 use crate::changed::Places;
 use crate::error::Result;
@@ -25,11 +28,16 @@ use crate::table::{RowPosition, Table};
 #[derive(Debug, Default)]
 pub(super) struct Uniques {
     checks: Vec<Check>,
+    /// The rows that ours changed.
+    changed: Places,
 }
 
 #[derive(Debug)]
 struct Check {
     unique: Unique,
+    /// A side has not asked for it: its rows may not even differ among themselves.
+    new_to_ours: bool,
+    new_to_theirs: bool,
     /// The rows that ours changed: hash of the value, and where.
     held: Vec<(u64, RowPosition)>,
     /// Rows of ours that are replaced by rows with the same value.
@@ -80,6 +88,8 @@ impl Uniques {
             held.sort_unstable();
             checks.push(Check {
                 unique: unique.clone(),
+                new_to_ours: false,
+                new_to_theirs: false,
                 held,
                 kept: Places::new(),
                 put: Places::new(),
@@ -88,7 +98,21 @@ impl Uniques {
                 undeleted: Vec::new(),
             });
         }
-        Ok(Uniques { checks })
+        Ok(Uniques {
+            checks,
+            changed: changed.clone(),
+        })
+    }
+
+    /// What the sides have not asked of their rows is asked of each that they changed.
+    pub fn require(&mut self, def: &TypeDef, new_to_ours: &NewRules, new_to_theirs: &NewRules) {
+        for check in &mut self.checks {
+            let columns = check.unique.columns.iter();
+            let all = def.columns();
+            let columns: Vec<String> = columns.map(|at| all[*at].physical.clone()).collect();
+            check.new_to_ours = new_to_ours.uniques.contains(&columns);
+            check.new_to_theirs = new_to_theirs.uniques.contains(&columns);
+        }
     }
 
     /// Rows are put: `batch` has them in the order of `rows`.
@@ -124,20 +148,47 @@ impl Uniques {
     ) -> Result<Vec<MergeConflict>> {
         let mut found = Vec::new();
         for check in &self.checks {
+            let mut pairs = Vec::new();
             for (id, at) in &check.suspects {
                 if check.remains(replaced, *at) {
-                    let held = id_at(ours, *at).await?;
-                    found.push(check.conflict(ours, &held, id));
+                    pairs.push((id_at(ours, *at).await?, id.clone()));
                 }
             }
             for (id, held) in check.odd_pairs(ours, theirs, replaced).await? {
-                found.push(check.conflict(ours, &held, &id));
+                pairs.push((held, id));
             }
             for &at in &check.undeleted {
                 let id = id_at(ours, at).await?;
                 let row = ours.take(&[at], &check.unique.columns).await?;
                 if let Some(other) = check.put_with(theirs, row.columns(), &id).await? {
-                    found.push(check.conflict(ours, &id, &other));
+                    pairs.push((id, other));
+                }
+            }
+            if check.new_to_ours {
+                let mut places = self.changed.clone();
+                for (chunk, offsets) in &mut places {
+                    let remains = |offset: u32| {
+                        let chunk = *chunk;
+                        check.remains(replaced, RowPosition { chunk, offset })
+                    };
+                    *offsets = offsets.iter().filter(|offset| remains(*offset)).collect();
+                }
+                let twice = check.twice(ours, &places, ours, theirs, replaced).await?;
+                pairs.extend(twice);
+            }
+            if check.new_to_theirs {
+                let twice = check.twice(theirs, &check.put, ours, theirs, replaced);
+                pairs.extend(twice.await?.into_iter().map(|(put, held)| (held, put)));
+            }
+            let mut told = BTreeSet::new();
+            for (held, put) in pairs {
+                let pair = if held < put {
+                    (held.clone(), put.clone())
+                } else {
+                    (put.clone(), held.clone())
+                };
+                if told.insert(pair) {
+                    found.push(check.conflict(ours, &held, &put));
                 }
             }
         }
@@ -201,6 +252,52 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    /// Rows of one side with a value that another row has once all is merged, each with that
+    /// row; as many as a merge tells.
+    async fn twice(
+        &self,
+        side: &Table,
+        places: &Places,
+        ours: &Table,
+        theirs: &Table,
+        replaced: &Places,
+    ) -> Result<Vec<(String, String)>> {
+        let mut pairs = Vec::new();
+        let chunks = side.chunks().await?;
+        let mut columns = vec![0];
+        columns.extend(&self.unique.columns);
+        for (&chunk, offsets) in places {
+            let offsets: Vec<u32> = offsets.iter().collect();
+            for offsets in offsets.chunks(PAGE) {
+                let held = side
+                    .take_of(&chunks[chunk as usize], &columns, offsets)
+                    .await?;
+                let ids = held[0].as_string::<i32>();
+                let in_ours = ours.find(&self.unique.columns, &held[1..]).await?;
+                let in_theirs = theirs.find(&self.unique.columns, &held[1..]).await?;
+                for row in 0..offsets.len() {
+                    let id = ids.value(row);
+                    let mut others = Vec::new();
+                    for &at in in_ours[row]
+                        .iter()
+                        .filter(|at| self.remains(replaced, **at))
+                    {
+                        others.push(id_at(ours, at).await?);
+                    }
+                    for &at in in_theirs[row].iter().filter(|at| holds(&self.put, **at)) {
+                        others.push(id_at(theirs, at).await?);
+                    }
+                    let others = others.into_iter().filter(|other| other != id);
+                    pairs.extend(others.map(|other| (id.to_owned(), other)));
+                    if pairs.len() >= MOST {
+                        return Ok(pairs);
+                    }
+                }
+            }
+        }
+        Ok(pairs)
     }
 
     /// Is the value of this row of ours still there once all is merged?

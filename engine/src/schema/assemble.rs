@@ -1,6 +1,6 @@
 //! A draft and identities → a schema: names of constraints, columns, lookups, digests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(crate) struct Identities {
     pub types: Vec<TypeIdentity>,
     /// The number that the next new type gets.
     pub next_number: u32,
+    /// See [`Schema`].
+    pub aliases: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ pub(crate) fn assemble(source: &str, draft: &Draft, identities: &Identities) -> 
             .collect(),
         interfaces: draft.interfaces.clone(),
         next_number: identities.next_number,
+        aliases: identities.aliases.clone(),
         digest: String::new(),
         types,
     };

@@ -33,7 +33,7 @@ impl Schema {
         change::evolve(self, source, &draft, ids)
     }
 
-    fn draft(source: &str) -> Result<Draft, SchemaErrors> {
+    pub(super) fn draft(source: &str) -> Result<Draft, SchemaErrors> {
         let mut errors = Collector::new(source);
         let declarations = parse(source, &mut errors);
         // Types that could not be read would be reported as missing.
@@ -86,6 +86,11 @@ impl Schema {
             ty.endpoints()
                 .is_some_and(|(from, to)| from == node || to == node)
         })
+    }
+
+    /// The identity that a type or property has here, of those that it has elsewhere.
+    pub fn identity(&self, id: u64) -> u64 {
+        self.aliases.get(&id).copied().unwrap_or(id)
     }
 
     /// By the name it was declared with.

@@ -9,6 +9,7 @@
 //! | check, properties, rules, patterns | syntax → a draft in which every name is resolved |
 //! | assemble | a draft and identities → a schema |
 //! | change | accepted schema → desired schema: the steps between, or why there are none |
+//! | merge | two schemas and what they began from → one |
 //! | key, text, literal | the canonical text of keys and values |
 
 mod assemble;
@@ -21,6 +22,7 @@ mod ids;
 pub mod key;
 mod literal;
 mod lookup;
+pub(crate) mod merge;
 mod parse;
 mod patterns;
 mod properties;
@@ -40,7 +42,7 @@ pub(crate) use literal::{LiteralValue, literal_value, non_finite};
 pub use lookup::Embedding;
 pub(crate) use parse::{Spanned, skip_blank, unescape};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -68,6 +70,9 @@ pub struct Schema {
     pub(crate) by_id: HashMap<TypeId, usize>,
     /// The number of the next new type; no number is given twice in a lineage.
     pub(crate) next_number: u32,
+    /// Identities that types and properties have on other branches, with those that they have
+    /// here: of what both sides of a merge had added alike.
+    pub(crate) aliases: BTreeMap<u64, u64>,
     pub(crate) digest: String,
 }
 

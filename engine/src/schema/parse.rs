@@ -31,6 +31,7 @@ pub(crate) struct Declaration {
     pub properties: Vec<PropertySyntax>,
     /// `@key(a, b)` and its like, which belong to the type although they stand in its body.
     pub constraints: Vec<AnnotationSyntax>,
+    pub span: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -193,6 +194,12 @@ fn next_declaration(source: &str, from: usize) -> Option<usize> {
 fn read_declaration(pair: Pair<'_, Rule>, base: usize, errors: &mut Collector<'_>) -> Declaration {
     let reader = Reader { base };
     let rule = pair.as_rule();
+    // White space after the last token is none of it.
+    let last = pair.clone().into_inner().flatten().last();
+    let span = Span {
+        start: base + pair.as_span().start(),
+        end: base + last.unwrap_or_else(|| pair.clone()).as_span().end(),
+    };
     let mut names = Vec::new();
     let mut annotations = Vec::new();
     let mut implements = Vec::new();
@@ -263,6 +270,7 @@ fn read_declaration(pair: Pair<'_, Rule>, base: usize, errors: &mut Collector<'_
         implements,
         properties,
         constraints,
+        span,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A schema as bytes: its source and the identities of what it declares. Everything else
 //! follows from the source.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ struct StoredSchema {
     next_number: u32,
     types: Vec<StoredType>,
     source: String,
+    /// By other identities.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +54,11 @@ pub(crate) fn encode(schema: &Schema) -> Vec<u8> {
             })
             .collect(),
         source: schema.source.clone(),
+        aliases: schema
+            .aliases
+            .iter()
+            .map(|(alias, id)| (format!("{alias:016x}"), format!("{id:016x}")))
+            .collect(),
     };
     serde_json::to_vec(&stored).expect("strings and numbers always have a JSON text")
 }
@@ -92,6 +100,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Schema> {
     let mut identities = Identities {
         types: Vec::new(),
         next_number: stored.next_number,
+        aliases: stored
+            .aliases
+            .iter()
+            .map(|(alias, known)| Ok((id(alias)?, id(known)?)))
+            .collect::<Result<_>>()?,
     };
     for ty in &draft.types {
         let name = &ty.name.value;

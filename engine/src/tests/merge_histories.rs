@@ -41,7 +41,7 @@ pub(super) struct Model {
 
 /// What merging should do.
 #[derive(Debug, PartialEq)]
-enum Expected {
+pub(super) enum Expected {
     UpToDate,
     Forward,
     Merged(Rows),
@@ -83,7 +83,7 @@ impl Model {
             .collect()
     }
 
-    fn merge(&self, source: &str, target: &str) -> Expected {
+    pub fn merge(&self, source: &str, target: &str) -> Expected {
         let (ours, theirs) = (self.heads[target], self.heads[source]);
         let bases = self.bases(ours, theirs);
         if bases.contains(&theirs) {

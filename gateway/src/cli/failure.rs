@@ -101,10 +101,12 @@ impl From<Error> for Failure {
             Error::Constraint(violation) => (violation.detail, None),
             Error::NotFound { kind, .. } => (None, not_found_hint(kind).map(str::to_owned)),
             Error::AlreadyExists { kind, .. } => (None, exists_hint(kind).map(str::to_owned)),
-            Error::MergeConflicts { conflicts, .. } => (
-                Some(listed(&conflicts)),
-                Some("Write to the source branch and merge again, or choose a side with --on-conflict ours or theirs.".to_owned()),
-            ),
+            Error::MergeConflicts { conflicts, .. } => {
+                let remedy = conflicts.first().map_or("", |first| first.kind.remedy());
+                let hint =
+                    format!("{remedy}, or choose a side with --on-conflict ours or theirs.");
+                (Some(listed(&conflicts)), Some(hint))
+            }
             Error::Conflict { .. } => (
                 None,
                 Some("Another writer committed first; run the command again.".to_owned()),

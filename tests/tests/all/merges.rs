@@ -135,6 +135,78 @@ async fn conflicts_are_told_and_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn schemas_that_both_branches_changed_are_merged() {
+    let server = Server::start().await;
+    let client = branched(&server).await;
+    let apply = async |branch: &str, edits: &[(&str, &str)]| {
+        run(&client, &format!("SET search_path = {branch}")).await;
+        let mut wanted = one(&client, "SELECT * FROM schema_source()").await;
+        for (from, to) in edits {
+            assert!(wanted.contains(from), "{wanted}");
+            wanted = wanted.replacen(from, to, 1);
+        }
+        run(
+            &client,
+            &format!("SELECT * FROM schema_apply($${wanted}$$)"),
+        )
+        .await;
+        run(&client, "SET search_path = main").await;
+    };
+    let added = "age: I32?\n nick: String?\n rank: I32?";
+    apply("main", &[("age: I32?", added)]).await;
+    let renamed = "years: I32? @rename_from(\"age\")\n nick: String?\n rank: I64?";
+    apply(
+        "b",
+        &[("age: I32?", renamed), ("@range(age", "@range(years")],
+    )
+    .await;
+    let found = "SELECT kind, type, id, property, base, ours, theirs FROM merge_conflicts('b')";
+    assert_eq!(
+        rows(&client, found).await,
+        [[
+            "DivergentSchema",
+            "person",
+            "∅",
+            "rank",
+            "∅",
+            "\"rank: I32?\"",
+            "\"rank: I64?\""
+        ]]
+    );
+    let refused = client.simple_query("SELECT * FROM branch_merge('b')").await;
+    let error = refused.expect_err("they disagree");
+    let error = error.as_db_error().expect("the server says so").clone();
+    assert_eq!(error.code().code(), "MG001");
+    assert!(
+        error.hint().unwrap_or_default().contains("definition"),
+        "{error:?}"
+    );
+    apply("b", &[("rank: I64?", "")]).await;
+    run_each(
+        &client,
+        "UPDATE person SET nick = 'countess', rank = 1 WHERE slug = 'ada';
+         UPDATE b.person SET nick = 'bobby', years = 41 WHERE slug = 'bob';
+         INSERT INTO b.person (slug, name, years) VALUES ('cyd', 'Cyd', 5)",
+    )
+    .await;
+    let merge = "SELECT outcome, inserted, updated FROM branch_merge('b')";
+    assert_eq!(rows(&client, merge).await, [["merged", "1", "1"]]);
+    let people = "SELECT slug, years, nick, rank FROM person ORDER BY slug";
+    assert_eq!(
+        rows(&client, people).await,
+        [
+            ["ada", "30", "countess", "1"],
+            ["bob", "41", "bobby", "∅"],
+            ["cyd", "5", "∅", "∅"]
+        ]
+    );
+    assert_eq!(
+        one(&client, "SELECT nick FROM b.person WHERE slug = 'bob'").await,
+        "bobby"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_merge_is_a_statement_of_its_own() {
     let server = Server::start().await;
     let client = branched(&server).await;

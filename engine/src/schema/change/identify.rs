@@ -26,6 +26,7 @@ pub(super) fn identify(
     let mut identities = Identities {
         types: Vec::new(),
         next_number: old.next_number,
+        aliases: old.aliases.clone(),
     };
     let declared: HashSet<&str> = draft
         .types

@@ -2,6 +2,7 @@
 
 mod evolution;
 mod language;
+mod merging;
 mod mistakes;
 
 use super::{Schema, SeededIds};
