@@ -72,7 +72,7 @@ fn view(state: &Snapshot, def: &Arc<TypeDef>) -> Result<Option<Table>> {
             .iter()
             .any(|held| held.physical == column.physical);
         columns.push(match column.property.map(|at| &def.properties[at]) {
-            Some(property) if !held => ViewColumn::Constant(property.default_array(1)?),
+            Some(property) if !held => ViewColumn::Constant(property.stored_default(1)?),
             _ => ViewColumn::Held(column.physical.clone()),
         });
     }
