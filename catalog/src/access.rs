@@ -12,6 +12,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use omnigraph_engine::blob::Blobs;
 use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::dataset::Resources;
 use omnigraph_engine::diff::{self, TypeDiff};
@@ -639,6 +640,12 @@ impl GraphAccess {
             progress: None,
         };
         load::load(&self.graph, branch, mode, input, options).await
+    }
+
+    /// The blobs that rows of the graph refer to. Whoever was given a reference could read the
+    /// row.
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        self.graph.blobs()
     }
 
     /// What became of a commit whose writer was not told.

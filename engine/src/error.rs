@@ -83,6 +83,9 @@ pub enum Error {
         /// What it was about: ` on branch "main" of graph "knowledge"`, or nothing.
         on: String,
     },
+    /// A place outside of the graph that may not be read from.
+    #[error("{message}")]
+    NotAllowed { message: String, hint: String },
     #[error("canceled")]
     Cancelled,
     #[error("internal error: {0}")]

@@ -325,6 +325,7 @@ impl Feed {
             locked_at: None,
             environment: state.environment.clone(),
             names: state.names.clone(),
+            blobs: state.blobs.clone(),
         }))
     }
 }

@@ -7,6 +7,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use crate::blob::Blobs;
 use crate::clock::{self, Environment};
 use crate::commit::CommitInfo;
 use crate::commit::ancestry::{self, Ancestors};
@@ -49,6 +50,7 @@ pub(crate) struct GraphShared {
     pub names: Arc<NameLog>,
     pub resources: Arc<Resources>,
     pub environment: Arc<dyn Environment>,
+    pub blobs: Arc<Blobs>,
     branches: Mutex<HashMap<String, Arc<BranchShared>>>,
     schemas: moka::sync::Cache<String, Arc<Schema>>,
     tables: moka::sync::Cache<(String, u64), Arc<BaseTable>>,
@@ -213,6 +215,10 @@ impl Graph {
 
     pub fn environment(&self) -> &Arc<dyn Environment> {
         &self.shared.environment
+    }
+
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.shared.blobs
     }
 
     /// All branches, by name.
@@ -428,6 +434,7 @@ impl GraphShared {
         GraphShared {
             names: Arc::new(NameLog::new(store.clone(), environment.clone(), id.clone())),
             logs: Arc::new(LogStore::new(store.clone(), environment.clone())),
+            blobs: Arc::new(Blobs::new(store.clone(), environment.clone())),
             id,
             store,
             resources,
@@ -615,6 +622,7 @@ impl GraphShared {
             locked_at: state.locked_at,
             environment: self.environment.clone(),
             names: self.names.clone(),
+            blobs: self.blobs.clone(),
         })
     }
 

@@ -13,6 +13,7 @@
 //! | [`algorithms`] | whole graphs: ranks, components, communities |
 //! | [`pattern`] | graph patterns and how they are matched |
 //! | [`query`] | the `.gq` language, checked against a schema |
+//! | [`blob`] | bytes of any length, beside the tables |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
 //! | [`refs`] | how a state is named: branches, tags, commits, times |
@@ -25,6 +26,7 @@
 //! | [`storage`] | the wall around the object store |
 
 pub mod algorithms;
+pub mod blob;
 mod changed;
 pub mod clock;
 pub mod commit;

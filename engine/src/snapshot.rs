@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::blob::Blobs;
 use crate::clock::Environment;
 use crate::commit::history::expired;
 use crate::commit::names::NameLog;
@@ -45,6 +46,7 @@ pub(crate) struct SnapshotState {
     pub locked_at: Option<u64>,
     pub environment: Arc<dyn Environment>,
     pub names: Arc<NameLog>,
+    pub blobs: Arc<Blobs>,
 }
 
 impl SnapshotState {
@@ -99,6 +101,16 @@ impl Snapshot {
 
     pub fn schema(&self) -> &Arc<Schema> {
         &self.state.schema
+    }
+
+    /// What an error about a missing file or blob means: vacuum may have given the state up.
+    pub async fn explain(&self, error: Error) -> Error {
+        self.state.explain(error).await
+    }
+
+    /// Where the blobs are that its rows refer to.
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.state.blobs
     }
 
     pub fn table(&self, id: TypeId) -> Option<Table> {

@@ -431,6 +431,26 @@ impl Table {
         Ok(interleave_record_batch(&references, &indices)?)
     }
 
+    /// As [`Table::rows`], with the bytes of blobs in the place of references.
+    pub async fn with_bytes(
+        &self,
+        positions: &[RowPosition],
+        columns: &[usize],
+    ) -> Result<RecordBatch> {
+        let rows = self.rows(positions, columns).await?;
+        let all = self.def.columns();
+        if !columns.iter().any(|column| all[*column].is_blob()) {
+            return Ok(rows);
+        }
+        let mut arrays = rows.columns().to_vec();
+        for (array, column) in arrays.iter_mut().zip(columns) {
+            if all[*column].is_blob() {
+                *array = self.state.blobs.stored_bytes(array).await?;
+            }
+        }
+        batch_of(rows.schema(), arrays, rows.num_rows())
+    }
+
     /// As [`Table::rows`], for rows that are read once: few rows of a large file are read
     /// from the pages that they lie in, and nothing is kept.
     pub async fn take(&self, positions: &[RowPosition], columns: &[usize]) -> Result<RecordBatch> {

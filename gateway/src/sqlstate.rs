@@ -181,6 +181,9 @@ pub fn from_engine(error: &engine::Error) -> PgError {
         engine::Error::ReadOnly { .. } => {
             PgError::new(READ_ONLY_SQL_TRANSACTION, error.to_string())
         }
+        engine::Error::NotAllowed { message, hint } => {
+            PgError::new(INSUFFICIENT_PRIVILEGE, message).hint(hint)
+        }
         engine::Error::Denied { .. } => PgError::new(INSUFFICIENT_PRIVILEGE, error.to_string()),
         engine::Error::Cancelled => {
             PgError::new(QUERY_CANCELED, "canceling statement due to user request")

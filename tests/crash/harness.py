@@ -109,8 +109,8 @@ def described(error):
 class Bench:
     """What a case is given: programs, a folder of its own, a seed and how much to do."""
 
-    def __init__(self, bin_dir, folder, seed, kills):
-        self.bin_dir, self.folder, self.seed, self.kills = bin_dir, folder, seed, kills
+    def __init__(self, bin_dir, folder, seed, kills, blob_mb=64):
+        self.bin_dir, self.folder, self.seed, self.kills, self.blob_mb = bin_dir, folder, seed, kills, blob_mb
         self.log = open(folder / "server.log", "a", encoding="utf-8")
         self.running = []
 

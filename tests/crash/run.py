@@ -27,6 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="the folder with omnigraph and omnigraph-server")
     parser.add_argument("--kills", type=int, default=20, help="kills of the server in the storm; other cases go by it")
+    parser.add_argument("--blob-mb", type=int, default=64, help="size of a large blob")
     parser.add_argument("--only", action="append", default=[], help="a group, a case or group.case; may be given again")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.randrange(1 << 30)))
     parser.add_argument("--keep", action="store_true", help="leave every case's folder behind")
@@ -36,12 +37,12 @@ def main():
     wanted = clients.python_with_clients()
     if pathlib.Path(sys.executable) != wanted:
         os.execv(wanted, [str(wanted), *sys.argv, "--seed", str(arguments.seed)])
-    import disk_cases, kill_cases, power_cases, server_cases, sync_cases  # noqa: F401, E401 - they register their cases
+    import blob_cases, disk_cases, kill_cases, power_cases, server_cases, sync_cases  # noqa: F401, E401 - they register their cases
 
     print(f"seed {arguments.seed}", flush=True)
     runner = harness.Runner(arguments.only, arguments.keep)
     for function in harness.CASES:
-        runner.run(function, lambda folder: harness.Bench(arguments.bin.resolve(), folder, arguments.seed, arguments.kills))
+        runner.run(function, lambda folder: harness.Bench(arguments.bin.resolve(), folder, arguments.seed, arguments.kills, arguments.blob_mb))
     sys.exit(runner.end())
 
 

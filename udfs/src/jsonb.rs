@@ -10,6 +10,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use omnigraph_engine::Error;
+use omnigraph_engine::blob;
 use omnigraph_engine::schema::text::{push_date, push_datetime};
 use serde_json::{Map, Value};
 
@@ -25,7 +26,7 @@ pub(crate) fn object(members: &Map<String, Value>) -> String {
 /// One value.
 pub fn value(column: &dyn Array, row: usize) -> Result<String> {
     let mut out = String::new();
-    push_value(&mut out, column, row)?;
+    push_cell(&mut out, column, row)?;
     Ok(out)
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn row(names: &[&str], batch: &RecordBatch, row: usize) -> Result<Str
         }
         push_string(&mut out, names[at]);
         out.push_str(": ");
-        push_value(&mut out, batch.column(at), row)?;
+        push_cell(&mut out, batch.column(at), row)?;
     }
     out.push('}');
     Ok(out)
@@ -81,6 +82,19 @@ fn push_json(out: &mut String, value: &Value) {
 
 fn push_string(out: &mut String, text: &str) {
     out.push_str(&Value::from(text).to_string());
+}
+
+/// A value of a table's row. A blob that is not in the row is told by its digest and length:
+/// that tells whether it changed, and SQL reads it.
+fn push_cell(out: &mut String, column: &dyn Array, row: usize) -> Result<()> {
+    if let Some(cells) = column.as_binary_opt::<i32>()
+        && column.is_valid(row)
+        && let Some(described) = blob::described(cells.value(row))?
+    {
+        push_string(out, &described);
+        return Ok(());
+    }
+    push_value(out, column, row)
 }
 
 fn push_value(out: &mut String, column: &dyn Array, row: usize) -> Result<()> {

@@ -22,6 +22,7 @@ use datafusion::scalar::ScalarValue;
 use futures::stream::{StreamExt, TryStreamExt};
 use omnigraph_catalog::provider::{sql_columns, to_sql};
 use omnigraph_catalog::types::PgType;
+use omnigraph_engine::blob::Blobs;
 use omnigraph_engine::diff::TypeDiff;
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::schema::{Schema, TypeDef};
@@ -107,7 +108,11 @@ impl TableFunction for TableDiff {
                 .or_else(|| named(&from))
                 .ok_or_else(|| unknown(&table))?;
             let pages = context.access()?.diff(&from, &to, def.id)?;
-            Ok::<_, Error>(pages.map(move |page| batch(of_schema.clone(), &def, &page?)))
+            let blobs = context.access()?.blobs().clone();
+            Ok::<_, Error>(pages.then(move |page| {
+                let (blobs, def, schema) = (blobs.clone(), def.clone(), of_schema.clone());
+                async move { batch(&blobs, schema, &def, &page?).await }
+            }))
         })
         .try_flatten();
         Ok(rows::batches(schema, found))
@@ -127,7 +132,12 @@ fn columns(def: &TypeDef) -> Vec<Column> {
     columns
 }
 
-fn batch(schema: SchemaRef, def: &TypeDef, page: &TypeDiff) -> Result<RecordBatch> {
+async fn batch(
+    blobs: &Blobs,
+    schema: SchemaRef,
+    def: &TypeDef,
+    page: &TypeDiff,
+) -> Result<RecordBatch> {
     let rows = &page.rows;
     let ops: StringArray = rows.iter().map(|row| Some(row.operation())).collect();
     let ids: StringArray = rows.iter().map(|row| Some(row.id.as_str())).collect();
@@ -148,7 +158,11 @@ fn batch(schema: SchemaRef, def: &TypeDef, page: &TypeDiff) -> Result<RecordBatc
             columns.push(match held {
                 Some(held) => {
                     let values = arrow::compute::take(batch.column(held), at, None);
-                    to_sql(&values.map_err(EngineError::from)?, wanted)?
+                    let mut values = values.map_err(EngineError::from)?;
+                    if of.columns()[held].is_blob() {
+                        values = blobs.stored_bytes(&values).await?;
+                    }
+                    to_sql(&values, wanted)?
                 }
                 None => new_null_array(wanted, rows.len()),
             });

@@ -8,6 +8,7 @@
 pub mod address;
 mod apply;
 pub mod approval;
+mod blobs;
 pub mod change;
 mod error;
 pub mod files;
@@ -31,6 +32,7 @@ use omnigraph_engine::clock::{self, Environment};
 use omnigraph_engine::{Graph, Resources, Store};
 
 pub use apply::Outcome;
+pub use blobs::external_blobs;
 pub use error::{Error, Result};
 pub use observe::Observed;
 pub use plan::Plan;

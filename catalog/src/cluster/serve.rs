@@ -13,6 +13,7 @@ use omnigraph_engine::{Graph, Resources};
 use serde_json::Value as Json;
 
 use super::address::Address;
+use super::blobs::{self, Reader};
 use super::change::FOREIGN;
 use super::error::Result;
 use super::intent;
@@ -224,10 +225,17 @@ impl Cluster {
         }
         match self.graph(id).await {
             // What is known of it is kept: caches, and who waits in its queue.
-            Ok(graph) => match known {
-                Some(known) if known.id() == graph.id() => State::Serving(known.clone()),
-                _ => State::Serving(graph),
-            },
+            Ok(graph) => {
+                let graph = match known {
+                    Some(known) if known.id() == graph.id() => known.clone(),
+                    _ => graph,
+                };
+                let resource = ledger.resource(&Address::Graph(id.to_owned()));
+                graph
+                    .blobs()
+                    .allow(blobs::allowed(resource, Reader::Server));
+                State::Serving(graph)
+            }
             Err(error) => {
                 let why = format!("{error}; `omnigraph cluster refresh` records what is there");
                 quarantined("graph_unopenable", &why)

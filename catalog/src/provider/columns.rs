@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use omnigraph_engine::blob::VALUE_TYPE;
 use omnigraph_engine::error::{ConstraintKind, ConstraintViolation};
 use omnigraph_engine::schema::{PropertyType, Scalar, TypeDef, TypeKind};
 use omnigraph_engine::{Error, Result};
@@ -68,10 +69,22 @@ pub fn arrow_schema(def: &TypeDef) -> SchemaRef {
     Arc::new(Schema::new(
         sql_columns(def)
             .into_iter()
-            .map(|column| Field::new(column.name, column.ty.arrow(), column.nullable))
+            .map(|column| Field::new(column.name, held_type(column.ty), column.nullable))
             .collect::<Vec<_>>(),
     ))
 }
+
+/// The Arrow type in which a table gives a column of a type. Blobs are values that may refer
+/// to their bytes: the function called [`BLOB_BYTES`] makes bytes of them.
+pub fn held_type(ty: PgType) -> DataType {
+    match ty.oid == PgType::BYTEA.oid {
+        true => VALUE_TYPE,
+        false => ty.arrow(),
+    }
+}
+
+/// What reads the bytes of a blob where a plan needs them. No scan evaluates it.
+pub const BLOB_BYTES: &str = "blob_bytes";
 
 /// An engine column as the type that SQL gives it.
 pub fn to_sql(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {

@@ -22,7 +22,9 @@ use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::{TypeDef, TypeId};
 use omnigraph_engine::{Error, Snapshot, Table};
 
-pub use columns::{SqlColumn, arrow_schema, property_type, sql_columns, to_engine, to_sql};
+pub use columns::{
+    BLOB_BYTES, SqlColumn, arrow_schema, held_type, property_type, sql_columns, to_engine, to_sql,
+};
 pub use scan::ScanExec;
 
 #[cfg(test)]
@@ -112,6 +114,16 @@ impl Snapshots {
                     "\"{reference}\" was not looked up for this statement"
                 ))
             })
+    }
+
+    /// What an error about a missing file or blob means.
+    pub async fn explain(&self, error: Error) -> Error {
+        let past = self.past.iter().map(|past| &past.snapshot);
+        let mut explained = error;
+        for snapshot in self.by_branch.values().chain(past) {
+            explained = snapshot.explain(explained).await;
+        }
+        explained
     }
 
     pub fn get(&self, branch: &BranchName) -> Option<&Snapshot> {

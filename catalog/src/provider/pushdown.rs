@@ -12,6 +12,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Volatility};
 use datafusion::scalar::ScalarValue;
 use omnigraph_engine::schema::{TypeDef, TypeKind};
 
+use super::BLOB_BYTES;
+
 /// How a scan comes to its rows.
 #[derive(Debug, Clone)]
 pub enum Access {
@@ -45,6 +47,7 @@ pub fn is_row_filter(filter: &Expr) -> bool {
             Expr::ScalarFunction(call) => {
                 call.func.signature().volatility == Volatility::Volatile
                     || call.func.as_async().is_some()
+                    || call.func.name() == BLOB_BYTES
             }
             _ => false,
         };

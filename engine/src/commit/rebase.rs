@@ -205,6 +205,7 @@ pub(crate) async fn build(
         locked_at,
         environment: state.environment.clone(),
         names: state.names.clone(),
+        blobs: state.blobs.clone(),
     });
     Ok(Prepared {
         crossed_fence: state.lineage.fence != proposal.base.lineage.fence,

@@ -324,6 +324,16 @@ impl TableVersion {
             .collect::<std::result::Result<_, _>>()?)
     }
 
+    /// Some rows of columns of a fragment, deleted ones included, of which nothing is kept.
+    pub async fn page(
+        &self,
+        fragment: &Fragment,
+        names: &[&str],
+        rows: std::ops::Range<u32>,
+    ) -> Result<Vec<ArrayRef>> {
+        self.read(fragment, names, rows).await
+    }
+
     async fn read(
         &self,
         fragment: &Fragment,

@@ -22,7 +22,10 @@ use crate::error::{Error, Result};
 use crate::names::CommitId;
 use crate::schema::TypeId;
 
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
+
+/// The version before, whose objects this program reads as well: there, rows refer to no blobs.
+const FORMER_VERSION: u32 = 2;
 
 pub trait Object: Serialize + DeserializeOwned {
     const KIND: &'static str;
@@ -59,9 +62,10 @@ pub fn decode<T: Object>(key: &str, bytes: &[u8]) -> Result<T> {
         return Err(corrupt(format!("its header says {header:?}")));
     }
     let version = words.next().unwrap_or_default();
-    if version != FORMAT_VERSION.to_string() {
+    let known = [FORMAT_VERSION, FORMER_VERSION];
+    if !known.iter().any(|known| version == known.to_string()) {
         return Err(corrupt(format!(
-            "it has format {version}; this program reads {FORMAT_VERSION}"
+            "it has format {version}; this program reads {FORMER_VERSION} and {FORMAT_VERSION}"
         )));
     }
     if words.next() != Some(format!("{:016x}", xxh3_64(body)).as_str()) {

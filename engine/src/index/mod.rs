@@ -7,12 +7,13 @@
 
 mod stored;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
+use arrow::array::{Array, ArrayRef, AsArray, DynComparator, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::blob;
 use crate::error::Result;
 
 pub use stored::StoredIndex;
@@ -111,7 +112,8 @@ pub fn tuple_hashes(columns: &[ArrayRef]) -> Result<Vec<Option<u64>>> {
         .collect())
 }
 
-/// Says whether row `left` of one set of columns equals row `right` of another.
+/// Says whether row `left` of one set of columns equals row `right` of another. Blobs are
+/// equal if their bytes are.
 pub fn tuple_equality(
     left: &[ArrayRef],
     right: &[ArrayRef],
@@ -119,13 +121,22 @@ pub fn tuple_equality(
     let comparators = left
         .iter()
         .zip(right)
-        .map(|(left, right)| make_comparator(left, right, SortOptions::default()))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
+        .map(|(left, right)| comparator(left, right))
+        .collect::<Result<Vec<_>>>()?;
     Ok(move |left, right| {
         comparators
             .iter()
             .all(|compare| compare(left, right).is_eq())
     })
+}
+
+/// Compares the values of two columns.
+pub(crate) fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<DynComparator> {
+    let (left, right) = (
+        blob::cell::comparable(left)?,
+        blob::cell::comparable(right)?,
+    );
+    Ok(make_comparator(&left, &right, SortOptions::default())?)
 }
 
 /// Are two rows equal in every column, NULL being equal to NULL?

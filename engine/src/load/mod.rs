@@ -3,7 +3,9 @@
 //! Chunks of lines are decoded side by side, in order; keys go to sorted runs, rows to files.
 //! Every mistake is told by its line, up to twenty of them, and then nothing is published.
 
+mod blobs;
 mod check;
+mod export;
 pub(crate) mod keys;
 mod write;
 
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+use blobs::admitted;
 use check::{Checks, MAX_ERRORS};
 use write::Writer;
 
@@ -22,8 +25,9 @@ use crate::graph::Graph;
 use crate::names::BranchName;
 use crate::ndjson::{Decoded, Decoder, LineChunk, LineError, split_lines};
 use crate::schema::TypeKind;
-use crate::snapshot::Snapshot;
 use crate::write::transaction::CommitMessage;
+
+pub use export::{ExportOptions, export};
 
 /// What becomes of rows that the graph has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,7 @@ pub async fn load(
         edges: 0,
         types: BTreeMap::new(),
     };
+    let blobs = graph.blobs().clone();
     let mut progress = LoadProgress::default();
     let mut chunks = decoded(input, decoder);
     while let Some((bytes, decoded)) = chunks.try_next().await? {
@@ -95,8 +100,15 @@ pub async fn load(
             }
             progress.rows += count;
             let found = checks.add(&rows).await?;
-            if checks.errors.is_empty() {
-                writer.write(rows, found).await?;
+            for error in blobs::misplaced(&blobs, &rows)? {
+                checks.report(error);
+            }
+            if !checks.errors.is_empty() {
+                continue;
+            }
+            match admitted(&blobs, rows, mode).await? {
+                Ok(rows) => writer.write(rows, found).await?,
+                Err(error) => checks.report(error),
             }
         }
         progress.bytes += bytes;
@@ -165,49 +177,4 @@ fn refused(errors: &[LineError]) -> Error {
         detail: Some(all.join("\n") + &more),
         hint: None,
     }
-}
-
-/// Writes all rows of a snapshot as lines, nodes before edges, each type sorted by id.
-/// Returns the number of lines.
-pub async fn export(
-    snapshot: &Snapshot,
-    mut out: impl FnMut(&str) -> std::io::Result<()>,
-) -> Result<u64> {
-    use arrow::array::AsArray;
-
-    let schema = snapshot.schema();
-    let mut lines = 0;
-    for def in schema.nodes().chain(schema.edges()) {
-        let Some(table) = snapshot.table(def.id) else {
-            continue;
-        };
-        // Only ids are held while they are sorted; rows are fetched a piece at a time.
-        let mut order = Vec::with_capacity(table.row_count() as usize);
-        let chunks = table.chunks().await?;
-        for (number, chunk) in chunks.iter().enumerate() {
-            let columns = table.chunk_columns(chunk, &[0]).await?;
-            let ids = columns[0].as_string::<i32>();
-            for offset in (0..chunk.rows).filter(|offset| chunk.is_live(*offset)) {
-                let position = crate::table::RowPosition {
-                    chunk: number as u32,
-                    offset,
-                };
-                order.push((ids.value(offset as usize).to_owned(), position));
-            }
-        }
-        order.sort_unstable();
-        let encoder = crate::ndjson::Encoder::new(def);
-        let all: Vec<usize> = (0..def.columns().len()).collect();
-        for piece in order.chunks(4096) {
-            let positions: Vec<_> = piece.iter().map(|(_, position)| *position).collect();
-            let rows = table.rows(&positions, &all).await?;
-            let mut text = String::new();
-            encoder.encode(&rows, &mut text)?;
-            out(&text).map_err(|error| Error::Unavailable {
-                message: format!("the output: {error}"),
-            })?;
-            lines += piece.len() as u64;
-        }
-    }
-    Ok(lines)
 }

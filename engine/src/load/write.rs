@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LoadMode;
 use super::check::Found;
+use crate::blob::as_cells;
 use crate::clock;
 use crate::commit::CommitInfo;
 use crate::commit::proposal::{Payload, Proposal};
@@ -114,7 +115,7 @@ impl Writer {
                 place.insert(FileWriter::begin(version, rows.def.arrow_schema()))
             }
         };
-        file.write(rows.batch).await
+        file.write(as_cells(&rows.def, rows.batch)?).await
     }
 
     pub async fn publish(

@@ -1,6 +1,7 @@
 //! Keeping a graph in shape: the same rows in better files, and no more files than needed.
 
 pub(crate) mod background;
+mod blobs;
 pub(crate) mod compact;
 mod mark;
 pub(crate) mod tail;

@@ -14,16 +14,17 @@
 //! and gives up if one is not, or is that old. A reader of a state below the horizon is told
 //! that it is no longer kept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 
+use super::blobs::{self, Objects};
 use super::compact;
 use super::mark::{self, Horizons, Marks};
 use crate::commit::history::commits_of;
 use crate::commit::log::read_object;
 use crate::commit::publish::describe;
-use crate::dataset::TableVersion;
+use crate::dataset::{TableLocation, TableVersion};
 use crate::error::{Error, Result};
 use crate::format::{self, CommitPointer, EntryKind, Fence, LogEntry, RefOperation};
 use crate::graph::{Graph, GraphShared, NAME_ATTEMPTS, busy};
@@ -279,6 +280,12 @@ impl Vacuum<'_> {
                 .await?;
             }
         }
+        let objects = self.objects(marks).await?;
+        self.sweep_folder(layout::BLOBS, limit, |file| {
+            let name = file.key.rsplit('/').next().unwrap_or_default();
+            ulid::Ulid::from_string(name).is_ok_and(|object| !objects.contains(&object.0))
+        })
+        .await?;
         self.sweep_folder("_graph/changes", limit, |file| {
             let name = file.key.rsplit('/').next().unwrap_or_default();
             let id = CommitId::parse(name.trim_end_matches(".json"));
@@ -299,16 +306,33 @@ impl Vacuum<'_> {
         let Some(versions) = marks.tables.get(dir) else {
             return Ok(None);
         };
-        let shared = &self.graph.shared;
-        let opened = versions.values().cloned().map(|location| async move {
-            TableVersion::open(&shared.resources, &shared.store, &location).await
-        });
-        let files: Vec<Vec<String>> = futures::stream::iter(opened)
-            .buffer_unordered(PARALLEL)
+        let files: Vec<Vec<String>> = self
+            .opened(versions)
             .map_ok(|version| version.files())
             .try_collect()
             .await?;
         Ok(Some(files.into_iter().flatten().collect()))
+    }
+
+    /// The objects of blobs that rows of marked versions refer to.
+    async fn objects(&self, marks: &Marks) -> Result<Objects> {
+        let mut objects = Objects::new();
+        for versions in marks.tables.values() {
+            let versions: Vec<TableVersion> = self.opened(versions).try_collect().await?;
+            blobs::collect(&versions, &mut objects).await?;
+        }
+        Ok(objects)
+    }
+
+    fn opened<'b>(
+        &'b self,
+        versions: &'b HashMap<u64, TableLocation>,
+    ) -> impl Stream<Item = Result<TableVersion>> + 'b {
+        let shared = &self.graph.shared;
+        let opened = versions
+            .values()
+            .map(move |location| TableVersion::open(&shared.resources, &shared.store, location));
+        futures::stream::iter(opened).buffer_unordered(PARALLEL)
     }
 
     async fn sweep_folder(
@@ -384,10 +408,14 @@ pub(crate) async fn check_files(
         return Ok(());
     };
     let limit = modified(shared, &layout::ref_entry(&shared.id, fence.number)).await? - fence.grace;
-    let files: Vec<String> = written
+    let mut files: Vec<String> = written
         .iter()
         .flat_map(|(next, before)| next.files_since(before.as_ref()))
         .collect();
+    for (next, before) in written {
+        let objects = blobs::added(next, before.as_ref()).await?;
+        files.extend(objects.into_iter().map(layout::blob));
+    }
     let times: Vec<Option<i64>> = futures::stream::iter(files)
         .map(|file| async move { shared.store.modified(&file).await })
         .buffer_unordered(PARALLEL)

@@ -160,7 +160,7 @@ impl Lost {
     fn defaults(&self, def: &TypeDef) -> Result<Vec<ArrayRef>> {
         let defaults = self.columns.iter().map(|&column| {
             match def.columns()[column].property.map(|at| &def.properties[at]) {
-                Some(property) => property.default_array(1),
+                Some(property) => property.stored_default(1),
                 None => Ok(arrow::array::new_null_array(
                     &def.columns()[column].data_type,
                     1,

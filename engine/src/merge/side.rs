@@ -126,7 +126,7 @@ fn view(side: &Side, def: &Arc<TypeDef>) -> Result<Option<Table>> {
         let held = all.find(|held| side.schema.identity(held.id.0) == property.id.0);
         columns.push(match held {
             Some(held) => ViewColumn::Held(held.id.physical()),
-            None => ViewColumn::Constant(property.default_array(1)?),
+            None => ViewColumn::Constant(property.stored_default(1)?),
         });
     }
     // Rows that are there may break what is asked of rows newly.

@@ -6,11 +6,11 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{DynComparator, RecordBatch, make_comparator};
-use arrow::compute::SortOptions;
+use arrow::array::{DynComparator, RecordBatch};
 
 use super::conflict::{ConflictKind, OnConflict};
 use crate::error::Result;
+use crate::index::comparator;
 
 /// The rows of one version, and where each row of the page is among them.
 #[derive(Debug, Clone)]
@@ -230,8 +230,8 @@ fn comparators(left: &Sheet, right: &Sheet) -> Result<Vec<DynComparator>> {
         .columns()
         .iter()
         .zip(right.rows.columns())
-        .map(|(left, right)| make_comparator(left, right, SortOptions::default()))
-        .collect::<std::result::Result<_, _>>()?)
+        .map(|(left, right)| comparator(left, right))
+        .collect::<Result<_>>()?)
 }
 
 fn same_cell(

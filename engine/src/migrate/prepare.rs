@@ -165,6 +165,7 @@ impl Migration {
             locked_at: state.locked_at,
             environment: state.environment.clone(),
             names: state.names.clone(),
+            blobs: state.blobs.clone(),
         }
     }
 
@@ -274,7 +275,7 @@ pub(crate) async fn reshaped(
                 property.ty.data_type(),
                 property.nullable,
             ),
-            values: Arc::new(move |rows| column.default_array(rows)),
+            values: Arc::new(move |rows| column.stored_default(rows)),
         });
     }
     before.reshape(&new.arrow_schema(), filled).await

@@ -17,6 +17,8 @@ pub(crate) enum Cell<'a> {
     Null,
     Text(Cow<'a, str>),
     Blob(Vec<u8>),
+    /// Where the bytes of a blob are.
+    BlobUri(Cow<'a, str>),
     Bool(bool),
     I32(i32),
     I64(i64),
@@ -85,6 +87,17 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// The value, if it is here and not elsewhere.
+    pub fn held(self) -> std::result::Result<Self, Refusal> {
+        match self {
+            Cell::BlobUri(uri) => Err(Refusal::Unsuitable(format!(
+                "\"{}\" lies outside the graph; write its bytes as \"base64:…\"",
+                shown(&uri)
+            ))),
+            held => Ok(held),
+        }
+    }
+
     /// The value as part of a key; `None` for what cannot be one.
     pub fn key_value(&self) -> Option<KeyValue<'_>> {
         Some(match self {
@@ -98,7 +111,12 @@ impl<'a> Cell<'a> {
             Cell::F64(value) => KeyValue::F64(*value),
             Cell::Date(days) => KeyValue::Date(*days),
             Cell::DateTime(micros) => KeyValue::DateTime(*micros),
-            Cell::Absent | Cell::Null | Cell::Blob(_) | Cell::List(_) | Cell::Vector(_) => {
+            Cell::Absent
+            | Cell::Null
+            | Cell::Blob(_)
+            | Cell::BlobUri(_)
+            | Cell::List(_)
+            | Cell::Vector(_) => {
                 return None;
             }
         })
@@ -120,7 +138,7 @@ fn mismatch<T>(scanner: &mut Scanner<'_>, wanted: &str) -> std::result::Result<T
 fn wanted(scalar: Scalar) -> &'static str {
     match scalar {
         Scalar::String => "a String",
-        Scalar::Blob => "a Blob (\"base64:…\")",
+        Scalar::Blob => "a Blob (\"base64:…\" or a URI)",
         Scalar::Bool => "a Bool (true or false)",
         Scalar::I32 => "an I32 (a whole number)",
         Scalar::I64 => "an I64 (a whole number)",
@@ -160,7 +178,7 @@ fn read_scalar<'a>(
     };
     let cell = match scalar {
         Scalar::String => return Ok(Cell::Text(text)),
-        Scalar::Blob => return read_blob(&text),
+        Scalar::Blob => return read_blob(text),
         Scalar::Bool => None,
         Scalar::I32 => text.parse().ok().map(Cell::I32),
         Scalar::I64 => text.parse().ok().map(Cell::I64),
@@ -197,21 +215,16 @@ fn read_scalar<'a>(
     })
 }
 
-fn read_blob<'a>(text: &str) -> std::result::Result<Cell<'a>, Refusal> {
+fn read_blob(text: Cow<'_, str>) -> std::result::Result<Cell<'_>, Refusal> {
     let Some(encoded) = text.strip_prefix("base64:") else {
-        let reason = if text.contains("://") {
-            format!(
-                "\"{}\" lies outside the graph; write its bytes as \"base64:…\"",
-                shown(text)
-            )
-        } else {
-            format!(
-                "expected {}, found \"{}\"",
-                wanted(Scalar::Blob),
-                shown(text)
-            )
-        };
-        return Err(Refusal::Unsuitable(reason));
+        if text.contains("://") {
+            return Ok(Cell::BlobUri(text));
+        }
+        return Err(Refusal::Unsuitable(format!(
+            "expected {}, found \"{}\"",
+            wanted(Scalar::Blob),
+            shown(&text)
+        )));
     };
     match STANDARD.decode(encoded) {
         Ok(bytes) => Ok(Cell::Blob(bytes)),
@@ -255,16 +268,13 @@ fn read_list<'a>(
     }
     let mut elements = Vec::new();
     read_array(scanner, |scanner| {
-        elements.push(
-            Cell::read(scanner, &PropertyType::Scalar(scalar)).map_err(
-                |refusal| match refusal {
-                    Refusal::Unsuitable(reason) => {
-                        Refusal::Unsuitable(format!("element {}: {reason}", elements.len() + 1))
-                    }
-                    malformed => malformed,
-                },
-            )?,
-        );
+        let element = Cell::read(scanner, &PropertyType::Scalar(scalar)).and_then(Cell::held);
+        elements.push(element.map_err(|refusal| match refusal {
+            Refusal::Unsuitable(reason) => {
+                Refusal::Unsuitable(format!("element {}: {reason}", elements.len() + 1))
+            }
+            malformed => malformed,
+        })?);
         Ok(())
     })?;
     Ok(Cell::List(elements))

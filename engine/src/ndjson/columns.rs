@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, FixedSizeListArray, Float32Builder,
-    Float64Builder, Int32Builder, Int64Builder, ListArray, NullBufferBuilder, StringBuilder,
-    TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
+    Float64Builder, Int32Builder, Int64Builder, LargeBinaryBuilder, ListArray, NullBufferBuilder,
+    StringBuilder, TimestampMicrosecondBuilder, UInt32Builder, UInt64Builder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
 use super::cell::Cell;
+use crate::blob;
 use crate::error::{Error, Result};
 use crate::schema::{PropertyType, Scalar};
 
@@ -18,6 +19,8 @@ use crate::schema::{PropertyType, Scalar};
 pub(crate) enum ColumnBuilder {
     Text(StringBuilder),
     Blob(BinaryBuilder),
+    /// Blobs of a row, as values of [`crate::blob`].
+    Values(LargeBinaryBuilder),
     Bool(BooleanBuilder),
     I32(Int32Builder),
     I64(Int64Builder),
@@ -59,6 +62,14 @@ impl ColumnBuilder {
         }
     }
 
+    /// For the rows of a table.
+    pub fn of_rows(ty: &PropertyType) -> Self {
+        match ty {
+            PropertyType::Scalar(Scalar::Blob) => ColumnBuilder::Values(LargeBinaryBuilder::new()),
+            other => ColumnBuilder::new(other),
+        }
+    }
+
     fn scalar(scalar: Scalar) -> Self {
         match scalar {
             Scalar::String => ColumnBuilder::Text(StringBuilder::new()),
@@ -82,6 +93,12 @@ impl ColumnBuilder {
         match (&mut *self, cell) {
             (ColumnBuilder::Text(builder), Cell::Text(text)) => builder.append_value(text),
             (ColumnBuilder::Blob(builder), Cell::Blob(bytes)) => builder.append_value(bytes),
+            (ColumnBuilder::Values(builder), Cell::Blob(bytes)) => {
+                builder.append_value(blob::cell::quoted(bytes));
+            }
+            (ColumnBuilder::Values(builder), Cell::BlobUri(uri)) => {
+                builder.append_value(blob::import(uri));
+            }
             (ColumnBuilder::Bool(builder), Cell::Bool(value)) => builder.append_value(*value),
             (ColumnBuilder::I32(builder), Cell::I32(value)) => builder.append_value(*value),
             (ColumnBuilder::I64(builder), Cell::I64(value)) => builder.append_value(*value),
@@ -125,6 +142,7 @@ impl ColumnBuilder {
         match self {
             ColumnBuilder::Text(builder) => builder.append_null(),
             ColumnBuilder::Blob(builder) => builder.append_null(),
+            ColumnBuilder::Values(builder) => builder.append_null(),
             ColumnBuilder::Bool(builder) => builder.append_null(),
             ColumnBuilder::I32(builder) => builder.append_null(),
             ColumnBuilder::I64(builder) => builder.append_null(),
@@ -154,6 +172,7 @@ impl ColumnBuilder {
         Ok(match self {
             ColumnBuilder::Text(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Blob(builder) => Arc::new(builder.finish()),
+            ColumnBuilder::Values(builder) => Arc::new(builder.finish()),
             ColumnBuilder::Bool(builder) => Arc::new(builder.finish()),
             ColumnBuilder::I32(builder) => Arc::new(builder.finish()),
             ColumnBuilder::I64(builder) => Arc::new(builder.finish()),

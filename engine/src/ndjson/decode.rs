@@ -44,7 +44,7 @@ impl fmt::Display for LineError {
 #[derive(Debug, Clone)]
 pub struct TypeBatch {
     pub def: Arc<TypeDef>,
-    /// In the order and types of [`TypeDef::arrow_schema`].
+    /// In the order and types of [`TypeDef::value_schema`].
     pub batch: RecordBatch,
     /// The line of each row.
     pub lines: Vec<u64>,

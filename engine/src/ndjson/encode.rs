@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, FixedSizeListArray, Float32Array,
-    Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    Float64Array, Int32Array, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::blob::cell::Cell;
 use crate::error::{Error, Result};
 use crate::schema::key::push_json_string;
 use crate::schema::text::{push_date, push_datetime, push_f32, push_f64};
@@ -43,7 +44,8 @@ impl Encoder {
         }
     }
 
-    /// Appends one line per row. The batch has the columns of [`TypeDef::columns`] in order.
+    /// Appends one line per row. The batch has the columns of [`TypeDef::columns`] in order,
+    /// blobs as values that refer to nothing in the graph.
     pub fn encode(&self, batch: &RecordBatch, out: &mut String) -> Result<()> {
         let def = &self.def;
         if batch.num_columns() != def.columns().len() {
@@ -67,6 +69,7 @@ impl Encoder {
             .enumerate()
             .map(|(at, property)| {
                 let column = def.property_column(at);
+                check_blobs(batch.column(column))?;
                 Values::of(&property.ty, batch.column(column))
                     .ok_or_else(|| self.misfit(column, batch.column(column)))
             })
@@ -137,7 +140,9 @@ impl Encoder {
 
 enum Values<'a> {
     Text(&'a StringArray),
-    Blob(&'a BinaryArray),
+    /// Of a list.
+    Bytes(&'a BinaryArray),
+    Blob(&'a LargeBinaryArray),
     Bool(&'a BooleanArray),
     I32(&'a Int32Array),
     I64(&'a Int64Array),
@@ -160,6 +165,7 @@ enum Values<'a> {
 impl<'a> Values<'a> {
     fn of(ty: &PropertyType, array: &'a ArrayRef) -> Option<Self> {
         match ty {
+            PropertyType::Scalar(Scalar::Blob) => array.as_any().downcast_ref().map(Values::Blob),
             PropertyType::Scalar(scalar) => Values::scalar(*scalar, array),
             PropertyType::Enum(_) => Values::scalar(Scalar::String, array),
             PropertyType::List(scalar) => {
@@ -179,7 +185,7 @@ impl<'a> Values<'a> {
         let any = array.as_any();
         match scalar {
             Scalar::String => any.downcast_ref().map(Values::Text),
-            Scalar::Blob => any.downcast_ref().map(Values::Blob),
+            Scalar::Blob => any.downcast_ref().map(Values::Bytes),
             Scalar::Bool => any.downcast_ref().map(Values::Bool),
             Scalar::I32 => any.downcast_ref().map(Values::I32),
             Scalar::I64 => any.downcast_ref().map(Values::I64),
@@ -195,6 +201,7 @@ impl<'a> Values<'a> {
     fn is_null(&self, row: usize) -> bool {
         match self {
             Values::Text(array) => array.is_null(row),
+            Values::Bytes(array) => array.is_null(row),
             Values::Blob(array) => array.is_null(row),
             Values::Bool(array) => array.is_null(row),
             Values::I32(array) => array.is_null(row),
@@ -215,11 +222,13 @@ impl<'a> Values<'a> {
         // Writing to a string cannot fail.
         match self {
             Values::Text(array) => push_json_string(out, array.value(row)),
-            Values::Blob(array) => {
-                out.push_str("\"base64:");
-                STANDARD.encode_string(array.value(row), out);
-                out.push('"');
-            }
+            Values::Bytes(array) => push_bytes(out, array.value(row)),
+            Values::Blob(array) => match Cell::read(array.value(row)) {
+                Ok(Cell::Bytes(bytes)) => push_bytes(out, bytes),
+                Ok(Cell::External { uri, .. } | Cell::Import(uri)) => push_json_string(out, uri),
+                // `check_blobs` has refused these.
+                Ok(Cell::Object(_)) | Err(_) => {}
+            },
             Values::Bool(array) => out.push_str(if array.value(row) { "true" } else { "false" }),
             Values::I32(array) => {
                 let _ = write!(out, "{}", array.value(row));
@@ -286,6 +295,23 @@ impl<'a> Values<'a> {
             }
         }
     }
+}
+
+/// What stands in an object of the graph must have been read before.
+fn check_blobs(column: &ArrayRef) -> Result<()> {
+    let values: Option<&LargeBinaryArray> = column.as_any().downcast_ref();
+    for value in values.into_iter().flatten().flatten() {
+        if matches!(Cell::read(value)?, Cell::Object(_)) {
+            return Err(Error::internal("a blob is exported that was not read"));
+        }
+    }
+    Ok(())
+}
+
+fn push_bytes(out: &mut String, bytes: &[u8]) {
+    out.push_str("\"base64:");
+    STANDARD.encode_string(bytes, out);
+    out.push('"');
 }
 
 fn push_all(

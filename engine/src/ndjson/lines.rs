@@ -15,7 +15,7 @@ pub struct LineChunk {
 /// Chunks reach this size before they are handed out.
 const CHUNK_BYTES: usize = 4 << 20;
 /// A longer line is refused.
-const MAX_LINE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// Takes bytes as they come and gives chunks of whole lines.
 #[derive(Debug)]

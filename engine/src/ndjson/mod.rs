@@ -20,4 +20,5 @@ pub(crate) use columns::ColumnBuilder;
 pub use decode::{Decoded, Decoder, LineError, TypeBatch};
 pub use encode::Encoder;
 pub(crate) use json::{Kind as JsonKind, Scanner};
+pub(crate) use lines::MAX_LINE_BYTES;
 pub use lines::{LineChunk, LineSplitter, split_lines};

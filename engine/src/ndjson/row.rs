@@ -53,7 +53,7 @@ impl TableBuilder {
                 .def
                 .properties
                 .iter()
-                .map(|property| ColumnBuilder::new(&property.ty))
+                .map(|property| ColumnBuilder::of_rows(&property.ty))
                 .collect(),
             lines: Vec::new(),
         }
@@ -398,7 +398,7 @@ impl<'d, 'a> Work<'d, 'a> {
             for column in &mut table.columns {
                 columns.push(column.finish()?);
             }
-            let batch = RecordBatch::try_new(plan.def.arrow_schema(), columns)?;
+            let batch = RecordBatch::try_new(plan.def.value_schema(), columns)?;
             if plan.has_checks {
                 let left = Decoder::MAX_ERRORS.saturating_sub(decoded.errors.len());
                 for (row, violation) in plan.checker.refused(&batch, left) {

@@ -321,8 +321,8 @@ const REFUSED: &[(&str, &str)] = &[
         "line 1: Everything.b: not valid base64: Invalid symbol 63, offset 0.",
     ),
     (
-        "{\"type\":\"Everything\",\"data\":{\"b\":\"s3://x/y\"}}",
-        "line 1: Everything.b: \"s3://x/y\" lies outside the graph; write its bytes as \"base64:…\"",
+        "{\"type\":\"Everything\",\"data\":{\"bs\":[\"s3://x/y\"]}}",
+        "line 1: Everything.bs: element 1: \"s3://x/y\" lies outside the graph; write its bytes as \"base64:…\"",
     ),
     (
         "{\"type\":\"Everything\",\"data\":{\"t\":1}}",

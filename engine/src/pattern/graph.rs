@@ -249,7 +249,7 @@ impl ElementTable {
             true => None,
             false => {
                 let positions = self.positions(numbers).await?;
-                Some(self.table.rows(&positions, &columns).await?)
+                Some(self.table.with_bytes(&positions, &columns).await?)
             }
         };
         Ok(properties

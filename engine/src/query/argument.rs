@@ -71,7 +71,7 @@ pub fn arguments(json: &str, parameters: &[Parameter]) -> Result<Vec<ArrayRef>, 
             else {
                 return Err(BadArgument::Unknown(name.into_owned()));
             };
-            let cell = Cell::read(&mut scanner, &parameters[at].ty);
+            let cell = Cell::read(&mut scanner, &parameters[at].ty).and_then(Cell::held);
             let cell = cell.map_err(|refusal| match refusal {
                 Refusal::Malformed(reason) => BadArgument::Malformed(reason),
                 Refusal::Unsuitable(reason) => BadArgument::Unsuitable {

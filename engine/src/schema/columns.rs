@@ -20,6 +20,13 @@ pub struct Column {
     pub property: Option<usize>,
 }
 
+impl Column {
+    /// Is it of type Blob, so that its values may lie outside of the row?
+    pub fn is_blob(&self) -> bool {
+        self.data_type == DataType::Binary
+    }
+}
+
 pub const ID_COLUMN: usize = 0;
 /// Of an edge type.
 pub const SRC_COLUMN: usize = 1;

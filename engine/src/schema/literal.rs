@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::text::{parse_date, parse_datetime};
 use super::{Literal, Property, PropertyType, Scalar};
+use crate::blob;
 use crate::error::{Error, Result};
 
 impl Literal {
@@ -50,6 +51,15 @@ impl fmt::Display for Literal {
 }
 
 impl Property {
+    /// As [`Property::default_array`], as a table's files hold it.
+    pub(crate) fn stored_default(&self, rows: usize) -> Result<ArrayRef> {
+        let bytes = self.default_array(rows)?;
+        match self.ty {
+            PropertyType::Scalar(Scalar::Blob) => blob::cell::cells(&blob::values(&bytes)?),
+            _ => Ok(bytes),
+        }
+    }
+
     /// `rows` times the property's default, or NULLs if it has none.
     pub fn default_array(&self, rows: usize) -> Result<ArrayRef> {
         let data_type = self.ty.data_type();

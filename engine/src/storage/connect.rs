@@ -61,6 +61,17 @@ impl Store {
             None => connect_folder(PathBuf::from(url), options),
         }
     }
+
+    /// All files of this machine, to be read.
+    pub(crate) fn files() -> Store {
+        let layer = StoreLayer::new(Arc::new(LocalFileSystem::new()), None, Durability::None);
+        store(layer, Path::default(), "file:///".to_owned())
+    }
+
+    /// A bucket of S3, whole.
+    pub(crate) fn bucket(name: &str) -> Result<Store> {
+        connect_s3(&format!("s3://{name}"), name)
+    }
 }
 
 fn connect_s3(url: &str, rest: &str) -> Result<Store> {

@@ -80,6 +80,14 @@ pub fn changes(id: CommitId) -> String {
     format!("_graph/changes/{id}.json")
 }
 
+/// Bytes of blobs.
+pub const BLOBS: &str = "_graph/blobs";
+
+/// An object with the bytes of one blob or of several.
+pub fn blob(object: u128) -> String {
+    format!("{BLOBS}/{}", ulid::Ulid(object))
+}
+
 pub fn probe(nonce: &str) -> String {
     format!("_graph/probe/{nonce}")
 }

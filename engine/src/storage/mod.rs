@@ -10,6 +10,7 @@
 //! - Keys are given relative to the root; [`layout`] knows them all.
 
 mod connect;
+mod large;
 mod layer;
 pub(crate) mod layout;
 
@@ -23,6 +24,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use connect::{Durability, StoreOptions, make_folder};
+pub(crate) use large::Source;
 pub use layer::{Fault, Faults, Operation, RequestCounts};
 
 use crate::error::{Error, Result};

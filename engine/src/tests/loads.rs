@@ -6,7 +6,7 @@ use super::*;
 use crate::commit::ancestry::Ancestors;
 use crate::diff;
 use crate::error::Error;
-use crate::load::{LoadMode, LoadOptions, export, load};
+use crate::load::{ExportOptions, LoadMode, LoadOptions, export, load};
 
 const LINES: &str = r#"
 {"edge":"Knows","from":"ada","to":"bob","data":{"id":"k1","since":1999}}
@@ -35,7 +35,7 @@ async fn load_text(
 async fn exported(graph: &Graph) -> String {
     let mut text = String::new();
     let snapshot = graph.snapshot("main").await.unwrap();
-    export(&snapshot, |lines| {
+    export(&snapshot, &ExportOptions::default(), |lines| {
         text.push_str(lines);
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! Claims about whole graphs: histories, branches, races, crashes.
 
 mod background;
+mod blobs;
 mod branches;
 mod checkpoints;
 mod clocks;

@@ -8,6 +8,7 @@ use arrow::array::{
     TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 
+use crate::blob;
 use crate::schema::text::{push_date, push_datetime, push_f32, push_f64};
 
 /// Longer values are cut.
@@ -90,6 +91,10 @@ fn push_value(out: &mut String, array: &ArrayRef, row: usize) {
             out.push_str("+00");
         }
     } else if let Some(array) = any.downcast_ref::<BinaryArray>() {
+        if let Ok(Some(described)) = blob::described(array.value(row)) {
+            out.push_str(&described);
+            return;
+        }
         out.push_str("\\x");
         // What is beyond would be cut from the row anyway.
         for byte in array.value(row).iter().take(MAX_VALUE_BYTES) {

@@ -1,8 +1,8 @@
 //! A transaction: a base snapshot, what was changed over it, and one commit at the end.
 //!
-//! Nothing is written to the store before [`Transaction::commit`]; dropping a transaction
-//! leaves no trace. Each method is atomic: it is checked whole before it changes anything,
-//! so an error leaves the transaction as it was.
+//! Nothing but long blobs is written to the store before [`Transaction::commit`]; dropping a
+//! transaction leaves nothing that anybody could see. Each method is atomic: it is checked
+//! whole before it changes anything, so an error leaves the transaction as it was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::constraint::{self, DST, Moment, SRC};
 use super::identity::fill_ids;
 use super::locks::{LockSet, LockStrength, RowLocks};
 use super::value::ValueChecker;
+use crate::blob::{Uris, as_cells};
 use crate::commit::CommitInfo;
 use crate::commit::proposal::Proposal;
 use crate::commit::publish::BranchShared;
@@ -141,11 +142,28 @@ impl Transaction {
         Ok(self.branch.log.head().await?.seq == self.base.seq)
     }
 
+    /// The rows with their blobs in the graph: what was bytes or a URI is a reference where it
+    /// is long. Rows may be admitted again at no cost, and go unchanged into
+    /// [`Transaction::insert`] and its kind, which admit what was not. Blobs of a transaction
+    /// that is not committed are vacuum's to remove.
+    pub async fn admit(&self, table: TypeId, rows: RecordBatch) -> Result<RecordBatch> {
+        let def = self.def(table)?;
+        let blobs = &self.base.blobs;
+        let admitted = blobs.admit_rows(&def, rows, Uris::Copy).await;
+        admitted.map_err(|refused| refused.located(&def))
+    }
+
+    async fn stored(&self, def: &Arc<TypeDef>, rows: RecordBatch) -> Result<RecordBatch> {
+        let rows = self.admit(def.id, rows).await?;
+        self.checked(def, as_cells(def, rows)?)
+    }
+
     /// Adds rows that must not be there yet. `rows` has the table's columns in order; where
-    /// `id` is NULL it is derived from the key, or made up.
+    /// `id` is NULL it is derived from the key, or made up. Blobs are bytes, or values of
+    /// [`crate::blob`].
     pub async fn insert(&mut self, table: TypeId, rows: RecordBatch) -> Result<u64> {
         let def = self.def(table)?;
-        let put = self.checked(&def, rows)?;
+        let put = self.stored(&def, rows).await?;
         let count = put.num_rows();
         self.apply(vec![TableEffect {
             table,
@@ -168,7 +186,7 @@ impl Transaction {
     /// Replaces whole rows, by id.
     pub async fn update(&mut self, table: TypeId, rows: RecordBatch) -> Result<u64> {
         let def = self.def(table)?;
-        let put = self.checked(&def, rows)?;
+        let put = self.stored(&def, rows).await?;
         let replaced = self.positions(table, &put).await?;
         if let Some(row) = replaced.iter().position(Option::is_none) {
             return Err(Error::not_found(
@@ -194,7 +212,7 @@ impl Transaction {
     /// Adds rows, or replaces those that are there; returns how many of each.
     pub async fn upsert(&mut self, table: TypeId, rows: RecordBatch) -> Result<(u64, u64)> {
         let def = self.def(table)?;
-        let put = self.checked(&def, rows)?;
+        let put = self.stored(&def, rows).await?;
         let replaced = self.positions(table, &put).await?;
         let updated = replaced.iter().flatten().count() as u64;
         let inserted = replaced.len() as u64 - updated;

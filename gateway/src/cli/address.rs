@@ -1,6 +1,8 @@
 //! From the graph that a command names to an open one.
 
 use clap::{Args, ValueEnum};
+use omnigraph_catalog::cluster::external_blobs;
+use omnigraph_engine::blob::{self, BlobUri};
 use omnigraph_engine::{Durability, Graph, ResourceLimits, Resources, Store, StoreOptions};
 
 use crate::cli::Failure;
@@ -30,7 +32,51 @@ pub(super) enum DurabilityName {
     None,
 }
 
+/// What outside of the graph may be read.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ExternalBlobs {
+    /// A place outside of the graph that blobs may be read from: s3://bucket/prefix/ or file:///folder/
+    #[arg(long = "allow-blobs", value_name = "BASE")]
+    bases: Vec<String>,
+}
+
+impl ExternalBlobs {
+    /// Allows what the flag says, and what the cluster does that the graph is of.
+    pub async fn allow(&self, graph: &Graph, address: &Address) -> Result<(), Failure> {
+        let mut bases = self
+            .bases
+            .iter()
+            .map(|base| BlobUri::parse_base(base))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some((cluster, id)) = address.in_cluster() {
+            let options = StoreOptions {
+                allow_network_fs: address.allow_network_fs,
+                ..StoreOptions::default()
+            };
+            let store = Store::connect(&cluster, &options).await?;
+            let applied = external_blobs(&store, &id).await;
+            let applied = applied.map_err(|error| Failure::new(error.to_string()))?;
+            bases.extend(applied.unwrap_or_default());
+        }
+        graph.blobs().allow(blob::ExternalBlobs::new(bases));
+        Ok(())
+    }
+}
+
 impl Address {
+    /// The root of the cluster and the graph's name there, if the graph lies as in one.
+    fn in_cluster(&self) -> Option<(String, String)> {
+        let path = self.graph.trim_end_matches('/');
+        let (folder, name) = path.rsplit_once('/')?;
+        let root = folder.strip_suffix("graphs")?;
+        let id = name.strip_suffix(".omni")?;
+        let root = match root {
+            "" => ".",
+            root => root.strip_suffix('/')?,
+        };
+        Some((root.to_owned(), id.to_owned()))
+    }
+
     pub async fn store(&self, durable: Durable) -> Result<Store, Failure> {
         let options = StoreOptions {
             durability: durable.durability.into(),

@@ -97,7 +97,7 @@ impl From<Error> for Failure {
         let (detail, hint) = match error {
             Error::Invalid { detail, hint, .. } => (detail, hint),
             Error::Unsupported { hint, .. } => (None, hint),
-            Error::Expired { hint, .. } => (None, Some(hint)),
+            Error::Expired { hint, .. } | Error::NotAllowed { hint, .. } => (None, Some(hint)),
             Error::Constraint(violation) => (violation.detail, None),
             Error::NotFound { kind, .. } => (None, not_found_hint(kind).map(str::to_owned)),
             Error::AlreadyExists { kind, .. } => (None, exists_hint(kind).map(str::to_owned)),

@@ -12,7 +12,7 @@ use omnigraph_engine::names::BranchName;
 use omnigraph_engine::{CommitMessage, Graph};
 use serde_json::json;
 
-use crate::cli::address::{Address, Durable};
+use crate::cli::address::{Address, Durable, ExternalBlobs};
 use crate::cli::output::{Output, grouped};
 use crate::cli::progress::Progress;
 use crate::cli::{Actor, Failure, Format};
@@ -52,6 +52,8 @@ struct Source {
     /// Why, for the commit
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
+    #[command(flatten)]
+    external: ExternalBlobs,
     #[command(flatten)]
     address: Address,
     #[command(flatten)]
@@ -94,6 +96,7 @@ impl Source {
         let branch = BranchName::parse(&self.branch)?;
         let (file, total) = self.file()?;
         let graph = self.address.open_to_write(self.durable).await?;
+        self.external.allow(&graph, &self.address).await?;
         let made = self.make_branch(&graph, &branch, from).await?;
         let started = Instant::now();
         let loaded = self.load(&graph, &branch, mode, file, total).await;

@@ -5,6 +5,7 @@
 //! progress and errors go to standard error. [`Exit`] lists the exit codes.
 
 mod address;
+mod blob;
 mod branch;
 mod cleanup;
 mod cluster;
@@ -52,6 +53,7 @@ enum Command {
     Load(load::Load),
     Ingest(load::Ingest),
     Export(export::Export),
+    Blob(blob::Blob),
     Branch(branch::Branch),
     Commits(commits::Commits),
     Tag(tag::Tag),
@@ -132,6 +134,7 @@ impl Command {
             Command::Ingest(command) => command.format,
             // The data is the output.
             Command::Export(_) => Format { json: false },
+            Command::Blob(command) => command.format(),
             Command::Branch(command) => command.format(),
             Command::Commits(command) => command.format,
             Command::Tag(command) => command.format(),
@@ -150,6 +153,7 @@ impl Command {
             Command::Load(command) => command.run().boxed_local().await,
             Command::Ingest(command) => command.run().boxed_local().await,
             Command::Export(command) => command.run().boxed_local().await,
+            Command::Blob(command) => command.run().boxed_local().await,
             Command::Branch(command) => command.run().boxed_local().await,
             Command::Commits(command) => command.run().boxed_local().await,
             Command::Tag(command) => command.run().boxed_local().await,

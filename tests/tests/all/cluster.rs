@@ -362,3 +362,57 @@ async fn a_graph_that_cannot_be_served_is_set_aside_and_the_others_serve() {
         );
     }
 }
+
+/// What `external_blobs` allows the tool on the graph's root; a server reads no files.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_outside_are_read_where_the_cluster_allows_it() {
+    let directory = config();
+    let here = directory.path().canonicalize().expect("a path");
+    let files = here.join("files");
+    std::fs::create_dir(&files).expect("a folder");
+    std::fs::write(files.join("a"), "bytes").expect("a file");
+    std::fs::write(here.join("secret"), "secret").expect("a file");
+    let allow = format!(
+        "people: {{ schema: people.pg, external_blobs: {{ allow: [{{ base: \"file://{}/\", scope: embedded_only }}] }} }}",
+        files.display()
+    );
+    edit(
+        &here,
+        "cluster.yaml",
+        "people: { schema: people.pg }",
+        &allow,
+    );
+    done(&here, &["import"]);
+    done(&here, &["apply", "--as", "andrew"]);
+    let load = |name: &str, file: &str| {
+        let line = format!(r#"{{"type":"Note","data":{{"text":"{name}","raw":"file://{file}"}}}}"#);
+        std::fs::write(here.join("note.jsonl"), line).expect("a file");
+        Command::new(program())
+            .args(["load", "--mode", "append", "--data", "note.jsonl"])
+            .arg(here.join("graphs/people.omni"))
+            .current_dir(&here)
+            .output()
+            .expect("the program runs")
+    };
+    let allowed = load("a", &files.join("a").display().to_string());
+    assert!(
+        allowed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&allowed.stderr)
+    );
+    let refused = load("b", &here.join("secret").display().to_string());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("blobs may not be read from file://"),
+        "{said}"
+    );
+    let server = Server::of_cluster(directory, &["cyd"]).await;
+    let client = server.client_of("people", "cyd").await;
+    assert_eq!(
+        one(&client, "SELECT encode(raw, 'escape') FROM note").await,
+        "bytes"
+    );
+    let uri = format!("file://{}/a", files.display());
+    let read = client.query("SELECT blob_from_uri($1)", &[&uri]).await;
+    assert_eq!(code(read), "42501");
+}

@@ -1,5 +1,6 @@
 //! What a client sees through the wire.
 
+mod blobs;
 mod branches;
 mod cluster;
 mod copy;

@@ -4,6 +4,7 @@
 
 pub mod arithmetic;
 pub mod array;
+pub mod blob;
 pub mod decimal_math;
 mod degrees;
 pub mod function;

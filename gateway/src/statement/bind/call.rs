@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
-use omnigraph_udfs::pg::{array, json, math, regex, string, unicode};
+use omnigraph_udfs::pg::{array, blob, json, math, regex, string, unicode};
 
 use super::catalog::FunctionRow;
 use super::coerce::Context;
@@ -63,6 +63,14 @@ impl Binder<'_> {
             }
             "sqrt" | "exp" | "ln" | "log" | "log10" if result.oid == PgType::NUMERIC.oid => {
                 return numeric_functions::irrational(name, args);
+            }
+            "blob_from_uri" => blob::bytes(blob::of_uri(args[0].expr.clone())),
+            "blob_length" => blob::length(blob::stored(args[0].expr.clone())),
+            "blob_uri" => blob::uri(blob::stored(args[0].expr.clone())),
+            "blob_read" => {
+                let [value, offset, length] =
+                    <[Typed; 3]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
+                blob::part(blob::stored(value.expr), offset.expr, length.expr)
             }
             "random" => session_functions::random(self.env.session()),
             "pi" => Expr::Literal(ScalarValue::Float64(Some(std::f64::consts::PI)), None),

@@ -26,6 +26,8 @@ use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 use super::lock_rows::LockRows;
+use super::place_blobs::place_blobs;
+use super::read_blobs::ReadBlobs;
 use super::row_limit::{RowLimit, RowLimitExec};
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
@@ -82,7 +84,7 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         state: &SessionState,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let plan = seal(plan.clone())?;
+        let plan = place_blobs(seal(plan.clone())?)?;
         DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Nodes)])
             .create_physical_plan(&plan, state)
             .await
@@ -168,6 +170,10 @@ impl ExtensionPlanner for Nodes {
         if let (Some(locks), [input]) = (node.as_any().downcast_ref::<LockRows>(), physical_inputs)
         {
             return locks.physical(input, state).map(Some);
+        }
+        if let (Some(reads), [input]) = (node.as_any().downcast_ref::<ReadBlobs>(), physical_inputs)
+        {
+            return reads.physical(input, state).map(Some);
         }
         if node.as_any().is::<RowLimit>()
             && let [input, counts] = physical_inputs

@@ -2,14 +2,18 @@
 
 use std::rc::Rc;
 
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
-use omnigraph_catalog::types::PgType;
+use omnigraph_catalog::provider::held_type;
+use omnigraph_engine::blob::VALUE_TYPE;
+use omnigraph_udfs::pg::blob;
 use sqlparser::ast;
 
 use super::coerce::{Context, can_coerce, positioned};
 use super::expr::Ctx;
 use super::from::FromItem;
-use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
+use super::scope::{Level, Rel, Scope, ScopeColumn, held_expr, internal};
 use super::subquery::apply_all;
 use super::typed::Typed;
 use super::types::type_name;
@@ -195,7 +199,14 @@ impl Binder<'_> {
             .hint("You will need to rewrite or cast the expression.");
             return Err(positioned(error, value.at));
         }
-        self.coerce(value, to, Context::Assignment)
+        let value = self.coerce(value, to, Context::Assignment)?;
+        Ok(match held_type(to) == VALUE_TYPE {
+            true => Typed {
+                expr: blob::stored(value.expr),
+                ..value
+            },
+            false => value,
+        })
     }
 
     #[expect(
@@ -234,10 +245,7 @@ impl Binder<'_> {
                 let column = columns[place];
                 if is_default(value) {
                     default_rows[place].push(number);
-                    exprs.push(Expr::Literal(
-                        crate::text::read::null(target.columns[column].ty)?,
-                        None,
-                    ));
+                    exprs.push(null_of(target, column)?);
                     continue;
                 }
                 let value = self.expr(&mut ctx, value)?;
@@ -252,9 +260,9 @@ impl Binder<'_> {
                 .filter(|(_, rows)| !rows.is_empty())
                 .map(|(column, rows)| InsertDefault { column, rows }),
         );
-        let types: Vec<PgType> = columns
+        let types: Vec<DataType> = columns
             .iter()
-            .map(|column| target.columns[*column].ty)
+            .map(|column| held_type(target.columns[*column].ty))
             .collect();
         if ctx.applies.is_empty() {
             let (plan, _) = self.values_plan(rows, &types)?;
@@ -496,7 +504,7 @@ impl Binder<'_> {
                 values.push(match value {
                     None => {
                         defaults.push(assigned.len());
-                        Expr::Literal(crate::text::read::null(target.columns[column].ty)?, None)
+                        null_of(&target, column)?
                     }
                     Some(value) => {
                         let value = self.expr(&mut ctx, value)?;
@@ -722,6 +730,12 @@ pub(super) fn check_width(
     Ok(())
 }
 
+/// NULL, as a table holds it in a column.
+pub(super) fn null_of(target: &Relation, column: usize) -> PgResult<Expr> {
+    let null = ScalarValue::try_from(&held_type(target.columns[column].ty));
+    Ok(Expr::Literal(planned(null)?, None))
+}
+
 /// The target's row under the names that the driver gives it: `t0`, `t1`, ….
 fn written_row(target: &Relation, alias: &str, prefix: &str) -> Rel {
     Rel {
@@ -734,7 +748,7 @@ fn written_row(target: &Relation, alias: &str, prefix: &str) -> Rel {
             .enumerate()
             .map(|(at, column)| ScopeColumn {
                 name: column.name.clone(),
-                expr: internal(&format!("{prefix}{at}")),
+                expr: held_expr(internal(&format!("{prefix}{at}")), &held_type(column.ty)),
                 ty: column.ty,
                 origin: Some((target.oid, column.attnum)),
                 fields: Vec::new(),
@@ -744,11 +758,16 @@ fn written_row(target: &Relation, alias: &str, prefix: &str) -> Rel {
     }
 }
 
+/// What a row has of a column: the reference to a blob, not its bytes.
+fn held(expr: &Expr) -> Expr {
+    blob::value_within(expr).unwrap_or(expr).clone()
+}
+
 pub(super) fn old_row(columns: &[ScopeColumn]) -> Vec<Expr> {
     columns
         .iter()
         .enumerate()
-        .map(|(at, column)| column.expr.clone().alias(format!("t{at}")))
+        .map(|(at, column)| held(&column.expr).alias(format!("t{at}")))
         .collect()
 }
 
@@ -770,8 +789,9 @@ fn other_columns(joined: &FromItem, alias: &str) -> (Vec<Rel>, Vec<Expr>, Vec<Sc
         .collect();
     let mut carried: Vec<Expr> = Vec::new();
     for column in rels.iter().flat_map(|rel| &rel.columns).chain(&visible) {
-        if !carried.contains(&column.expr) {
-            carried.push(column.expr.clone());
+        let held = held(&column.expr);
+        if !carried.contains(&held) {
+            carried.push(held);
         }
     }
     (rels, carried, visible)

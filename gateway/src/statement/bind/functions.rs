@@ -24,6 +24,7 @@ use crate::statement::parse::fold;
 
 /// Functions of which this module builds every overload.
 const HERE: &[&str] = &[
+    "blob_from_uri",
     "is_normalized",
     "normalize",
     "overlaps",
@@ -145,7 +146,16 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
         _ if row.args.first() == Some(&PgType::BYTEA.oid) => {
             matches!(
                 row.name,
-                "length" | "octet_length" | "encode" | "sha224" | "sha256" | "sha384" | "sha512"
+                "length"
+                    | "octet_length"
+                    | "encode"
+                    | "sha224"
+                    | "sha256"
+                    | "sha384"
+                    | "sha512"
+                    | "blob_length"
+                    | "blob_read"
+                    | "blob_uri"
             )
         }
         _ => match row.name {

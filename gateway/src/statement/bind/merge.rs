@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Case, Expr, JoinType, LogicalPlanBuilder, Operator};
 use sqlparser::ast;
 
-use super::dml::{is_default, old_row};
+use super::dml::{is_default, null_of, old_row};
 use super::expr::{Ctx, binary};
 use super::from::Factor;
 use super::join::join_on;
@@ -118,8 +118,8 @@ impl Binder<'_> {
         all.push(action.alias(&chosen));
         let mut exprs = old_row(&old);
         exprs.push(internal(&chosen).alias(ACTION));
-        for (at, column) in target.columns.iter().enumerate() {
-            let null = Expr::Literal(crate::text::read::null(column.ty)?, None);
+        for at in 0..target.columns.len() {
+            let null = null_of(&target, at)?;
             let values = written.iter().enumerate().filter_map(|(clause, values)| {
                 let (_, value) = values.iter().find(|(assigned, _)| *assigned == at)?;
                 let number = Expr::Literal(ScalarValue::Int32(Some(clause as i32)), None);

@@ -6,10 +6,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, expr::Placeholder};
 use omnigraph_catalog::types::PgType;
+use omnigraph_engine::blob::VALUE_TYPE;
+use omnigraph_udfs::pg::blob;
 
 use super::typed::{Kind, Typed};
 
@@ -196,6 +198,14 @@ impl ScopeColumn {
             at: None,
             origin: self.origin,
         }
+    }
+}
+
+/// What a column of a table is to SQL: of blobs, the bytes.
+pub(super) fn held_expr(column: Expr, held: &DataType) -> Expr {
+    match *held == VALUE_TYPE {
+        true => blob::bytes(column),
+        false => column,
     }
 }
 

@@ -10,7 +10,7 @@ use sqlparser::ast;
 use super::coerce::positioned;
 use super::from::{FromItem, alias_columns};
 use super::query::QueryRel;
-use super::scope::{Rel, ScopeColumn, internal};
+use super::scope::{Rel, ScopeColumn, held_expr, internal};
 use super::{Binder, Relation, RelationKind, TableUse, planned};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -148,7 +148,7 @@ impl Binder<'_> {
             );
             columns.push(ScopeColumn {
                 name: column.name.clone(),
-                expr: internal(&name),
+                expr: held_expr(internal(&name), field.data_type()),
                 ty: column.ty,
                 origin: Some((relation.oid, column.attnum)),
                 fields: Vec::new(),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use omnigraph_catalog::types::PgType;
 use sqlparser::ast;
@@ -94,7 +95,7 @@ impl Binder<'_> {
             literal,
             &types
                 .iter()
-                .map(|ty| ty.unwrap_or(PgType::TEXT))
+                .map(|ty| ty.unwrap_or(PgType::TEXT).arrow())
                 .collect::<Vec<_>>(),
         )?;
         let targets = columns
@@ -117,13 +118,13 @@ impl Binder<'_> {
     pub(super) fn values_plan(
         &mut self,
         rows: Vec<Vec<Expr>>,
-        types: &[PgType],
+        types: &[DataType],
     ) -> PgResult<(LogicalPlan, Vec<String>)> {
         let fields: Vec<_> = types
             .iter()
             .enumerate()
             .map(|(i, ty)| {
-                arrow::datatypes::Field::new(format!("column{}", i + 1), ty.arrow(), true)
+                arrow::datatypes::Field::new(format!("column{}", i + 1), ty.clone(), true)
             })
             .collect();
         let schema = planned(datafusion::common::DFSchema::try_from(

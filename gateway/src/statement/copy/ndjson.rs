@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_engine::Snapshot;
-use omnigraph_engine::load::{LoadMode, LoadSummary, export};
+use omnigraph_engine::load::{ExportOptions, LoadMode, LoadSummary, export};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -190,7 +190,8 @@ fn exported(snapshot: Snapshot) -> CopyOut {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let mut piece = Piece::default();
-        let outcome = runtime.block_on(export(&snapshot, |line| {
+        let options = ExportOptions::default();
+        let outcome = runtime.block_on(export(&snapshot, &options, |line| {
             piece.push(line);
             if piece.data.len() < PIECE_BYTES {
                 return Ok(());

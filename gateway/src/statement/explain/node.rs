@@ -67,6 +67,7 @@ const NAMES: &[(&str, &str)] = &[
     ("NestedLoopJoinExec", "Nested Loop"),
     ("PartialSortExec", "Incremental Sort"),
     ("PlaceholderRowExec", "Result"),
+    ("ReadBlobsExec", "Read Blobs"),
     ("RecursiveQueryExec", "Recursive Union"),
     ("SortExec", "Sort"),
     ("SortMergeJoinExec", "Merge Join"),

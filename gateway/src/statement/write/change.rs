@@ -14,6 +14,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use omnigraph_catalog::provider::{arrow_schema, sql_columns, to_engine, to_sql};
 use omnigraph_engine::Transaction;
+use omnigraph_engine::blob;
 use omnigraph_engine::clock::Environment;
 use omnigraph_engine::schema::TypeDef;
 use omnigraph_engine::write::identity::fill_ids;
@@ -87,6 +88,7 @@ impl Run<'_> {
             let rows = complete_rows(target, insert, &chunk, first_row)?;
             first_row += chunk.num_rows();
             let rows = fill_ids(&target.def, &rows, environment)?;
+            let rows = transaction.admit(target.def.id, rows).await?;
             let changed = match &insert.on_conflict {
                 None => {
                     self.insert_new(transaction, target, rows.clone(), environment)
@@ -167,6 +169,7 @@ impl Run<'_> {
                 &columns,
             )?;
             let rows = engine_rows(&target.def, &columns, chunk.num_rows())?;
+            let rows = transaction.admit(target.def.id, rows).await?;
             effect.rows += transaction.update(target.def.id, rows.clone()).await?;
             if let Some(returning) = &update.returning {
                 let after = named("t", &sql_rows(&target.def, &rows)?)?;
@@ -279,7 +282,10 @@ fn complete_rows(
                         .map(|row| Some(said.contains(&(first_row + row))))
                         .collect();
                     let absent = default_of(def, column, rows)?;
-                    let absent = to_sql(&absent, given.data_type())?;
+                    let absent = match def.columns()[column].is_blob() {
+                        true => blob::values(&absent)?,
+                        false => to_sql(&absent, given.data_type())?,
+                    };
                     Ok(arrow::compute::kernels::zip::zip(&mask, &absent, given)?)
                 }
             }
@@ -297,8 +303,8 @@ pub(super) fn default_of(def: &TypeDef, column: usize, rows: usize) -> PgResult<
     }
 }
 
-/// Columns in SQL's or the engine's types as a batch in the engine's. Nothing is refused for
-/// being NULL here: that is the engine's to say.
+/// Columns in SQL's or the engine's types as a batch in the engine's, with blobs as values.
+/// Nothing is refused for being NULL here: that is the engine's to say.
 pub(crate) fn engine_rows(
     def: &TypeDef,
     columns: &[ArrayRef],
@@ -308,6 +314,9 @@ pub(crate) fn engine_rows(
         .iter()
         .zip(def.columns())
         .map(|(array, column)| {
+            if column.is_blob() {
+                return Ok(blob::values(array)?);
+            }
             Ok(to_engine(
                 array,
                 &column.data_type,
@@ -319,7 +328,8 @@ pub(crate) fn engine_rows(
     let fields: Vec<Field> = def
         .columns()
         .iter()
-        .map(|column| Field::new(&column.physical, column.data_type.clone(), true))
+        .zip(&arrays)
+        .map(|(column, array)| Field::new(&column.physical, array.data_type().clone(), true))
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(

@@ -1,4 +1,5 @@
-//! The functions of `pg_proc` that this server knows, as PostgreSQL 15 declares them.
+//! The functions of `pg_proc` that this server knows, as PostgreSQL 15 declares them; and ours
+//! of one value, which have numbers from 9001 on.
 
 use super::FunctionRow;
 
@@ -96,6 +97,10 @@ pub(super) const FUNCTIONS: &[FunctionRow] = &[
     row(6164, "bit_xor", 'a', false, 0, 0, 'i', false, 21, &[21]),
     row(6165, "bit_xor", 'a', false, 0, 0, 'i', false, 23, &[23]),
     row(6166, "bit_xor", 'a', false, 0, 0, 'i', false, 20, &[20]),
+    row(9001, "blob_from_uri", 'f', false, 0, 0, 's', true, 17, &[25]),
+    row(9002, "blob_length", 'f', false, 0, 0, 'i', true, 20, &[17]),
+    row(9003, "blob_read", 'f', false, 0, 0, 'i', true, 17, &[17, 20, 20]),
+    row(9004, "blob_uri", 'f', false, 0, 0, 'i', true, 25, &[17]),
     row(2557, "bool", 'f', false, 0, 0, 'i', true, 16, &[23]),
     row(3556, "bool", 'f', false, 0, 0, 'i', true, 16, &[3802]),
     row(2517, "bool_and", 'a', false, 0, 0, 'i', false, 16, &[16]),

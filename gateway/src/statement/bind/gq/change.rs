@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use datafusion::logical_expr::Expr as PlanExpr;
+use omnigraph_catalog::provider::held_type;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::query::{Change, Expr};
 use omnigraph_engine::schema::TypeDef;
@@ -102,7 +103,7 @@ impl Binder<'_> {
             let value = self.gq_value(value, Names::Row)?;
             let value = self.expr(&mut ctx, &value)?;
             row.push(self.assign(&target, column, value)?.expr);
-            types.push(target.columns[column].ty);
+            types.push(held_type(target.columns[column].ty));
             columns.push(column);
         }
         let (source, _) = self.values_plan(vec![row], &types)?;

@@ -29,6 +29,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use omnigraph_catalog::provider::{GraphTable, Snapshots, to_sql};
+use omnigraph_engine::blob::VALUE_TYPE;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::pattern::{
     self, Candidate, Failure, Matching, Memory, Output, Pattern, Program, Property, PropertyKind,
@@ -36,6 +37,7 @@ use omnigraph_engine::pattern::{
 };
 use omnigraph_engine::schema::{Schema, TypeId};
 use omnigraph_engine::{Error, Snapshot};
+use omnigraph_udfs::pg::blob;
 
 use super::super::{placeholder_of, planned};
 use crate::error::PgResult;
@@ -276,6 +278,10 @@ impl GraphMatch {
                         Some(PropertyKind::Column(name)) => match schema.field_with_name(name) {
                             Ok(field) if *field.data_type() == types[at] => {
                                 Expr::Column(Column::new_unqualified(name))
+                            }
+                            // No scan reads blobs: the match asks it.
+                            Ok(field) if *field.data_type() == VALUE_TYPE => {
+                                blob::bytes(Expr::Column(Column::new_unqualified(name)))
                             }
                             _ => null()?,
                         },
