@@ -90,7 +90,8 @@ impl StoredIndex {
 
     /// `None`: it is not there, or damaged.
     pub async fn open(store: &Store, key: String) -> Option<StoredIndex> {
-        let head = store.read_ranges(&key, &[0..HEADER]).await.ok()?.pop()?;
+        let first = std::slice::from_ref(&(0..HEADER));
+        let head = store.read_ranges(&key, first).await.ok()?.pop()?;
         let (entries, block) = header(&head)?;
         let range = HEADER..HEADER + entries.div_ceil(block) * FENCE;
         let held = match range.is_empty() {
