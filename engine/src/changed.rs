@@ -2,7 +2,9 @@
 //!
 //! A row that is live in the same place of the same file on both sides is the same row. What
 //! remains is paired by id, in ranges of ids, so that memory is bounded whatever the change.
-//! A pair may still be equal by value: its row was only moved to another file.
+//! A pair may still be equal by value: its row was only moved to another file. Where the commits
+//! between the two versions list what they wrote, rows that were only moved are passed over
+//! unread.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -127,14 +129,20 @@ impl Side {
     }
 }
 
-/// The live rows of `table` that are not, in the same place, live rows of `other`.
+/// The live rows of `table` that are not, in the same place, live rows of `other`. Of files that
+/// `other` lacks, where it is known what was written since: the rows with those ids.
 pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Result<Places> {
     let Some(table) = table else {
         return Ok(Places::new());
     };
     let others = Located::of(other).await?;
+    let listed = other.and_then(|other| {
+        let written = table.written_since(&other.key());
+        written.or_else(|| other.written_since(&table.key()))
+    });
+    let chunks = table.chunks().await?;
     let mut found = Places::new();
-    for (number, chunk) in table.chunks().await?.iter().enumerate() {
+    for (number, chunk) in chunks.iter().enumerate() {
         let offsets: RoaringBitmap = match others.chunk(chunk) {
             // Live here and gone there: exactly what the other side deleted.
             Some((_, same)) => match &same.deleted {
@@ -144,6 +152,7 @@ pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Resul
                     .collect(),
                 None => RoaringBitmap::new(),
             },
+            None if listed.is_some() => continue,
             None => {
                 let mut all: RoaringBitmap = (0..chunk.rows).collect();
                 if let Some(deleted) = &chunk.deleted {
@@ -154,6 +163,13 @@ pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Resul
         };
         if !offsets.is_empty() {
             found.insert(number as u32, offsets);
+        }
+    }
+    if let Some(listed) = listed {
+        let ids: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let own = |chunk: &Chunk| others.chunk(chunk).is_none();
+        for at in table.find_ids_among(&ids, own).await?.into_iter().flatten() {
+            found.entry(at.chunk).or_default().insert(at.offset);
         }
     }
     Ok(found)

@@ -106,7 +106,9 @@ impl TableFunction for TableDiff {
                 .or_else(|| named(&to))
                 .or_else(|| named(&from))
                 .ok_or_else(|| unknown(&table))?;
-            let pages = context.access()?.diff(&from, &to, def.id)?;
+            let access = context.access()?;
+            let (from, to) = access.comparable(from, to).await?;
+            let pages = access.diff(&from, &to, def.id)?;
             Ok::<_, Error>(pages.map(move |page| batch(of_schema.clone(), &def, &page?)))
         })
         .try_flatten();

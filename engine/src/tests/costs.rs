@@ -202,3 +202,100 @@ async fn a_table_that_the_target_left_alone_is_adopted_without_being_read() {
     assert!(cost.bytes_read < 128 << 10, "{cost:?}");
     assert!(cost.bytes_written < 16 << 10, "{cost:?}");
 }
+
+/// Ten changed rows of 100,000 on each side, whose files were put together since.
+#[tokio::test]
+async fn a_compacted_table_is_compared_by_the_rows_that_its_commits_list() {
+    let mut wide = Fixture::in_memory().await;
+    let source = SCHEMA.replacen(
+        "node Team {\n    name: String @key",
+        "node Team {\n    name: String @key\n    note: String?",
+        1,
+    );
+    assert_ne!(source, SCHEMA);
+    wide.graph
+        .migrate(&main(), &source, "a", None)
+        .await
+        .unwrap();
+    const COUNT: usize = 100_000;
+    let note = |number: usize, word: &str| {
+        let hashes =
+            (0..4u64).map(|part| xxhash_rust::xxh3::xxh3_64_with_seed(&number.to_le_bytes(), part));
+        let hashes: String = hashes.map(|hash| format!("{hash:x}")).collect();
+        format!("{word}{hashes}")
+    };
+    let put = async |on: &str, numbers: Vec<usize>, word: &str| {
+        let mut transaction = begin(&wide.graph, on).await;
+        let team = transaction
+            .snapshot()
+            .schema()
+            .table("team")
+            .unwrap()
+            .clone();
+        let texts: Vec<[String; 2]> = numbers
+            .iter()
+            .map(|number| [format!("t{number:07}"), note(*number, word)])
+            .collect();
+        let values: Vec<[Option<&str>; 3]> = texts
+            .iter()
+            .map(|[name, note]| {
+                [
+                    Some(name.as_str()),
+                    Some(name.as_str()),
+                    Some(note.as_str()),
+                ]
+            })
+            .collect();
+        let values: Vec<&[Option<&str>]> = values.iter().map(|row| row.as_slice()).collect();
+        transaction
+            .upsert(team.id, rows(&team, &values))
+            .await
+            .unwrap();
+        commit(transaction).await.unwrap();
+    };
+    put("main", (0..COUNT).collect(), "old").await;
+    wide.graph
+        .create_branch(&branch("b"), "main", "a")
+        .await
+        .unwrap();
+    for (on, shift) in [("main", 1), ("b", 2)] {
+        for part in 0..10 {
+            put(on, vec![part * (COUNT / 10) + shift], on).await;
+        }
+        super::maintenance::compact_on(&wide.graph, on).await;
+    }
+    let table = wide
+        .graph
+        .snapshot("main")
+        .await
+        .unwrap()
+        .table_named("team")
+        .unwrap();
+    let bytes = table.bytes().await.unwrap();
+    // Nothing is in memory.
+    let graph = wide.reopened().await;
+    let before = wide.store.counts();
+    let (from, to) = (
+        graph.snapshot("main~10").await.unwrap(),
+        graph.snapshot("main").await.unwrap(),
+    );
+    let id = table.def().id;
+    let (from, to) = graph.comparable(from, to).await.unwrap();
+    let pages: Vec<_> = crate::diff::diff(&from, &to, id)
+        .try_collect()
+        .await
+        .unwrap();
+    let found: usize = pages.iter().map(|page| page.rows.len()).sum();
+    let diffed = wide.store.counts().since(&before).bytes_read;
+    assert_eq!(found, 10);
+    wide.graph = wide.reopened().await;
+    let before = wide.store.counts();
+    let merged = super::merges::merge(&wide.graph, "b", "main")
+        .await
+        .unwrap();
+    let cost = wide.store.counts().since(&before).bytes_read;
+    assert_eq!(merged.tables["team"].updated, 10);
+    // The ids of the files that are not shared, and the rows.
+    assert!(diffed * 4 < bytes, "{diffed} of {bytes}");
+    assert!(cost * 2 < bytes, "{cost} of {bytes}");
+}

@@ -29,7 +29,11 @@ async fn files(graph: &Graph, table: &str) -> usize {
 
 /// Puts all files of each table together.
 async fn compact(graph: &Graph) {
-    let (branch, state) = graph.shared.resolve(&main(), false).await.unwrap();
+    compact_on(graph, "main").await;
+}
+
+pub(super) async fn compact_on(graph: &Graph, on: &str) {
+    let (branch, state) = graph.shared.resolve(&branch(on), false).await.unwrap();
     let all = |files: &[Fragment]| vec![(0..files.len()).collect()];
     let tables = compact::rewrite(&branch, &state, all, "t").await.unwrap();
     assert!(tables > 0);

@@ -120,6 +120,7 @@ impl Transaction {
             overlays: Arc::new(overlays),
             reads: None,
             locks: None,
+            written: Arc::default(),
         }
     }
 
