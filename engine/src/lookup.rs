@@ -89,11 +89,17 @@ impl Table {
             .rev()
             .filter(|at| among(&chunks[*at]))
             .collect();
+        // Where the newest index is held, what is looked for is mostly in it: nothing is read
+        // ahead.
+        let reads = match asked.first() {
+            Some(newest) if self.held_index(&chunks[*newest], &[0]).await.is_some() => 1,
+            _ => READS,
+        };
         let mut positions = vec![None; ids.len()];
         let mut open = ids.len();
         let mut found = stream::iter(asked)
             .map(|at| self.found(&chunks, at, &[0], &hashes).boxed())
-            .buffered(READS);
+            .buffered(reads);
         while open > 0
             && let Some((number, found)) = found.try_next().await?
         {
@@ -188,10 +194,7 @@ impl Table {
         hashes: &[Option<u64>],
     ) -> Result<(usize, Found)> {
         let chunk = &chunks[number];
-        let resources = self.resources();
-        let name = self.cached_as(columns);
-        let held = resources.indexes().get(&(chunk.key.clone(), name)).await;
-        if let Some(index) = held {
+        if let Some(index) = self.held_index(chunk, columns).await {
             return Ok((number, Found::Held(index)));
         }
         if let Some((_, Some(stored))) = self.stored_index(chunk, columns).await
@@ -231,6 +234,12 @@ impl Table {
                 }
             }
         }))
+    }
+
+    async fn held_index(&self, chunk: &Chunk, columns: &[usize]) -> Option<Arc<ChunkIndex>> {
+        let name = self.cached_as(columns);
+        let indexes = self.resources().indexes();
+        indexes.get(&(chunk.key.clone(), name)).await
     }
 
     /// Where the index of a large file is stored, and what is in it if it is there.

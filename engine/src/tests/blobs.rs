@@ -11,7 +11,6 @@ use crate::dataset::Fragment;
 use crate::error::Error;
 use crate::load::{ExportOptions, LoadMode, LoadOptions, LoadSummary, export, load};
 use crate::maintain::compact;
-use crate::maintain::vacuum::{VacuumOptions, VacuumReport};
 use crate::merge::MergeOptions;
 use crate::storage::layout;
 
@@ -147,15 +146,6 @@ async fn exported(graph: &Graph, options: &ExportOptions) -> Result<String> {
     })
     .await?;
     Ok(text)
-}
-
-async fn vacuum(graph: &Graph) -> VacuumReport {
-    let options = VacuumOptions {
-        retain: 0,
-        grace: 0,
-        ..VacuumOptions::default()
-    };
-    graph.vacuum(options).await.unwrap()
 }
 
 async fn compact(graph: &Graph) {

@@ -182,12 +182,7 @@ async fn what_vacuum_has_removed_is_an_error_and_never_a_gap() {
         .cursor(&graph.snapshot("main").await.unwrap())
         .await
         .unwrap();
-    let options = VacuumOptions {
-        retain: 0,
-        grace: 0,
-        ..VacuumOptions::default()
-    };
-    graph.vacuum(options).await.unwrap();
+    vacuum(graph).await;
     add_people(graph, "main", &["b"]).await.unwrap();
     let graph = fixture.reopened().await;
     let mut consumer = Consumer {

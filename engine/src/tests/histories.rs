@@ -8,7 +8,6 @@ use super::merge_histories::{Model, Random, compare, merge, write};
 use super::merges::{Rows, broken, contents};
 use super::*;
 use crate::error::Error;
-use crate::maintain::vacuum::VacuumOptions;
 use crate::names::CommitId;
 
 const HISTORIES: u64 = 10;
@@ -280,12 +279,7 @@ impl World {
     async fn vacuum(&mut self, graph: &Graph) {
         // Ages are told by a clock that has to go on.
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        let options = VacuumOptions {
-            retain: 0,
-            grace: 0,
-            ..VacuumOptions::default()
-        };
-        graph.vacuum(options).await.unwrap();
+        super::vacuum(graph).await;
         let named: BTreeSet<usize> = self
             .model
             .heads

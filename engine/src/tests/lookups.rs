@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::load::{LoadMode, LoadOptions, load};
-use crate::maintain::vacuum::VacuumOptions;
 
 /// As many as fill a file whose indexes are stored.
 const ROWS: usize = 60_000;
@@ -116,19 +115,11 @@ async fn a_process_that_begins_finds_rows_of_large_tables_by_reading_little() {
 async fn stored_indexes_go_with_their_files() {
     let fixture = Fixture::in_memory().await;
     load_many(&fixture.graph, LoadMode::Append).await;
-    let vacuum = async || {
-        let options = VacuumOptions {
-            retain: 0,
-            grace: 0,
-            ..VacuumOptions::default()
-        };
-        fixture.graph.vacuum(options).await.unwrap();
-    };
     let first = stored(&fixture).await;
-    vacuum().await;
+    vacuum(&fixture.graph).await;
     assert_eq!(stored(&fixture).await, first);
     load_many(&fixture.graph, LoadMode::Overwrite).await;
-    vacuum().await;
+    vacuum(&fixture.graph).await;
     let second = stored(&fixture).await;
     assert_eq!(second.len(), first.len());
     assert!(second.iter().all(|key| !first.contains(key)));

@@ -7,7 +7,6 @@ use crate::commit::ancestry::Ancestors;
 use crate::dataset::Fragment;
 use crate::load::{LoadMode, LoadOptions, load};
 use crate::maintain::compact;
-use crate::maintain::vacuum::VacuumOptions;
 use crate::{HistoryKind, Reference};
 
 /// The graph in a process that looks after its tables.
@@ -255,12 +254,7 @@ async fn a_head_is_kept_by_whatever_names_it() {
     let then = Reference::at(graph.environment().now()).to_string();
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let options = VacuumOptions {
-            retain: 0,
-            grace: 0,
-            ..VacuumOptions::default()
-        };
-        graph.vacuum(options).await.unwrap();
+        vacuum(graph).await;
         for graph in [graph, &fixture.reopened().await] {
             assert_eq!(people(graph, &head.to_string()).await, ["a", "b"]);
             assert_eq!(people(graph, &then).await, ["a", "b"]);

@@ -41,6 +41,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use futures::TryStreamExt;
 
+use crate::maintain::vacuum::{VacuumOptions, VacuumReport};
 use crate::schema::{TypeDef, TypeId};
 use crate::storage::{Durability, Store, StoreOptions};
 use crate::{
@@ -128,6 +129,16 @@ fn number(name: &str) -> Option<u64> {
 
 pub(super) fn resources() -> Arc<Resources> {
     Resources::new(&ResourceLimits::default())
+}
+
+/// Removes all that nothing needs now.
+pub(super) async fn vacuum(graph: &Graph) -> VacuumReport {
+    let options = VacuumOptions {
+        retain: 0,
+        grace: 0,
+        ..VacuumOptions::default()
+    };
+    graph.vacuum(options).await.unwrap()
 }
 
 pub(super) fn main() -> crate::names::BranchName {

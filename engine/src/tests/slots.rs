@@ -15,7 +15,6 @@ use crate::clock::System;
 use crate::commit::slot::{self, Filled};
 use crate::error::Error;
 use crate::format::{self, EntryKind, LogEntry};
-use crate::maintain::vacuum::VacuumOptions;
 use crate::storage::{Fault, Faults, Operation, layout};
 
 const SLOTS: u64 = 1_000;
@@ -182,30 +181,29 @@ fn check_sent(seed: u64, process: &Distant) {
     }
 }
 
-async fn vacuum(graph: &Graph) {
-    let options = VacuumOptions {
-        retain: 0,
-        grace: 0,
-        ..VacuumOptions::default()
-    };
-    graph.vacuum(options).await.unwrap();
-}
-
-/// A writer sleeps before it fills its slot; others go on for long, and all of it is swept.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_that_was_passed_long_ago_is_not_won_any_more() {
-    let fixture = Fixture::in_memory().await;
+/// A writer that sleeps before it fills the next slot of a branch.
+async fn sleeper(fixture: &Fixture, on: &str) -> (Arc<Hold>, Commit) {
     let hold = Hold::before(&[Operation::Put], "branches");
     let slow = Graph::open(fixture.store.with_faults(hold.clone()), resources())
         .await
         .unwrap();
-    let mut transaction = begin(&slow, "main").await;
+    let mut transaction = begin(&slow, on).await;
     insert(&mut transaction, "team", &[&[None, Some("slow")]])
         .await
         .unwrap();
     hold.arm();
     let slept = tokio::spawn(commit(transaction));
     hold.reached().await;
+    (hold, slept)
+}
+
+type Commit = tokio::task::JoinHandle<Result<Option<CommitInfo>>>;
+
+/// A writer sleeps before it fills its slot; others go on for long, and all of it is swept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_was_passed_long_ago_is_not_won_any_more() {
+    let fixture = Fixture::in_memory().await;
+    let (hold, slept) = sleeper(&fixture, "main").await;
     let slot = fixture.graph.branch(&main()).await.unwrap().head_seq + 1;
     for number in 0..150 * soak() {
         add_people(&fixture.graph, "main", &[&format!("p{number}")])
@@ -233,17 +231,7 @@ async fn the_slot_behind_a_tombstone_is_never_won() {
     let fixture = Fixture::in_memory().await;
     let b = branch("b");
     fixture.graph.create_branch(&b, "main", "a").await.unwrap();
-    let hold = Hold::before(&[Operation::Put], "branches");
-    let slow = Graph::open(fixture.store.with_faults(hold.clone()), resources())
-        .await
-        .unwrap();
-    let mut transaction = begin(&slow, "b").await;
-    insert(&mut transaction, "team", &[&[None, Some("slow")]])
-        .await
-        .unwrap();
-    hold.arm();
-    let slept = tokio::spawn(commit(transaction));
-    hold.reached().await;
+    let (hold, slept) = sleeper(&fixture, "b").await;
     fixture.graph.delete_branch(&b, true, "a").await.unwrap();
     vacuum(&fixture.graph).await;
     fixture.graph.create_branch(&b, "main", "a").await.unwrap();

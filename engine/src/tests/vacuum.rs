@@ -6,16 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::error::Error;
 use crate::load::{LoadMode, LoadOptions, load};
-use crate::maintain::vacuum::{VacuumOptions, VacuumReport};
-
-async fn vacuum(graph: &Graph) -> VacuumReport {
-    let options = VacuumOptions {
-        retain: 0,
-        grace: 0,
-        ..VacuumOptions::default()
-    };
-    graph.vacuum(options).await.unwrap()
-}
 
 /// Reads every row of every column: no file of the state may be missing.
 async fn read_all(snapshot: &Snapshot) -> Result<u64> {
