@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::merge::MergeConflict;
+use crate::ndjson::Mistakes;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,6 +34,9 @@ pub enum Error {
         detail: Option<String>,
         hint: Option<String>,
     },
+    /// Lines of an input that do not fit; nothing of it was written.
+    #[error("the load was refused for {0}; nothing was written")]
+    Lines(Box<Mistakes>),
     #[error("{message}")]
     Unsupported {
         message: String,

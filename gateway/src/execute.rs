@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{PgError, PgResult};
 use crate::session::protocol::Column;
-use crate::sqlstate::{self, from_datafusion};
+use crate::sqlstate::{self, from_datafusion, from_panic};
 use crate::statement::bind::Written;
 use crate::statement::bind::context::session_state_with;
 
@@ -165,11 +165,10 @@ fn apart(mut batches: Batches) -> Batches {
                 Ok(()) => None,
                 Err(error) => {
                     tracing::error!(%error, "a statement failed inside of the server");
-                    let error = PgError::new(
-                        sqlstate::INTERNAL_ERROR,
-                        "the statement failed inside of the server",
-                    )
-                    .hint("The server's log says more. The connection can be used further.");
+                    let error = match error.try_into_panic() {
+                        Ok(panic) => from_panic(panic.as_ref()),
+                        Err(error) => PgError::new(sqlstate::INTERNAL_ERROR, error.to_string()),
+                    };
                     Some((Err(error), None))
                 }
             },

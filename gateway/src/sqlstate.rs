@@ -1,6 +1,7 @@
 //! Every SQLSTATE this server sends, under PostgreSQL's names (appendix A of its manual),
 //! and the one map from our errors to them.
 
+use std::any::Any;
 use std::error::Error as StdError;
 
 use arrow::error::ArrowError;
@@ -119,6 +120,28 @@ sqlstates! {
     DATA_CORRUPTED = "XX001";
 }
 
+/// What a client is told of a panic. Arrow knows no other way to say that the values of one
+/// batch of rows are longer than its offsets can count.
+pub fn from_panic(panic: &(dyn Any + Send)) -> PgError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    if text.is_some_and(|text| text.contains("offset overflow")) {
+        return PgError::new(
+            PROGRAM_LIMIT_EXCEEDED,
+            "the values of one column exceed 2 GB within one batch of rows",
+        )
+        .hint("Make the values shorter, or select fewer rows at a time with LIMIT.");
+    }
+    PgError::new(
+        INTERNAL_ERROR,
+        "internal error: the statement failed unexpectedly",
+    )
+    .hint("The server's log says more. The connection can be used further.")
+}
+
+/// Mistakes in lines that an error's detail names.
+const TOLD_LINES: usize = 20;
+
 /// What a client is told of an engine error.
 pub fn from_engine(error: &engine::Error) -> PgError {
     match error {
@@ -141,6 +164,11 @@ pub fn from_engine(error: &engine::Error) -> PgError {
             hint: hint.clone(),
             ..PgError::new(INVALID_PARAMETER_VALUE, message)
         },
+        engine::Error::Lines(mistakes) => {
+            let told = mistakes.told.iter().take(TOLD_LINES);
+            let told: Vec<String> = told.map(ToString::to_string).collect();
+            PgError::new(BAD_COPY_FILE_FORMAT, error.to_string()).detail(told.join("\n"))
+        }
         engine::Error::Unsupported { message, hint } => PgError {
             hint: hint.clone(),
             ..PgError::new(FEATURE_NOT_SUPPORTED, message)
@@ -399,10 +427,23 @@ impl From<ArrowError> for PgError {
 mod tests {
     use std::sync::Arc;
 
+    use arrow::buffer::OffsetBuffer;
+
     use super::*;
 
     fn code(error: engine::Error) -> &'static str {
         PgError::from(error).code
+    }
+
+    #[test]
+    fn what_arrow_cannot_count_is_a_limit_and_other_panics_are_faults() {
+        let code = |work: fn()| {
+            let panic = std::panic::catch_unwind(work).expect_err("it panics");
+            from_panic(panic.as_ref()).code
+        };
+        let too_long = || drop(OffsetBuffer::<i32>::from_repeated_length(1 << 20, 1 << 12));
+        assert_eq!(code(too_long), PROGRAM_LIMIT_EXCEEDED);
+        assert_eq!(code(|| panic!("a mistake")), INTERNAL_ERROR);
     }
 
     #[test]

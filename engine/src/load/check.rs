@@ -10,13 +10,11 @@ use arrow::row::{RowConverter, SortField};
 use super::LoadMode;
 use super::keys::{Key, KeySet, Sorted};
 use crate::error::{Error, Result};
-use crate::ndjson::{LineError, TypeBatch};
+use crate::ndjson::{LineError, Mistakes, TypeBatch};
 use crate::schema::{Schema, TypeDef, TypeId, TypeKind};
 use crate::snapshot::Snapshot;
 use crate::table::{RowPosition, Table};
 use crate::write::constraint::{DST, SRC};
-
-pub(super) const MAX_ERRORS: usize = 20;
 
 pub(super) struct Checks {
     base: Snapshot,
@@ -28,7 +26,7 @@ pub(super) struct Checks {
     end_names: Vec<(Arc<TypeDef>, &'static str)>,
     uniques: BTreeMap<(TypeId, usize), KeySet>,
     sources: BTreeMap<TypeId, KeySet>,
-    pub errors: Vec<LineError>,
+    pub mistakes: Mistakes,
 }
 
 /// What the graph has of the rows of one batch.
@@ -47,18 +45,12 @@ impl Checks {
             end_names: Vec::new(),
             uniques: BTreeMap::new(),
             sources: BTreeMap::new(),
-            errors: Vec::new(),
+            mistakes: Mistakes::default(),
         }
     }
 
     fn schema(&self) -> Arc<Schema> {
         self.base.schema().clone()
-    }
-
-    pub fn report(&mut self, error: LineError) {
-        if self.errors.len() < MAX_ERRORS {
-            self.errors.push(error);
-        }
     }
 
     /// The table as it will be under the loaded rows: nothing where it is replaced.
@@ -98,7 +90,7 @@ impl Checks {
                     found.replaced.push(*position);
                     continue;
                 }
-                self.report(LineError {
+                self.mistakes.add(LineError {
                     line: rows.lines[row],
                     type_name: Some(rows.def.name.clone()),
                     property: None,
@@ -143,7 +135,7 @@ impl Checks {
                 let owners = table.rows(positions, &[0]).await?;
                 let owned = owners.column(0).as_string::<i32>();
                 if owned.iter().flatten().any(|owner| owner != ids.value(row)) {
-                    self.report(LineError {
+                    self.mistakes.add(LineError {
                         line: rows.lines[row],
                         type_name: Some(def.name.clone()),
                         property: None,
@@ -204,14 +196,15 @@ impl Checks {
     }
 
     /// What can only be said once every line is known.
-    pub fn finish(mut self) -> Result<Vec<LineError>> {
+    pub fn finish(mut self) -> Result<Mistakes> {
         let schema = self.schema();
+        let mut mistakes = std::mem::take(&mut self.mistakes);
         for ((id, number), set) in std::mem::take(&mut self.uniques) {
             if let Some(def) = schema.by_id(id) {
                 let name = &def.uniques[number].name;
                 let reason =
                     format!("breaks unique constraint \"{name}\": the same values stand in line");
-                self.find_twice(def, set.sorted()?, &reason, |_| Ok(()))?;
+                find_twice(def, set.sorted()?, &reason, &mut mistakes, |_, _| Ok(()))?;
             }
         }
         let whole = self.mode == LoadMode::Overwrite;
@@ -228,94 +221,92 @@ impl Checks {
                     counted.push((edge.clone(), *card, sources.sorted()?));
                 }
             }
-            let mut missing = Vec::new();
-            let mut wrong = Vec::new();
-            self.find_twice(def, ids, "the same id stands in line", |key| {
-                missing_before(&mut ends, Some(key), &mut missing)?;
+            let names = &self.end_names;
+            let missing = |end: &Key| {
+                let (edge, name) = &names[(end.line & 0xff) as usize];
+                LineError {
+                    line: end.line >> 8,
+                    type_name: Some(edge.name.clone()),
+                    property: Some((*name).to_owned()),
+                    reason: format!("names no {} of this file or the graph", def.name),
+                }
+            };
+            find_twice(def, ids, SAME_ID, &mut mistakes, |key, mistakes| {
+                for_unmatched(&mut ends, Some(key), |end| mistakes.add(missing(end)))?;
                 for (edge, card, sources) in &mut counted {
                     let count = count_of(sources, key)?;
                     if count < card.min || card.max.is_some_and(|max| count > max) {
-                        wrong.push(card_error(edge, key.line, count));
+                        mistakes.add(card_error(edge, key.line, count));
                     }
                 }
                 Ok(())
             })?;
-            missing_before(&mut ends, None, &mut missing)?;
-            for key in missing {
-                let (edge, end) = &self.end_names[(key.line & 0xff) as usize];
-                let error = LineError {
-                    line: key.line >> 8,
-                    type_name: Some(edge.name.clone()),
-                    property: Some((*end).to_owned()),
-                    reason: format!("names no {} of this file or the graph", def.name),
-                };
-                self.report(error);
-            }
-            wrong.into_iter().for_each(|error| self.report(error));
+            for_unmatched(&mut ends, None, |end| mistakes.add(missing(end)))?;
         }
         for (id, set) in std::mem::take(&mut self.ids) {
             if let Some(def) = schema.by_id(id) {
-                self.find_twice(def, set.sorted()?, "the same id stands in line", |_| Ok(()))?;
+                find_twice(def, set.sorted()?, SAME_ID, &mut mistakes, |_, _| Ok(()))?;
             }
         }
         for (id, set) in std::mem::take(&mut self.sources) {
-            let Some(def) = schema.by_id(id) else {
-                continue;
-            };
-            self.too_many(def, set.sorted()?)?;
-        }
-        self.errors.sort_by_key(|error| error.line);
-        Ok(self.errors)
-    }
-
-    /// Reports keys that occur twice; shows each different key once to `each`.
-    fn find_twice(
-        &mut self,
-        def: &TypeDef,
-        mut keys: Sorted,
-        reason: &str,
-        mut each: impl FnMut(&Key) -> Result<()>,
-    ) -> Result<()> {
-        let mut last: Option<Key> = None;
-        while let Some(key) = keys.next()? {
-            match &last {
-                Some(first) if first.hash() == key.hash() => self.report(LineError {
-                    line: key.line,
-                    type_name: Some(def.name.clone()),
-                    property: None,
-                    reason: format!("{reason} {}", first.line),
-                }),
-                _ => {
-                    each(&key)?;
-                    last = Some(key);
-                }
+            if let Some(def) = schema.by_id(id) {
+                too_many(def, set.sorted()?, &mut mistakes)?;
             }
         }
-        Ok(())
-    }
-
-    fn too_many(&mut self, def: &TypeDef, mut keys: Sorted) -> Result<()> {
-        let TypeKind::Edge { card, .. } = &def.kind else {
-            return Ok(());
-        };
-        let Some(max) = card.max else { return Ok(()) };
-        while let Some(key) = keys.next()? {
-            let mut count = 1;
-            let mut line = key.line;
-            while keys.peek().is_some_and(|next| next.hash() == key.hash()) {
-                line = keys.next()?.map_or(line, |next| next.line);
-                count += 1;
-            }
-            if count > max {
-                self.report(card_error(def, line, count));
-            }
-        }
-        Ok(())
+        mistakes.sort();
+        Ok(mistakes)
     }
 }
 
+const SAME_ID: &str = "the same id stands in line";
+
+/// Reports keys that occur twice; shows each different key once to `each`.
+fn find_twice(
+    def: &TypeDef,
+    mut keys: Sorted,
+    reason: &str,
+    mistakes: &mut Mistakes,
+    mut each: impl FnMut(&Key, &mut Mistakes) -> Result<()>,
+) -> Result<()> {
+    let mut last: Option<Key> = None;
+    while let Some(key) = keys.next()? {
+        match &last {
+            Some(first) if first.hash() == key.hash() => mistakes.add(LineError {
+                line: key.line,
+                type_name: Some(def.name.clone()),
+                property: None,
+                reason: format!("{reason} {}", first.line),
+            }),
+            _ => {
+                each(&key, mistakes)?;
+                last = Some(key);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn too_many(def: &TypeDef, mut keys: Sorted, mistakes: &mut Mistakes) -> Result<()> {
+    let TypeKind::Edge { card, .. } = &def.kind else {
+        return Ok(());
+    };
+    let Some(max) = card.max else { return Ok(()) };
+    while let Some(key) = keys.next()? {
+        let mut count = 1;
+        let mut line = key.line;
+        while keys.peek().is_some_and(|next| next.hash() == key.hash()) {
+            line = keys.next()?.map_or(line, |next| next.line);
+            count += 1;
+        }
+        if count > max {
+            mistakes.add(card_error(def, line, count));
+        }
+    }
+    Ok(())
+}
+
 /// Takes the ends that no id matches, up to `key`.
-fn missing_before(ends: &mut Sorted, key: Option<&Key>, missing: &mut Vec<Key>) -> Result<()> {
+fn for_unmatched(ends: &mut Sorted, key: Option<&Key>, mut each: impl FnMut(&Key)) -> Result<()> {
     while let Some(end) = ends.peek() {
         match key {
             Some(key) if end.hash() > key.hash() => break,
@@ -323,10 +314,8 @@ fn missing_before(ends: &mut Sorted, key: Option<&Key>, missing: &mut Vec<Key>) 
                 ends.next()?;
             }
             _ => {
-                if let Some(end) = ends.next()?
-                    && missing.len() < MAX_ERRORS
-                {
-                    missing.push(end);
+                if let Some(end) = ends.next()? {
+                    each(&end);
                 }
             }
         }

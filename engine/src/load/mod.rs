@@ -1,7 +1,8 @@
 //! Loading a file of lines: one commit, all or nothing, in memory that does not grow with it.
 //!
 //! Chunks of lines are decoded side by side, in order; keys go to sorted runs, rows to files.
-//! Every mistake is told by its line, up to twenty of them, and then nothing is published.
+//! Every mistake is counted, the first thousand are told by their lines, and then nothing is
+//! published.
 
 mod blobs;
 mod check;
@@ -16,14 +17,14 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 
 use blobs::admitted;
-use check::{Checks, MAX_ERRORS};
+use check::Checks;
 use write::Writer;
 
 use crate::commit::CommitInfo;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::names::BranchName;
-use crate::ndjson::{Decoded, Decoder, LineChunk, LineError, split_lines};
+use crate::ndjson::{Decoded, Decoder, LineChunk, split_lines};
 use crate::schema::TypeKind;
 use crate::write::transaction::CommitMessage;
 
@@ -87,10 +88,7 @@ pub async fn load(
     let mut progress = LoadProgress::default();
     let mut chunks = decoded(input, decoder);
     while let Some((bytes, decoded)) = chunks.try_next().await? {
-        decoded
-            .errors
-            .into_iter()
-            .for_each(|error| checks.report(error));
+        checks.mistakes.append(decoded.mistakes);
         for rows in decoded.batches {
             let count = rows.batch.num_rows() as u64;
             *summary.types.entry(rows.def.name.clone()).or_default() += count;
@@ -101,30 +99,27 @@ pub async fn load(
             progress.rows += count;
             let found = checks.add(&rows).await?;
             for error in blobs::misplaced(&blobs, &rows)? {
-                checks.report(error);
+                checks.mistakes.add(error);
             }
-            if !checks.errors.is_empty() {
+            if !checks.mistakes.is_empty() {
                 continue;
             }
             match admitted(&blobs, rows, mode).await? {
                 Ok(rows) => writer.write(rows, found).await?,
-                Err(error) => checks.report(error),
+                Err(error) => checks.mistakes.add(error),
             }
         }
         progress.bytes += bytes;
         if let Some(report) = &options.progress {
             report(progress);
         }
-        if checks.errors.len() >= MAX_ERRORS {
-            break;
-        }
     }
     drop(chunks);
-    let errors = tokio::task::spawn_blocking(move || checks.finish())
+    let mistakes = tokio::task::spawn_blocking(move || checks.finish())
         .await
         .map_err(Error::internal)??;
-    if !errors.is_empty() {
-        return Err(refused(&errors));
+    if !mistakes.is_empty() {
+        return Err(Error::Lines(Box::new(mistakes)));
     }
     summary.commit = writer.publish(options.actor, options.message).await?;
     Ok(summary)
@@ -163,18 +158,4 @@ fn decoded(
     })
     .buffered(workers)
     .boxed()
-}
-
-fn refused(errors: &[LineError]) -> Error {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    let more = if errors.len() >= MAX_ERRORS {
-        format!("\n(only the first {MAX_ERRORS} errors are shown)")
-    } else {
-        String::new()
-    };
-    Error::Invalid {
-        message: format!("the load was refused, nothing was written: {}", all[0]),
-        detail: Some(all.join("\n") + &more),
-        hint: None,
-    }
 }

@@ -280,7 +280,7 @@ impl Plan {
                     }
                 });
                 let rows = RecordBatch::try_new(def.row_schema(), columns.collect())?;
-                for (row, violation) in checker.refused(&rows, rows.num_rows()) {
+                for (row, violation) in checker.refused(&rows) {
                     let offset = offsets[row];
                     if holds(&table.replaced, RowPosition { chunk, offset }) {
                         continue;

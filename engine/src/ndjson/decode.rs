@@ -40,6 +40,52 @@ impl fmt::Display for LineError {
     }
 }
 
+/// What is wrong with an input: each mistake is counted, and those of the first lines are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    pub told: Vec<LineError>,
+    pub total: u64,
+}
+
+impl Mistakes {
+    /// More than anybody corrects by hand, in little memory.
+    pub const MAX_TOLD: usize = 1000;
+
+    pub fn add(&mut self, error: LineError) {
+        self.total += 1;
+        self.told.push(error);
+        if self.told.len() >= 2 * Self::MAX_TOLD {
+            self.sort();
+        }
+    }
+
+    /// Puts those of the first lines in order and forgets the others.
+    pub fn sort(&mut self) {
+        self.told.sort_by_key(|error| error.line);
+        self.told.truncate(Self::MAX_TOLD);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Those of another part of the same input.
+    pub fn append(&mut self, others: Mistakes) {
+        self.total += others.total;
+        self.told.extend(others.told);
+        self.sort();
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.total {
+            1 => f.write_str("1 mistake"),
+            total => write!(f, "{total} mistakes"),
+        }
+    }
+}
+
 /// The rows of one type.
 #[derive(Debug, Clone)]
 pub struct TypeBatch {
@@ -54,8 +100,8 @@ pub struct TypeBatch {
 pub struct Decoded {
     /// Of the types that occur, in the order of the schema.
     pub batches: Vec<TypeBatch>,
-    /// In the order of the lines. After [`Decoder::MAX_ERRORS`] the rest of the chunk is not read.
-    pub errors: Vec<LineError>,
+    /// In the order of the lines.
+    pub mistakes: Mistakes,
 }
 
 /// Reads lines against one schema. Shared between threads: each chunk is read on its own.
@@ -82,8 +128,6 @@ pub(super) struct TypePlan {
 }
 
 impl Decoder {
-    pub const MAX_ERRORS: usize = 20;
-
     /// Rows without an id of their own get one from `environment`.
     pub fn new(schema: &Schema, environment: Arc<dyn Environment>) -> Self {
         let plans: Vec<TypePlan> = schema
@@ -112,20 +156,13 @@ impl Decoder {
         let mut work = Work::new(self, first_line);
         match std::str::from_utf8(bytes) {
             Ok(text) => {
-                for line in text.split('\n') {
-                    if !work.line(line) {
-                        break;
-                    }
-                }
+                text.split('\n').for_each(|line| work.line(line));
             }
             Err(_) => {
                 for line in bytes.split(|&byte| byte == b'\n') {
-                    let goes_on = match std::str::from_utf8(line) {
+                    match std::str::from_utf8(line) {
                         Ok(line) => work.line(line),
                         Err(_) => work.refuse_line(None, None, "not valid UTF-8".to_owned()),
-                    };
-                    if !goes_on {
-                        break;
                     }
                 }
             }

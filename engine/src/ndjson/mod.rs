@@ -17,7 +17,7 @@ mod tests;
 
 pub(crate) use cell::{Cell, Refusal};
 pub(crate) use columns::ColumnBuilder;
-pub use decode::{Decoded, Decoder, LineError, TypeBatch};
+pub use decode::{Decoded, Decoder, LineError, Mistakes, TypeBatch};
 pub use encode::Encoder;
 pub(crate) use json::{Kind as JsonKind, Scanner};
 pub(crate) use lines::MAX_LINE_BYTES;

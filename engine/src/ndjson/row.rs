@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 
 use super::cell::{Cell, Refusal, read_reference};
 use super::columns::ColumnBuilder;
-use super::decode::{Decoded, Decoder, LineError, TypeBatch, TypePlan};
+use super::decode::{Decoded, Decoder, LineError, Mistakes, TypeBatch, TypePlan};
 use super::json::{Kind, Scanner, shown};
 use crate::clock::ulid;
 use crate::error::{ConstraintViolation, Result};
@@ -19,7 +19,7 @@ pub(super) struct Work<'d, 'a> {
     decoder: &'d Decoder,
     tables: Vec<Option<TableBuilder>>,
     row: Row<'a>,
-    errors: Vec<LineError>,
+    mistakes: Mistakes,
     line: u64,
 }
 
@@ -88,13 +88,12 @@ impl<'d, 'a> Work<'d, 'a> {
             decoder,
             tables: decoder.plans.iter().map(|_| None).collect(),
             row: Row::default(),
-            errors: Vec::new(),
+            mistakes: Mistakes::default(),
             line: first_line,
         }
     }
 
-    /// Reads one line. False when there are as many errors as are reported.
-    pub fn line(&mut self, line: &'a str) -> bool {
+    pub fn line(&mut self, line: &'a str) {
         let line = if self.line == 1 {
             line.trim_start_matches('\u{FEFF}')
         } else {
@@ -102,14 +101,11 @@ impl<'d, 'a> Work<'d, 'a> {
         };
         if line.bytes().all(|byte| byte.is_ascii_whitespace()) {
             self.line += 1;
-            return true;
+            return;
         }
         let mut plan = None;
         match self.read_line(line, &mut plan) {
-            Ok(()) => {
-                self.line += 1;
-                true
-            }
+            Ok(()) => self.line += 1,
             Err(mistake) => {
                 let name = plan.map(|at: usize| self.decoder.plans[at].def.name.clone());
                 self.refuse_line(name, mistake.property, mistake.reason)
@@ -122,26 +118,23 @@ impl<'d, 'a> Work<'d, 'a> {
         type_name: Option<String>,
         property: Option<String>,
         reason: String,
-    ) -> bool {
+    ) {
         self.report(type_name, property, reason);
         self.line += 1;
-        self.errors.len() < Decoder::MAX_ERRORS
     }
 
     fn report(&mut self, type_name: Option<String>, property: Option<String>, reason: String) {
-        if self.errors.len() < Decoder::MAX_ERRORS {
-            self.errors.push(LineError {
-                line: self.line,
-                type_name,
-                property,
-                reason,
-            });
-        }
+        self.mistakes.add(LineError {
+            line: self.line,
+            type_name,
+            property,
+            reason,
+        });
     }
 
     fn read_line(&mut self, line: &'a str, plan: &mut Option<usize>) -> Result<(), Mistake> {
         let mut scanner = Scanner::new(line);
-        let before = self.errors.len();
+        let before = self.mistakes.total;
         self.row.id = None;
         self.row.from = None;
         self.row.to = None;
@@ -219,7 +212,7 @@ impl<'d, 'a> Work<'d, 'a> {
             }
         }
         // Some properties were refused, and reported, while the rest of the line was read.
-        if self.errors.len() > before {
+        if self.mistakes.total > before {
             return Ok(());
         }
         self.add_row(at)
@@ -386,7 +379,7 @@ impl<'d, 'a> Work<'d, 'a> {
     pub fn finish(self) -> Result<Decoded> {
         let mut decoded = Decoded {
             batches: Vec::new(),
-            errors: self.errors,
+            mistakes: self.mistakes,
         };
         for (plan, table) in self.decoder.plans.iter().zip(self.tables) {
             let Some(mut table) = table else { continue };
@@ -400,11 +393,9 @@ impl<'d, 'a> Work<'d, 'a> {
             }
             let batch = RecordBatch::try_new(plan.def.value_schema(), columns)?;
             if plan.has_checks {
-                let left = Decoder::MAX_ERRORS.saturating_sub(decoded.errors.len());
-                for (row, violation) in plan.checker.refused(&batch, left) {
-                    decoded
-                        .errors
-                        .push(broken_check(&plan.def, table.lines[row], &violation));
+                for (row, violation) in plan.checker.refused(&batch) {
+                    let error = broken_check(&plan.def, table.lines[row], &violation);
+                    decoded.mistakes.add(error);
                 }
             }
             decoded.batches.push(TypeBatch {
@@ -413,7 +404,7 @@ impl<'d, 'a> Work<'d, 'a> {
                 lines: table.lines,
             });
         }
-        decoded.errors.sort_by_key(|error| error.line);
+        decoded.mistakes.sort();
         Ok(decoded)
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, TimestampMicrosecondType, UInt64Type};
 use proptest::prelude::*;
 
-use super::{Decoded, Decoder, Encoder};
+use super::{Decoded, Decoder, Encoder, Mistakes};
 use crate::clock::Counting;
 use crate::schema::{Schema, SeededIds};
 
@@ -40,7 +40,11 @@ fn decode(text: &str) -> Decoded {
 
 fn one(text: &str) -> RecordBatch {
     let decoded = decode(text);
-    assert!(decoded.errors.is_empty(), "{}", decoded.errors[0]);
+    assert!(
+        decoded.mistakes.told.is_empty(),
+        "{}",
+        decoded.mistakes.told[0]
+    );
     assert_eq!(decoded.batches.len(), 1);
     decoded.batches[0].batch.clone()
 }
@@ -64,7 +68,11 @@ fn nodes_and_edges_come_in_any_order() {
         "{\"data\":{\"tier\":\"gold\",\"slug\":\"bob\",\"age\":null},\"type\":\"Person\"}\n",
         "{\"edge\":\"Knows\",\"from\":\"bob\",\"to\":\"ada\",\"data\":{\"id\":\"k1\"}}",
     ));
-    assert!(decoded.errors.is_empty(), "{}", decoded.errors[0]);
+    assert!(
+        decoded.mistakes.told.is_empty(),
+        "{}",
+        decoded.mistakes.told[0]
+    );
     let [people, knows] = decoded.batches.as_slice() else {
         panic!("two types")
     };
@@ -339,7 +347,12 @@ fn every_mistake_is_told_by_line_type_and_property() {
     for (line, expected) in REFUSED {
         let decoded = decode(line);
         assert_eq!(
-            decoded.errors.first().map(ToString::to_string).as_deref(),
+            decoded
+                .mistakes
+                .told
+                .first()
+                .map(ToString::to_string)
+                .as_deref(),
             Some(*expected),
             "{line}"
         );
@@ -358,7 +371,8 @@ fn all_wrong_properties_of_a_line_are_told() {
         "{\"type\":\"Person\",\"data\":{\"slug\":1,\"age\":\"x\",\"nope\":[{\"a\":1}],\"tier\":\"tin\"}}\n\n{\"type\":\"Nope\"}",
     );
     let shown: Vec<(u64, Option<&str>)> = decoded
-        .errors
+        .mistakes
+        .told
         .iter()
         .map(|error| (error.line, error.property.as_deref()))
         .collect();
@@ -375,17 +389,19 @@ fn all_wrong_properties_of_a_line_are_told() {
 }
 
 #[test]
-fn at_most_twenty_mistakes_are_told_and_good_lines_are_kept() {
+fn mistakes_are_counted_the_first_are_told_and_good_lines_are_kept() {
     let good = "{\"type\":\"Moment\",\"data\":{\"at\":\"2026-01-01T00:00:00Z\"}}\n";
-    let decoded = decode(&format!("{good}{}", "{\"type\":\"Nope\"}\n".repeat(50)));
-    assert_eq!(decoded.errors.len(), Decoder::MAX_ERRORS);
-    assert_eq!(decoded.errors[19].line, 21);
+    let decoded = decode(&format!("{good}{}", "{\"type\":\"Nope\"}\n".repeat(1050)));
+    assert_eq!(decoded.mistakes.total, 1050);
+    assert_eq!(decoded.mistakes.told.len(), Mistakes::MAX_TOLD);
+    assert_eq!(decoded.mistakes.told[19].line, 21);
     assert_eq!(decoded.batches[0].batch.num_rows(), 1);
     let decoded = decode(&format!(
         "{}{good}",
-        "{\"type\":\"Person\",\"data\":{\"slug\":\"a\",\"age\":-1}}\n".repeat(50)
+        "{\"type\":\"Person\",\"data\":{\"slug\":\"a\",\"age\":-1}}\n".repeat(1050)
     ));
-    assert_eq!(decoded.errors.len(), Decoder::MAX_ERRORS);
+    assert_eq!(decoded.mistakes.total, 1050);
+    assert_eq!(decoded.mistakes.told.len(), Mistakes::MAX_TOLD);
 }
 
 #[test]
@@ -394,7 +410,12 @@ fn bytes_that_are_no_text_are_told_by_line() {
     let mut bytes = b"{\"type\":\"Moment\",\"data\":{\"at\":\"2026-01-01T00:00:00Z\"}}\n".to_vec();
     bytes.extend(b"{\"type\":\"Mo\xff\"}\n{\"type\":\"Nope\"}\n");
     let decoded = decoder.decode_chunk(&bytes, 10).unwrap();
-    let shown: Vec<String> = decoded.errors.iter().map(ToString::to_string).collect();
+    let shown: Vec<String> = decoded
+        .mistakes
+        .told
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         shown,
         [
@@ -417,7 +438,11 @@ fn what_is_exported_is_what_was_loaded() {
         "{\"edge\":\"Links\",\"from\":\"[\\\"x\\\",\\\"1\\\"]\",\"to\":\"2026-01-01T00:00:00Z\",\"data\":{\"id\":\"l\"}}\n",
     );
     let decoded = decode(text);
-    assert!(decoded.errors.is_empty(), "{}", decoded.errors[0]);
+    assert!(
+        decoded.mistakes.told.is_empty(),
+        "{}",
+        decoded.mistakes.told[0]
+    );
     assert_eq!(encode(&schema, &decoded), text);
 }
 
@@ -490,10 +515,10 @@ proptest! {
     fn random_rows_survive_export_and_load(lines in proptest::collection::vec(everything(), 1..5)) {
         let schema = schema();
         let decoded = decode(&lines.concat());
-        prop_assert!(decoded.errors.is_empty(), "{}", decoded.errors[0]);
+        prop_assert!(decoded.mistakes.told.is_empty(), "{}", decoded.mistakes.told[0]);
         let exported = encode(&schema, &decoded);
         let again = decode(&exported);
-        prop_assert!(again.errors.is_empty(), "{}", again.errors[0]);
+        prop_assert!(again.mistakes.is_empty(), "{}", again.mistakes.told[0]);
         prop_assert_eq!(encode(&schema, &again), exported);
         // NaN is equal to nothing, so what is shown of the columns is compared.
         prop_assert_eq!(again.batches[0].batch.num_rows(), decoded.batches[0].batch.num_rows());
@@ -516,6 +541,6 @@ proptest! {
         let decoder = Decoder::new(&schema(), Arc::new(Counting::default()));
         let decoded = decoder.decode_chunk(&bytes, 1).unwrap();
         let rows: usize = decoded.batches.iter().map(|batch| batch.batch.num_rows()).sum();
-        prop_assert!(rows > 0 || !decoded.errors.is_empty());
+        prop_assert!(rows > 0 || !decoded.mistakes.told.is_empty());
     }
 }

@@ -152,6 +152,9 @@ fn check_type_names(declarations: &[Declaration], errors: &mut Collector<'_>) {
     for declaration in declarations {
         let name = declaration.name.value.as_str();
         let span = declaration.name.span;
+        if too_long(&declaration.name, errors) {
+            continue;
+        }
         if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
             errors.push_hint(
                 span,
@@ -199,6 +202,21 @@ fn check_type_names(declarations: &[Declaration], errors: &mut Collector<'_>) {
             tables.insert(table, declaration);
         }
     }
+}
+
+/// Names of types are part of names in the store, which allow no more than 255 bytes.
+const MAX_NAME: usize = 128;
+
+/// Says so if a name of a type or property is longer than it may be.
+pub(super) fn too_long(name: &Spanned<String>, errors: &mut Collector<'_>) -> bool {
+    let bytes = name.value.len();
+    if bytes > MAX_NAME {
+        errors.push(
+            name.span,
+            format!("a name has at most {MAX_NAME} bytes, this one has {bytes}"),
+        );
+    }
+    bytes > MAX_NAME
 }
 
 fn article(noun: &str) -> &'static str {

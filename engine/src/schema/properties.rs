@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::check::{DraftProperty, listing, plain_annotation, renamed_in_sql, single_text};
+use super::check::{
+    DraftProperty, listing, plain_annotation, renamed_in_sql, single_text, too_long,
+};
 use super::error::{Collector, Span};
 use super::literal::literal_value;
 use super::parse::{Argument, Declaration, PropertySyntax, Spanned, TypeSyntax};
@@ -22,6 +24,9 @@ pub(super) fn own_properties(
     let mut seen: HashMap<&str, ()> = HashMap::new();
     for syntax in &declaration.properties {
         let name = syntax.name.value.as_str();
+        if too_long(&syntax.name, errors) {
+            continue;
+        }
         if seen.insert(name, ()).is_some() {
             errors.push(
                 syntax.name.span,

@@ -435,10 +435,7 @@ async fn lines_bring_bytes_and_allowed_files_and_export_brings_them_back() {
         r#"{"type":"Document","data":{"slug":"d","pages":["base64:AP8="]}}"#,
     );
     let refused = load_text(graph, LoadMode::Append, &text).await.unwrap_err();
-    let Error::Invalid { detail, .. } = refused else {
-        panic!("{refused:?}");
-    };
-    let detail = detail.unwrap();
+    let detail = told_lines(refused);
     assert!(
         detail.contains("line 1: Document.content: blobs may not be read from file:///"),
         "{detail}"
@@ -509,19 +506,13 @@ async fn a_missing_file_and_one_of_a_list_are_told_by_their_line() {
     let missing = library.file("gone", b"");
     std::fs::remove_file(missing.strip_prefix("file://").unwrap()).unwrap();
     let text = format!(r#"{{"type":"Document","data":{{"slug":"a","content":"{missing}"}}}}"#);
-    let Err(Error::Invalid { detail, .. }) = load_text(graph, LoadMode::Append, &text).await else {
-        panic!("refused");
-    };
-    assert!(
-        detail
-            .unwrap()
-            .starts_with("line 1: Document.content: there is nothing at file:///")
-    );
+    let refused = load_text(graph, LoadMode::Append, &text).await.unwrap_err();
+    let detail = told_lines(refused);
+    assert!(detail.starts_with("line 1: Document.content: there is nothing at file:///"));
     let text = r#"{"type":"Document","data":{"slug":"a","pages":["s3://x/y"]}}"#;
-    let Err(Error::Invalid { detail, .. }) = load_text(graph, LoadMode::Append, text).await else {
-        panic!("refused");
-    };
-    assert!(detail.unwrap().contains("lies outside the graph"));
+    let refused = load_text(graph, LoadMode::Append, text).await.unwrap_err();
+    let detail = told_lines(refused);
+    assert!(detail.contains("lies outside the graph"));
 }
 
 /// Long bytes stood in the rows before there were references.

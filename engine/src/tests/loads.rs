@@ -5,7 +5,6 @@ use futures::StreamExt;
 use super::*;
 use crate::commit::ancestry::Ancestors;
 use crate::diff;
-use crate::error::Error;
 use crate::load::{ExportOptions, LoadMode, LoadOptions, export, load};
 
 const LINES: &str = r#"
@@ -44,13 +43,6 @@ async fn exported(graph: &Graph) -> String {
     text
 }
 
-fn details(error: Error) -> String {
-    match error {
-        Error::Invalid { detail, .. } => detail.unwrap_or_default(),
-        other => panic!("expected invalid input, got {other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_load_is_one_commit_and_its_export_loads_again() {
     let fixture = Fixture::in_memory().await;
@@ -85,7 +77,7 @@ async fn append_refuses_merge_replaces_overwrite_empties() {
     let twice = load_text(graph, LoadMode::Append, line.clone())
         .await
         .unwrap_err();
-    assert!(details(twice).contains("line 1: Person: id \"ada\" exists already"));
+    assert!(told_lines(twice).contains("line 1: Person: id \"ada\" exists already"));
     load_text(graph, LoadMode::Merge, line.clone())
         .await
         .unwrap();
@@ -116,7 +108,7 @@ async fn every_mistake_is_told_by_its_line_and_nothing_is_written() {
     ]
     .join("\n");
     let before = fixture.store.list_all("_graph").await.unwrap();
-    let told = details(load_text(graph, LoadMode::Append, text).await.unwrap_err());
+    let told = told_lines(load_text(graph, LoadMode::Append, text).await.unwrap_err());
     for wrong in [2, 3, 4, 6, 7, 8, 9] {
         assert!(
             told.contains(&format!("line {wrong}:")),
@@ -164,9 +156,9 @@ async fn a_large_load_goes_to_files_and_keeps_every_rule() {
     let again = load_text(graph, LoadMode::Append, text.clone())
         .await
         .unwrap_err();
-    assert!(details(again).contains("line 1: Person: id \"p0\" exists already"));
+    assert!(told_lines(again).contains("line 1: Person: id \"p0\" exists already"));
     let dangling = text.clone() + r#"{"edge":"Knows","from":"p1","to":"nobody"}"#;
-    let dangling = details(
+    let dangling = told_lines(
         load_text(graph, LoadMode::Overwrite, dangling)
             .await
             .unwrap_err(),

@@ -250,3 +250,13 @@ pub(super) async fn column(snapshot: &Snapshot, name: &str, column: &str) -> Vec
 pub(super) async fn people(graph: &Graph, reference: &str) -> Vec<String> {
     column(&graph.snapshot(reference).await.unwrap(), "person", "name").await
 }
+
+/// The mistakes in lines that a load was refused for, one a line.
+fn told_lines(error: crate::error::Error) -> String {
+    let crate::error::Error::Lines(mistakes) = error else {
+        panic!("expected mistakes in lines, got {error:?}");
+    };
+    let told: Vec<String> = mistakes.told.iter().map(ToString::to_string).collect();
+    assert!(mistakes.total >= told.len() as u64);
+    told.join("\n")
+}

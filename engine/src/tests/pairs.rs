@@ -315,7 +315,7 @@ impl World {
         }
         let again = match write(graph, on, writer).await {
             // The rows that it names are gone; a load tells all lines that break a rule.
-            Err(Error::NotFound { .. } | Error::Invalid { .. }) => "refused",
+            Err(Error::NotFound { .. } | Error::Invalid { .. } | Error::Lines(_)) => "refused",
             outcome => code(&outcome),
         };
         assert_ne!(again, "40001", "{on}: {writer}");

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use omnigraph_engine::error::{Error, ObjectKind};
 use omnigraph_engine::merge::MergeConflict;
-use serde_json::json;
+use omnigraph_engine::ndjson::Mistakes;
+use serde_json::{Map, Value, json};
 
 /// Exit codes. Those that later commands use keep their numbers free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Failure {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// Members beside these in the JSON document.
+    pub facts: Map<String, Value>,
 }
 
 impl Failure {
@@ -37,6 +40,7 @@ impl Failure {
             message: message.into(),
             detail: None,
             hint: None,
+            facts: Map::new(),
         }
     }
 
@@ -77,10 +81,12 @@ impl Failure {
         // Nobody is left to tell when these fail.
         let _ = std::io::stderr().write_all(text.as_bytes());
         if json {
-            let document = json!({
-                "error": { "message": self.message, "detail": self.detail, "hint": self.hint },
-                "exit": self.exit as u8,
-            });
+            let mut error = self.facts.clone();
+            for (name, text) in [("detail", &self.detail), ("hint", &self.hint)] {
+                error.entry(name).or_insert_with(|| json!(text));
+            }
+            error.insert("message".to_owned(), json!(self.message));
+            let document = json!({ "error": error, "exit": self.exit as u8 });
             let _ = writeln!(std::io::stdout(), "{document:#}");
         }
     }
@@ -94,8 +100,10 @@ impl From<Error> for Failure {
             _ => Exit::Failed,
         };
         let message = error.to_string();
+        let facts = facts(&error);
         let (detail, hint) = match error {
             Error::Invalid { detail, hint, .. } => (detail, hint),
+            Error::Lines(mistakes) => (Some(lines(&mistakes)), None),
             Error::Unsupported { hint, .. } => (None, hint),
             Error::Expired { hint, .. } | Error::NotAllowed { hint, .. } => (None, Some(hint)),
             Error::Constraint(violation) => (violation.detail, None),
@@ -126,8 +134,38 @@ impl From<Error> for Failure {
             message,
             detail,
             hint,
+            facts,
         }
     }
+}
+
+/// What a program finds beside the message: mistakes as a list instead of a text.
+fn facts(error: &Error) -> Map<String, Value> {
+    let Error::Lines(mistakes) = error else {
+        return Map::new();
+    };
+    let told = mistakes.told.iter().map(|error| {
+        json!({
+            "line": error.line,
+            "type": error.type_name,
+            "property": error.property,
+            "reason": error.reason,
+        })
+    });
+    Map::from_iter([
+        ("mistakes".to_owned(), told.collect()),
+        ("total".to_owned(), json!(mistakes.total)),
+        ("detail".to_owned(), Value::Null),
+    ])
+}
+
+fn lines(mistakes: &Mistakes) -> String {
+    let mut lines: Vec<String> = mistakes.told.iter().map(ToString::to_string).collect();
+    let untold = mistakes.total - mistakes.told.len() as u64;
+    if untold > 0 {
+        lines.push(format!("and {untold} more"));
+    }
+    lines.join("\n")
 }
 
 /// Conflicts that a terminal is told.

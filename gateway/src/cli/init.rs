@@ -48,8 +48,10 @@ impl Init {
         let (nodes, edges) = (schema.nodes().count(), schema.edges().count());
         Ok(Output::new(
             format!(
-                "made {} with {nodes} node types and {edges} edge types",
-                self.address.graph
+                "made {} with {} and {}",
+                self.address.graph,
+                counted(nodes, "node type"),
+                counted(edges, "edge type"),
             ),
             json!({
                 "graph": self.address.graph,
@@ -131,6 +133,13 @@ pub(super) fn schema_failure(path: &Path, errors: SchemaErrors) -> Failure {
     Failure {
         detail: Some(errors.in_file(path.display().to_string()).to_string()),
         ..Failure::new(format!("{} has {count} mistake{plural}", path.display()))
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +9,7 @@ use futures::FutureExt;
 use omnigraph_engine::error::{Error, ObjectKind};
 use omnigraph_engine::load::{LoadMode, LoadOptions, LoadProgress, LoadSummary, load};
 use omnigraph_engine::names::BranchName;
+use omnigraph_engine::ndjson::Mistakes;
 use omnigraph_engine::{CommitMessage, Graph};
 use serde_json::json;
 
@@ -109,10 +110,15 @@ impl Source {
         let summary = loaded?;
         let seconds = started.elapsed().as_secs_f64();
         let commit = summary.commit.as_ref().map(|commit| commit.id.to_string());
+        let deleted = summary.commit.as_ref().map_or(0, |commit| commit.deleted);
         let text = format!(
-            "loaded {} nodes and {} edges into {branch} in {seconds:.1} s, commit {}",
+            "loaded {} nodes and {} edges into {branch}{} in {seconds:.1} s, commit {}",
             grouped(summary.nodes),
             grouped(summary.edges),
+            match deleted {
+                0 => String::new(),
+                rows => format!(", deleted {} others", grouped(rows)),
+            },
             commit.as_deref().unwrap_or("none: nothing changed"),
         );
         Ok(Output::new(
@@ -124,6 +130,7 @@ impl Source {
                 "nodes": summary.nodes,
                 "edges": summary.edges,
                 "types": summary.types,
+                "deleted": deleted,
                 "seconds": seconds,
             }),
         ))
@@ -153,7 +160,18 @@ impl Source {
             .boxed_local()
             .await;
         progress.finish();
-        Ok(loaded?)
+        match loaded {
+            Err(Error::Lines(mut mistakes)) => {
+                // Standard input is gone by now.
+                if self.data != Path::new("-") {
+                    let (file, _) = self.file()?;
+                    let named = plain(file).and_then(|file| name_ends(&mut mistakes, file));
+                    named.map_err(|error| Failure::file(&self.data, &error))?;
+                }
+                Err(Error::Lines(mistakes).into())
+            }
+            loaded => Ok(loaded?),
+        }
     }
 
     /// The branch, made if that was asked for and it is not there. Was it?
@@ -202,6 +220,33 @@ impl Source {
         let total = metadata.is_file().then_some(metadata.len());
         Ok((Box::new(file), total))
     }
+}
+
+/// Says which node an edge looks for in vain. A load keeps no more of it than a hash and the line.
+fn name_ends(mistakes: &mut Mistakes, input: impl Read) -> std::io::Result<()> {
+    let mut lines = BufReader::new(input).split(b'\n');
+    let mut read = 0;
+    let mut line = Vec::new();
+    for mistake in &mut mistakes.told {
+        while read < mistake.line {
+            let Some(next) = lines.next() else {
+                return Ok(());
+            };
+            line = next?;
+            read += 1;
+        }
+        let Some(end @ ("from" | "to")) = mistake.property.as_deref() else {
+            continue;
+        };
+        let members: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
+        let Some(named) = members[end].as_str().map(|named| format!("\"{named}\"")) else {
+            continue;
+        };
+        if !mistake.reason.contains(&named) {
+            mistake.reason = format!("{named} {}", mistake.reason);
+        }
+    }
+    Ok(())
 }
 
 /// The text inside, if the input is compressed by gzip. Told by its first bytes, not its name.

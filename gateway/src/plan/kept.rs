@@ -4,15 +4,21 @@
 //! Some queries are better off when the optimizer sees the values: `$1 IS NULL OR a = $1`
 //! becomes a lookup or a full scan, and a LIMIT can only be moved down as a number. Those
 //! are optimized for each execution.
+//!
+//! What reads through functions alone is kept in its executable form, too.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+use datafusion::physical_plan::ExecutionPlan;
 use omnigraph_udfs::pg::array;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::error::PgResult;
+use crate::statement::bind::{has_placeholder, reads_functions_alone};
 
 #[derive(Debug, Default)]
 pub(super) struct KeptPlan(Mutex<State>);
@@ -22,9 +28,30 @@ enum State {
     #[default]
     NotYet,
     /// Good for all values.
-    Generic(Arc<LogicalPlan>),
+    Generic(Arc<Generic>),
     /// Values decide about the plan.
     Custom,
+}
+
+/// The plan for all values.
+#[derive(Debug)]
+pub struct Generic {
+    pub plan: LogicalPlan,
+    /// The executable plan, for those that hold no snapshot.
+    executable: OnceCell<Arc<dyn ExecutionPlan>>,
+}
+
+impl Generic {
+    /// The executable plan, made now if it never was; `None`: each execution makes its own.
+    pub async fn executable(
+        &self,
+        make: impl Future<Output = PgResult<Arc<dyn ExecutionPlan>>>,
+    ) -> PgResult<Option<&Arc<dyn ExecutionPlan>>> {
+        match reads_functions_alone(&self.plan) {
+            true => self.executable.get_or_try_init(|| make).await.map(Some),
+            false => Ok(None),
+        }
+    }
 }
 
 impl KeptPlan {
@@ -32,13 +59,16 @@ impl KeptPlan {
     pub(super) fn generic(
         &self,
         make: impl FnOnce() -> PgResult<LogicalPlan>,
-    ) -> PgResult<Option<Arc<LogicalPlan>>> {
+    ) -> PgResult<Option<Arc<Generic>>> {
         let known = self.0.lock().clone();
         let state = match known {
             State::NotYet => {
                 let plan = make()?;
                 let made = match is_generic(&plan) {
-                    true => State::Generic(Arc::new(plan)),
+                    true => State::Generic(Arc::new(Generic {
+                        plan,
+                        executable: OnceCell::new(),
+                    })),
                     false => State::Custom,
                 };
                 self.0.lock().clone_from(&made);
@@ -60,7 +90,8 @@ fn is_generic(plan: &LogicalPlan) -> bool {
     let _ = plan.apply(|node| {
         generic = match node {
             LogicalPlan::Limit(limit) => {
-                let open = |bound: &Option<Box<Expr>>| bound.as_deref().is_some_and(has_parameter);
+                let open =
+                    |bound: &Option<Box<Expr>>| bound.as_deref().is_some_and(has_placeholder);
                 !open(&limit.skip) && !open(&limit.fetch)
             }
             LogicalPlan::Filter(filter) => conjuncts_are_generic(&filter.predicate),
@@ -83,14 +114,14 @@ fn conjuncts_are_generic(filter: &Expr) -> bool {
             op: Operator::And,
             right,
         }) => conjuncts_are_generic(left) && conjuncts_are_generic(right),
-        other => is_comparison_with_parameters(other) || !has_parameter(other),
+        other => is_comparison_with_parameters(other) || !has_placeholder(other),
     }
 }
 
 /// Something of the row on one side, parameters by themselves on the other: it stays as it is
 /// whatever their values are.
 fn is_comparison_with_parameters(filter: &Expr) -> bool {
-    let fixed = |expr: &Expr| !has_parameter(expr);
+    let fixed = |expr: &Expr| !has_placeholder(expr);
     let value = |expr: &Expr| matches!(expr, Expr::Placeholder(_) | Expr::Literal(..));
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
@@ -115,9 +146,4 @@ fn is_comparison_with_parameters(filter: &Expr) -> bool {
         },
         _ => false,
     }
-}
-
-fn has_parameter(expr: &Expr) -> bool {
-    expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))
-        .unwrap_or(true)
 }

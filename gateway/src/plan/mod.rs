@@ -25,6 +25,7 @@ pub use cache::PlanCache;
 use environment::Pasts;
 pub use environment::{Frozen, Functions};
 pub use fast::Lookup;
+pub use kept::Generic;
 
 use self::kept::KeptPlan;
 use crate::error::{PgError, PgResult};
@@ -326,7 +327,7 @@ impl Work {
     pub fn generic(
         &self,
         make: impl FnOnce() -> PgResult<LogicalPlan>,
-    ) -> PgResult<Option<Arc<LogicalPlan>>> {
+    ) -> PgResult<Option<Arc<Generic>>> {
         self.kept.generic(make)
     }
 

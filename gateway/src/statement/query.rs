@@ -9,11 +9,11 @@ use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::names::BranchName;
 
-use super::bind::{Bound, BoundQuery, Execution as Values};
+use super::bind::{self, Bound, BoundQuery, Execution as Values};
 use super::parse::{self, ParsedStatement};
 use crate::error::{PgError, PgResult};
 use crate::execute::Reading;
-use crate::plan::{STACK_LEFT, STACK_MORE, Statement, Work, same_schema};
+use crate::plan::{Generic, STACK_LEFT, STACK_MORE, Statement, Work, same_schema};
 use crate::session::Session;
 use crate::session::protocol::{Execution, Place, Rows, RowsTag};
 use crate::session::shared::now;
@@ -105,11 +105,24 @@ impl Session {
         }
         self.hold_locks(&query.locks).await?;
         let values = self.values(params);
-        let plan = self.optimized(work, query, &values)?;
+        let generic = self.generic(work, query)?;
         let reading = self.reading(snapshots, place).await?;
         let executor = self.common.shared.executor.clone();
         let state = executor.state(&reading);
-        let physical = executor.physical(&state, &plan).await?;
+        let kept = match &generic {
+            Some(generic) => {
+                let make = executor.physical(&state, &generic.plan);
+                generic.executable(make).await?
+            }
+            None => None,
+        };
+        let physical = match kept {
+            Some(kept) => bind::fill(kept, &values.execution())?,
+            None => {
+                let plan = self.optimized(generic.as_deref(), query, &values)?;
+                executor.physical(&state, &plan).await?
+            }
+        };
         let stream = executor.start(&state, physical, &columns)?;
         Ok(Rows {
             columns,
@@ -134,21 +147,28 @@ impl Session {
         Ok(())
     }
 
+    /// The plan for all values, if there is one.
+    fn generic(&self, work: &Work, query: &BoundQuery) -> PgResult<Option<Arc<Generic>>> {
+        self.interrupt.check()?;
+        if query.volatile {
+            return Ok(None);
+        }
+        let executor = &self.common.shared.executor;
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+            work.generic(|| executor.optimize(&query.plan))
+        })
+    }
+
     fn optimized(
         &self,
-        work: &Work,
+        generic: Option<&Generic>,
         query: &BoundQuery,
         values: &Times<'_>,
     ) -> PgResult<LogicalPlan> {
-        self.interrupt.check()?;
         let executor = &self.common.shared.executor;
-        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
-            if !query.volatile
-                && let Some(plan) = work.generic(|| executor.optimize(&query.plan))?
-            {
-                return super::bind::complete(&plan, &values.execution());
-            }
-            executor.optimize(&query.with_params(&values.execution())?)
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || match generic {
+            Some(generic) => bind::complete(&generic.plan, &values.execution()),
+            None => executor.optimize(&query.with_params(&values.execution())?),
         })
     }
 

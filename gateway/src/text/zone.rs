@@ -10,14 +10,14 @@ use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::{OffsetName, Tz};
 
 /// What the setting `TimeZone` can be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Zone {
     /// As `SHOW TimeZone` prints it.
     name: Arc<str>,
     rule: Rule,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Rule {
     Named(Tz),
     /// Seconds east of Greenwich, and the abbreviation.

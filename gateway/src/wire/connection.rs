@@ -11,7 +11,7 @@ use tracing::debug;
 
 use crate::error::{PgError, PgResult, Severity};
 use crate::session::protocol::{Backend, Mail, Reason, SessionHandle, TransactionStatus};
-use crate::sqlstate;
+use crate::sqlstate::{self, from_panic};
 use crate::wire::MAX_MESSAGE;
 use crate::wire::channel::{Channel, is_lost};
 use crate::wire::message::{Frame, Message};
@@ -61,8 +61,8 @@ where
         loop {
             // What panics outside a statement leaves nothing to go on with but a proper end.
             let turn = AssertUnwindSafe(self.turn()).catch_unwind().await;
-            let turn = turn.unwrap_or_else(|_| {
-                let mut error = internal_fault();
+            let turn = turn.unwrap_or_else(|panic| {
+                let mut error = from_panic(panic.as_ref());
                 error.severity = Severity::Fatal;
                 Err(error)
             });
@@ -294,7 +294,7 @@ where
     tokio::select! {
         biased;
         reason = interrupt.wait() => Err(stop(handle, reason)),
-        result = &mut work => result.unwrap_or_else(|_| Err(internal_fault())),
+        result = &mut work => result.unwrap_or_else(|panic| Err(from_panic(panic.as_ref()))),
         () = at(deadline) => {
             interrupt.raise(Reason::StatementTimeout);
             Err(stop(handle, Reason::StatementTimeout))
@@ -308,15 +308,7 @@ where
 
 /// Runs what does not wait; a panic in it is a fault of ours in this statement.
 pub(super) fn caught<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(internal_fault()))
-}
-
-fn internal_fault() -> PgError {
-    PgError::new(
-        sqlstate::INTERNAL_ERROR,
-        "internal error: the statement failed unexpectedly",
-    )
-    .hint("The server's log has the details.")
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(from_panic(panic.as_ref())))
 }
 
 /// Sends what is in the output, for as long as the statement may run: a client that does not

@@ -160,7 +160,7 @@ async fn a_graph_goes_in_and_comes_out_as_ndjson() {
         data,
     )
     .await;
-    assert_eq!(code(again), "22023");
+    assert_eq!(code(again), "22P04");
     assert_eq!(
         copy_in(
             &client,
@@ -173,7 +173,7 @@ async fn a_graph_goes_in_and_comes_out_as_ndjson() {
     );
     assert_eq!(
         code(copy_in(&client, "COPY omnigraph.ndjson FROM STDIN", "{\n").await),
-        "22023"
+        "22P04"
     );
     run(&client, "BEGIN").await;
     assert_eq!(

@@ -63,6 +63,51 @@ async fn traverse_takes_parameters() {
     }
 }
 
+/// Its plan is kept: each execution has values, a snapshot and a place of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_walk_runs_beside_itself_and_sees_what_was_written() {
+    let (_server, mut client) = people().await;
+    let counting = client
+        .prepare(
+            "SELECT count(*), max(depth) FROM traverse('knows', $1, max_hops => 9) WHERE depth > 1",
+        )
+        .await
+        .expect("it is known before Bind");
+    let (from_ada, from_dan) = tokio::join!(
+        client.query_one(&counting, &[&"ada"]),
+        client.query_one(&counting, &[&"dan"])
+    );
+    let told = |row: Result<tokio_postgres::Row, _>| -> (i64, Option<i32>) {
+        let row = row.expect("good parameters");
+        (row.get(0), row.get(1))
+    };
+    assert_eq!(told(from_ada), (1, Some(2)));
+    assert_eq!(told(from_dan), (0, None));
+    client
+        .batch_execute("INSERT INTO knows (src, dst) VALUES ('cyd', 'dan')")
+        .await
+        .expect("INSERT");
+    assert_eq!(
+        told(client.query_one(&counting, &[&"ada"]).await),
+        (2, Some(3))
+    );
+
+    // Two portals of one statement, read in turns.
+    let walk = client
+        .prepare("SELECT id FROM traverse('knows', $1, max_hops => 9) ORDER BY depth, id")
+        .await
+        .expect("it is known before Bind");
+    let block = client.transaction().await.expect("BEGIN");
+    let one = block.bind(&walk, &[&"ada"]).await.expect("a portal");
+    let two = block.bind(&walk, &[&"bob"]).await.expect("a portal");
+    let mut seen = Vec::new();
+    for portal in [&one, &two, &one, &two] {
+        let rows = block.query_portal(portal, 1).await.expect("a row");
+        seen.push(rows[0].get::<_, String>(0));
+    }
+    assert_eq!(seen, ["bob", "cyd", "cyd", "ada"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_walks_its_own_writes() {
     let (_server, client) = people().await;

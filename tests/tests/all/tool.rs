@@ -274,9 +274,9 @@ fn a_bad_file_is_told_by_line_and_changes_nothing() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(document["exit"], 1);
     assert!(
-        document["error"]["message"]
-            .as_str()
-            .is_some_and(|message| message.contains("line 4")),
+        document["error"]["mistakes"][0]["line"] == 4
+            && document["error"]["mistakes"][1]["line"] == 5
+            && document["error"]["total"] == 2,
         "{document}"
     );
     assert_eq!(tool.done(&["export", "g.omni"]), "");
@@ -338,6 +338,43 @@ fn modes_refuse_replace_or_overwrite() {
         tool.done(&["export", "g.omni"]).lines().count(),
         2,
         "edges went with the rest"
+    );
+}
+
+#[test]
+fn a_refused_load_tells_each_line_and_what_an_edge_looks_for() {
+    let tool = Tool::with_graph();
+    let mut lines = String::from("{\"type\":\"Person\",\"data\":{\"name\":\"ada\"}}\n");
+    for number in 0..1100 {
+        lines += &format!("{{\"edge\":\"Knows\",\"from\":\"ada\",\"to\":\"nobody{number}\"}}\n");
+    }
+    tool.file("bad.jsonl", lines.as_bytes());
+    let load = ["load", "--mode", "append", "--data", "bad.jsonl", "g.omni"];
+    let told = tool.fails(1, &load);
+    assert!(
+        told.starts_with("error: the load was refused for 1100 mistakes; nothing was written\n")
+    );
+    assert_eq!(told.matches("nobody17\"").count(), 1, "{told}");
+    assert!(
+        told.contains(
+            "\n  line 2: Knows.to: \"nobody0\" names no Person of this file or the graph\n"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("\n  and 100 more\n"), "{told}");
+    let output = tool.run(&[&load[..], &["--json"]].concat());
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let error = &document["error"];
+    assert_eq!(error["total"], 1100);
+    assert_eq!(error["mistakes"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(
+        error["mistakes"][999],
+        serde_json::json!({
+            "line": 1001,
+            "type": "Knows",
+            "property": "to",
+            "reason": "\"nobody999\" names no Person of this file or the graph",
+        })
     );
 }
 

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{SortOptions, concat, take};
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::{Expr, Volatility};
@@ -74,7 +74,6 @@ fn body(name: &str, arity: usize) -> Option<(Body, bool)> {
         ("unnest", 1) => (|a| Ok(Arc::clone(&a[0])), true),
         ("generate_subscripts", 2 | 3) => (subscripts, true),
         ("array_fill", 2) => (fill, false),
-        ("generate_series", 2 | 3) => (series, true),
         _ => return None,
     })
 }
@@ -726,61 +725,6 @@ pub fn vector_subscripts(args: Vec<Expr>) -> Expr {
             _,
         >(found))?))
     })
-}
-
-fn series(arrays: &[ArrayRef]) -> Result<ArrayRef> {
-    let wide = arrays[0].data_type() == &DataType::Int64;
-    let at = |column: usize, row: usize| -> i64 {
-        if wide {
-            arrays[column].as_primitive::<Int64Type>().value(row)
-        } else {
-            i64::from(arrays[column].as_primitive::<Int32Type>().value(row))
-        }
-    };
-    let (mut values, mut lengths) = (Vec::new(), Vec::new());
-    for row in 0..arrays[0].len() {
-        let before = values.len();
-        if !arrays.iter().any(|array| array.is_null(row)) {
-            let (mut next, stop) = (at(0, row), at(1, row));
-            let step = if arrays.len() > 2 { at(2, row) } else { 1 };
-            if step == 0 {
-                return Err(Error::value("22023", "step size cannot equal zero"));
-            }
-            let count = (i128::from(stop) - i128::from(next)) / i128::from(step) + 1;
-            if count > i128::from(MAX_ELEMENTS) {
-                return Err(Error::value(
-                    "54000",
-                    format!("generate_series may make at most {MAX_ELEMENTS} rows"),
-                ));
-            }
-            while (step > 0 && next <= stop) || (step < 0 && next >= stop) {
-                values.push(next);
-                match next.checked_add(step) {
-                    Some(after) => next = after,
-                    None => break,
-                }
-            }
-        }
-        lengths.push(values.len() - before);
-    }
-    let (element, values): (DataType, ArrayRef) = if wide {
-        (DataType::Int64, Arc::new(Int64Array::from(values)))
-    } else {
-        // Within the bounds given, which are int4.
-        (
-            DataType::Int32,
-            Arc::new(Int32Array::from_iter_values(
-                values.into_iter().map(|value| value as i32),
-            )),
-        )
-    };
-    let field = Arc::new(Field::new("item", element, true));
-    Ok(Arc::new(ListArray::try_new(
-        field,
-        OffsetBuffer::from_lengths(lengths),
-        values,
-        None,
-    )?))
 }
 
 /// The elements of a constant array.

@@ -9,6 +9,23 @@ fn mistakes(source: &str) -> SchemaErrors {
 }
 
 #[test]
+fn names_have_a_length() {
+    let named = |ty: usize, property: usize| {
+        let (ty, property) = ("T".repeat(ty), "p".repeat(property));
+        format!("node {ty} {{ {property}: I32 }}")
+    };
+    assert!(Schema::parse(&named(128, 128), &mut SeededIds(1)).is_ok());
+    for (source, place) in [(named(100_000, 1), "1:6"), (named(1, 129), "1:10")] {
+        let shown = mistakes(&source).to_string();
+        assert!(
+            shown.contains(&format!(":{place}: a name has at most 128 bytes")),
+            "{shown}"
+        );
+        assert!(shown.len() < 1000, "the name itself is cut: {shown}");
+    }
+}
+
+#[test]
 fn a_mistake_is_shown_with_place_line_caret_and_hint() {
     let errors = mistakes("node A {\n    x: Int\n}\n");
     assert_eq!(

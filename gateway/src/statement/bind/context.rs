@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
 use async_trait::async_trait;
+use datafusion::common::Result as DfResult;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result as DfResult};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -27,6 +26,7 @@ use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 use super::lock_rows::LockRows;
 use super::place_blobs::place_blobs;
+use super::project_series::Series;
 use super::read_blobs::ReadBlobs;
 use super::row_limit::{RowLimit, RowLimitExec};
 
@@ -154,16 +154,10 @@ impl ExtensionPlanner for Nodes {
             return matched.physical(state).await.map(Some);
         }
         if let Some(scan) = node.as_any().downcast_ref::<FunctionScan>() {
-            let nothing = DFSchema::try_from(Schema::empty())?;
-            let args = scan
-                .args
-                .iter()
-                .map(|arg| create_physical_expr(arg, &nothing, state.execution_props()))
-                .collect::<DfResult<_>>()?;
             let schema = Arc::clone(scan.schema.inner());
             return Ok(Some(Arc::new(FunctionScanExec::new(
                 Arc::clone(&scan.function),
-                args,
+                scan.args.clone(),
                 schema,
             ))));
         }
@@ -174,6 +168,9 @@ impl ExtensionPlanner for Nodes {
         if let (Some(reads), [input]) = (node.as_any().downcast_ref::<ReadBlobs>(), physical_inputs)
         {
             return reads.physical(input, state).map(Some);
+        }
+        if let (Some(series), [input]) = (node.as_any().downcast_ref::<Series>(), physical_inputs) {
+            return series.physical(input, state).map(Some);
         }
         if node.as_any().is::<RowLimit>()
             && let [input, counts] = physical_inputs

@@ -1,15 +1,11 @@
-//! Dates, times and intervals made of others: `make_*`, `age`, zones, series, `justify_*`.
+//! Dates, times and intervals made of others: `make_*`, `age`, zones, `justify_*`.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, ListArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
-};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Time64MicrosecondArray};
 use arrow::datatypes::{
-    DataType, Field, Float64Type, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
-    TimeUnit, TimestampMicrosecondType,
+    DataType, Float64Type, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimeUnit,
+    TimestampMicrosecondType,
 };
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::PgType;
@@ -17,8 +13,8 @@ use omnigraph_udfs::pg::{call, call_with, rows};
 use omnigraph_udfs::{Error, Result};
 
 use super::datetime::{
-    DAY, SECOND, Side, add, add_zoned, interval, interval_of, intervals, named_zone, out_of_range,
-    scale, side, stamps, timestamp, timestamptz,
+    DAY, SECOND, Side, interval, interval_of, intervals, named_zone, out_of_range, scale, side,
+    stamps, timestamp, timestamptz,
 };
 use crate::text::Zone;
 use crate::text::calendar::{Civil, date_from_days, join_day, split_day};
@@ -224,73 +220,6 @@ pub(super) fn make(name: &str, args: Vec<Expr>, zone: &Zone) -> Option<Expr> {
         }),
         _ => return None,
     })
-}
-
-/// `generate_series(start, stop, step)` over timestamps.
-pub(super) fn series(args: Vec<Expr>, ty: PgType, zone: &Zone) -> Expr {
-    let zone = zone.clone();
-    let zoned = ty.oid == PgType::TIMESTAMPTZ.oid;
-    let identity = format!("{ty:?}{}", if zoned { zone.name() } else { "" });
-    let field = Arc::new(Field::new("item", ty.arrow(), true));
-    call_with(
-        "time_series",
-        identity,
-        DataType::List(Arc::clone(&field)),
-        args,
-        move |arrays| {
-            const MAX_STEPS: usize = 10_000_000;
-            let (start, stop) = (
-                arrays[0].as_primitive::<TimestampMicrosecondType>(),
-                arrays[1].as_primitive::<TimestampMicrosecondType>(),
-            );
-            let step = arrays[2].as_primitive::<IntervalMonthDayNanoType>();
-            let (mut values, mut lengths) = (Vec::new(), Vec::new());
-            for row in 0..start.len() {
-                let before = values.len();
-                if !arrays.iter().any(|array| array.is_null(row)) {
-                    let by = step.value(row);
-                    let weight = i128::from(by.months) * 30 * i128::from(DAY)
-                        + i128::from(by.days) * i128::from(DAY)
-                        + i128::from(by.nanoseconds / 1000);
-                    if weight == 0 {
-                        return Err(Error::value("22023", "step size cannot equal zero"));
-                    }
-                    let mut at = start.value(row);
-                    while (weight > 0 && at <= stop.value(row))
-                        || (weight < 0 && at >= stop.value(row))
-                    {
-                        values.push(at);
-                        if values.len() - before > MAX_STEPS {
-                            return Err(Error::value(
-                                "54000",
-                                format!("generate_series may make at most {MAX_STEPS} rows"),
-                            ));
-                        }
-                        at = if zoned {
-                            add_zoned(at, by, 1, &zone)?
-                        } else {
-                            add(at, by, 1)?
-                        };
-                    }
-                }
-                lengths.push(values.len() - before);
-            }
-            let values = TimestampMicrosecondArray::from(values);
-            let values: ArrayRef = Arc::new(if zoned {
-                values.with_timezone("UTC")
-            } else {
-                values
-            });
-            let list = ListArray::try_new(
-                Arc::clone(&field),
-                OffsetBuffer::from_lengths(lengths),
-                values,
-                None,
-            )
-            .map_err(|error| Error::value("XX000", error.to_string()))?;
-            Ok(Arc::new(list))
-        },
-    )
 }
 
 /// `justify_days`, `justify_hours`, `justify_interval`.

@@ -8,17 +8,24 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
     DFSchema, DFSchemaRef, DataFusionError, Result as DfResult, ScalarValue, Statistics,
 };
+use datafusion::execution::context::ExecutionProps;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, create_physical_expr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use omnigraph_udfs::{Call, FunctionScope, TableFunction, estimate};
+
+use super::bound::Execution;
+use super::placeholders::{complete_expr, has_placeholder};
+use super::planned;
+use crate::error::PgResult;
 
 #[derive(Debug, Clone)]
 pub(super) struct FunctionScan {
@@ -96,7 +103,8 @@ impl UserDefinedLogicalNodeCore for FunctionScan {
 
 pub(super) struct FunctionScanExec {
     function: Arc<dyn TableFunction>,
-    args: Vec<Arc<dyn PhysicalExpr>>,
+    /// May still have placeholders, until [`fill`] puts values in.
+    args: Vec<Expr>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
 }
@@ -104,7 +112,7 @@ pub(super) struct FunctionScanExec {
 impl FunctionScanExec {
     pub(super) fn new(
         function: Arc<dyn TableFunction>,
-        args: Vec<Arc<dyn PhysicalExpr>>,
+        args: Vec<Expr>,
         schema: SchemaRef,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -178,21 +186,8 @@ impl ExecutionPlan for FunctionScanExec {
                     self.function.name()
                 ))
             })?;
-        // Arguments are over no row: one is enough.
-        let nothing = RecordBatch::try_new_with_options(
-            Arc::new(Schema::empty()),
-            Vec::new(),
-            &RecordBatchOptions::new().with_row_count(Some(1)),
-        )?;
-        let arguments = self
-            .args
-            .iter()
-            .map(|arg| {
-                arg.evaluate(&nothing)?
-                    .into_array(1)
-                    .and_then(|array| ScalarValue::try_from_array(&array, 0))
-            })
-            .collect::<DfResult<Vec<_>>>()?;
+        let arguments = self.args.iter().map(constant);
+        let arguments = arguments.collect::<DfResult<Vec<_>>>()?;
         let call = Call {
             context: Arc::clone(&session.0),
             schema: Arc::clone(&self.schema),
@@ -220,4 +215,59 @@ impl ExecutionPlan for FunctionScanExec {
             datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, renamed),
         ))
     }
+}
+
+/// The value of an expression over no row.
+fn constant(arg: &Expr) -> DfResult<ScalarValue> {
+    if let Expr::Literal(value, _) = arg {
+        return Ok(value.clone());
+    }
+    let nothing = Arc::new(Schema::empty());
+    let named = DFSchema::try_from(Arc::clone(&nothing))?;
+    let one = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(nothing, Vec::new(), &one)?;
+    let value = create_physical_expr(arg, &named, &ExecutionProps::new())?;
+    ScalarValue::try_from_array(&value.evaluate(&row)?.into_array(1)?, 0)
+}
+
+/// Does an executable plan of this hold nothing but its shape? It reads through functions
+/// whose arguments, and only these, are known when it runs.
+pub fn reads_functions_alone(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<FunctionScan>(),
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::SubqueryAlias(_) => {
+            let open = plan.expressions().iter().any(has_placeholder);
+            !open && plan.inputs().into_iter().all(reads_functions_alone)
+        }
+        _ => false,
+    }
+}
+
+/// A fresh copy of an executable plan that [reads functions alone](reads_functions_alone), with
+/// values for its arguments.
+pub fn fill(
+    plan: &Arc<dyn ExecutionPlan>,
+    execution: &Execution<'_>,
+) -> PgResult<Arc<dyn ExecutionPlan>> {
+    let filled = Arc::clone(plan).transform_up(|node| {
+        let Some(scan) = node.downcast_ref::<FunctionScanExec>() else {
+            return Ok(Transformed::no(node));
+        };
+        let args = scan.args.iter().cloned();
+        let args = args.map(|arg| complete_expr(arg, execution));
+        let scan = FunctionScanExec {
+            function: Arc::clone(&scan.function),
+            args: args.collect::<DfResult<_>>()?,
+            schema: Arc::clone(&scan.schema),
+            properties: Arc::clone(&scan.properties),
+        };
+        Ok(Transformed::yes(Arc::new(scan) as Arc<dyn ExecutionPlan>))
+    });
+    planned(filled.map(|filled| filled.data))
 }

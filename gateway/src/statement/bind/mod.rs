@@ -61,6 +61,7 @@ mod order_by;
 mod place_blobs;
 mod placeholders;
 mod privileges;
+mod project_series;
 mod query;
 mod read_blobs;
 mod resolve;
@@ -68,6 +69,7 @@ mod row_limit;
 mod sample;
 mod scope;
 mod select;
+mod series;
 mod session_functions;
 mod set_function;
 mod set_operation;
@@ -120,9 +122,10 @@ pub use bound::{
     Execution, InsertDefault, MergeAction, OnConflict, OnConflictAction, OutputColumn, Relation,
     RelationColumn, RelationKind, Returning, TableUse,
 };
+pub use function_scan::{fill, reads_functions_alone};
 pub use gq::BoundChanges;
 pub use object_names::CatalogNames;
-pub use placeholders::{complete, complete_expr};
+pub use placeholders::{complete, complete_expr, has_placeholder};
 pub use subquery::Subqueries;
 pub(crate) use writing_with::writes;
 pub use writing_with::{BoundWith, WritingPart, Written};

@@ -25,6 +25,11 @@ impl BoundQuery {
     }
 }
 
+pub fn has_placeholder(expr: &Expr) -> bool {
+    expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))
+        .unwrap_or(true)
+}
+
 /// Puts parameters and times into a plan.
 pub fn complete(plan: &LogicalPlan, execution: &Execution<'_>) -> PgResult<LogicalPlan> {
     planned(

@@ -2,16 +2,20 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, UnnestOptions};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition,
+};
 use omnigraph_udfs::pg::array;
 use sqlparser::ast;
 
 use super::expr::{Ctx, SetCall};
 use super::graph_table::is_pattern;
 use super::locking::Origin;
+use super::project_series::{Series, SeriesCall};
 use super::query::Body;
 use super::scope::{Level, Scope, internal};
 use super::subquery::apply_all;
@@ -153,8 +157,15 @@ impl Binder<'_> {
         plan: LogicalPlan,
         sets: Vec<SetCall>,
     ) -> PgResult<LogicalPlan> {
-        if sets.is_empty() {
+        let lists: Vec<(String, Expr)> = sets.into_iter().flat_map(|set| set.columns).collect();
+        if lists.is_empty() {
             return Ok(plan);
+        }
+        if let Some(call) = self.lone_series(&plan, &lists) {
+            let node = planned(Series::new(plan, call))?;
+            return Ok(LogicalPlan::Extension(Extension {
+                node: Arc::new(node),
+            }));
         }
         let mut exprs: Vec<Expr> = plan
             .schema()
@@ -163,7 +174,7 @@ impl Binder<'_> {
             .map(Expr::Column)
             .collect();
         let mut columns = Vec::new();
-        for (name, list) in sets.into_iter().flat_map(|set| set.columns) {
+        for (name, list) in lists {
             exprs.push(list.alias(&name));
             columns.push(Column::new_unqualified(name));
         }
@@ -178,6 +189,20 @@ impl Binder<'_> {
                 })
                 .and_then(LogicalPlanBuilder::build),
         )
+    }
+
+    /// A series that no other set is zipped with, but for its numbers.
+    fn lone_series(&self, plan: &LogicalPlan, lists: &[(String, Expr)]) -> Option<SeriesCall> {
+        let zone = &self.text.format.zone;
+        let (values, list) = lists.first()?;
+        let call = SeriesCall::of(list, values, plan.schema(), zone)?;
+        match &lists[1..] {
+            [] => Some(call),
+            [(places, numbers)] if *numbers == numbered(vec![list.clone()]) => {
+                Some(call.with_places(places))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::json_record::RecordFunction;
 use super::scope::internal;
 use super::typed::{Kind, Typed};
 use super::types::type_name;
-use super::{Binder, catalog_sets, datetime_make, unsupported};
+use super::{Binder, catalog_sets, series, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -158,10 +158,7 @@ impl Binder<'_> {
                     .ok_or_else(|| unsupported(&format!("a set of {}", type_name(result)), at))?;
                 let exprs: Vec<Expr> = args.iter().map(|arg| arg.expr.clone()).collect();
                 let expr = match name {
-                    "generate_series" if matches!(result.oid, 1114 | 1184) => {
-                        datetime_make::series(exprs, result, &zone)
-                    }
-                    "generate_series" => array::operator(name, &ty.arrow(), exprs),
+                    series::NAME => series::list(exprs, result, &zone),
                     // The catalogs' vectors count from 0.
                     "generate_subscripts" if matches!(kept[0].ty.oid, 22 | 30) => {
                         array::vector_subscripts(vec![exprs[0].clone()])

@@ -69,6 +69,7 @@ const NAMES: &[(&str, &str)] = &[
     ("PlaceholderRowExec", "Result"),
     ("ReadBlobsExec", "Read Blobs"),
     ("RecursiveQueryExec", "Recursive Union"),
+    ("SeriesExec", "ProjectSet"),
     ("SortExec", "Sort"),
     ("SortMergeJoinExec", "Merge Join"),
     ("UnionExec", "Append"),
