@@ -105,15 +105,20 @@ impl Snapshots {
         let Some(reference) = &table.at else {
             return self.table(&table.branch, table.def.id);
         };
-        self.past
-            .iter()
-            .find(|past| past.branch == table.branch && past.reference == *reference)
-            .and_then(|past| past.snapshot.table(table.def.id))
+        self.past(&table.branch, reference)
+            .and_then(|snapshot| snapshot.table(table.def.id))
             .ok_or_else(|| {
                 Error::internal(format!(
                     "\"{reference}\" was not looked up for this statement"
                 ))
             })
+    }
+
+    /// What a reference meant for a branch.
+    pub fn past(&self, branch: &BranchName, reference: &str) -> Option<&Snapshot> {
+        let mut states = self.past.iter();
+        let found = states.find(|past| past.branch == *branch && *past.reference == *reference)?;
+        Some(&found.snapshot)
     }
 
     /// What an error about a missing file or blob means.

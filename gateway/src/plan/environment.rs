@@ -179,13 +179,12 @@ impl Frozen {
         found.as_ref().ok().cloned()
     }
 
-    /// A table of one schema as it was.
-    fn in_schema_as_of(
+    /// A branch, and the state that a reference shows of it; asked for if it is not known yet.
+    fn state_as_of(
         &self,
         schema: &str,
-        name: &str,
         reference: &str,
-    ) -> PgResult<Option<Relation>> {
+    ) -> PgResult<Option<(BranchName, Arc<str>, Snapshot)>> {
         let Some((branch, _)) = self.seen(schema) else {
             return Ok(None);
         };
@@ -196,6 +195,19 @@ impl Frozen {
         };
         let snapshot = found.clone()?;
         let (branch, reference) = key;
+        Ok(Some((branch, reference, snapshot)))
+    }
+
+    /// A table of one schema as it was.
+    fn in_schema_as_of(
+        &self,
+        schema: &str,
+        name: &str,
+        reference: &str,
+    ) -> PgResult<Option<Relation>> {
+        let Some((branch, reference, snapshot)) = self.state_as_of(schema, reference)? else {
+            return Ok(None);
+        };
         Ok(snapshot.schema().table(name).map(|def| {
             let oid = self.catalogs.lookup().class(branch.as_str(), name);
             Relation {
@@ -294,6 +306,16 @@ impl Environment for Frozen {
 
     fn graph(&self, schema: Option<&str>) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
         Ok(self.branch(self.path.schema(schema.unwrap_or("public"))))
+    }
+
+    fn graph_as_of(
+        &self,
+        schema: Option<&str>,
+        reference: &str,
+    ) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
+        let schema = self.path.schema(schema.unwrap_or("public"));
+        let found = self.state_as_of(schema, reference)?;
+        Ok(found.map(|(branch, _, snapshot)| (branch, snapshot.schema().clone())))
     }
 
     fn catalog(&self) -> Arc<dyn CatalogLookup> {

@@ -117,6 +117,68 @@ async fn tables_are_read_as_of_any_reference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn patterns_are_matched_as_of_any_reference() {
+    let (_server, client) = world().await;
+    for change in [
+        "INSERT INTO knows (src, dst) VALUES ('ada', 'bob')",
+        "UPDATE person SET name = 'Robert' WHERE slug = 'bob'",
+        "CREATE SCHEMA x",
+        "DELETE FROM knows",
+        "DELETE FROM x.knows",
+    ] {
+        run(&client, change).await;
+    }
+    let graph = one(&client, "SELECT current_database()").await;
+    let known = |from: &str| {
+        format!(
+            "SELECT a, b FROM GRAPH_TABLE ({from} MATCH (x IS person WHERE x.slug = 'ada')\
+             -[IS knows]->(y IS person) COLUMNS (x.name AS a, y.name AS b))"
+        )
+    };
+    let as_of = |time: &str| known(&format!("{graph} FOR SYSTEM_TIME AS OF {time}"));
+    let none: [[&str; 2]; 0] = [];
+    assert_eq!(rows(&client, &known(&graph)).await, none);
+    assert_eq!(
+        rows(&client, &as_of("'main~1'")).await,
+        [["Countess", "Robert"]]
+    );
+    assert_eq!(
+        rows(&client, &as_of("'main~2'")).await,
+        [["Countess", "Bob"]]
+    );
+    assert_eq!(rows(&client, &as_of("'main~3'")).await, none);
+    // Another branch, and a pattern inside of the pattern, which reads the same state.
+    let on_x = known(&format!("x.{graph} FOR SYSTEM_TIME AS OF 'x~1'"));
+    assert_eq!(rows(&client, &on_x).await, [["Countess", "Robert"]]);
+    let inside = |time: &str| {
+        format!(
+            "SELECT n FROM GRAPH_TABLE ({graph} FOR SYSTEM_TIME AS OF {time} MATCH (x IS person) \
+             WHERE EXISTS (MATCH (x)-[IS knows]->(y IS person WHERE y.name = 'Bob')) COLUMNS (x.name AS n))"
+        )
+    };
+    assert_eq!(rows(&client, &inside("'main~2'")).await, [["Countess"]]);
+    assert_eq!(rows(&client, &inside("'main~1'")).await.len(), 0);
+    // Two points in time in one statement, with a parameter.
+    let both = format!(
+        "SELECT count(*) FROM ({}) o JOIN ({}) n USING (a) WHERE o.b <> n.b AND o.a = $1",
+        as_of("'main~2'"),
+        as_of("'main~1'")
+    );
+    let changed = client
+        .query_one(&both, &[&"Countess"])
+        .await
+        .expect("one row");
+    assert_eq!(changed.get::<_, i64>(0), 1);
+    for (time, expected) in [
+        ("'nope'", "3F000"),
+        ("$1::text", "0A000"),
+        ("NULL", "22004"),
+    ] {
+        assert_eq!(code(client.prepare(&as_of(time)).await), expected, "{time}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_read_in_pages() {
     let (_server, client) = world().await;
     let all = rows(&client, "SELECT seq FROM commits()").await;

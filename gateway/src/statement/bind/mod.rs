@@ -159,6 +159,15 @@ pub trait Environment: Send + Sync {
         Ok(None)
     }
 
+    /// The same as a reference shows it.
+    fn graph_as_of(
+        &self,
+        _schema: Option<&str>,
+        _reference: &str,
+    ) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
+        Ok(None)
+    }
+
     fn catalog(&self) -> Arc<dyn CatalogLookup>;
 
     fn search_path(&self) -> SearchPath;

@@ -1,7 +1,7 @@
-//! `FOR SYSTEM_TIME AS OF`: a table as it was.
+//! `FOR SYSTEM_TIME AS OF`: a table, or a graph, as it was.
 //!
 //! The point in time is a reference as text, or a time. It is looked up while the statement
-//! is bound, because the table may have had other columns then.
+//! is bound, because a table may have had other columns then.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use super::coerce::{Context, positioned};
 use super::expr::Ctx;
 use super::from::FromItem;
 use super::scope::{Level, Scope};
-use super::{Binder, Execution, TableUse, constant, now_micros, planned, unsupported};
+use super::{Binder, Execution, Relation, TableUse, constant, now_micros, planned, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::parse::fold;
@@ -54,16 +54,26 @@ impl Binder<'_> {
                 ));
             }
         };
-        let found = self
-            .env
-            .relation_as_of(schema, table, &reference)
-            .map_err(|error| positioned(error, when))?;
-        let Some(relation) = found else {
+        let found = self.relation_as_of(schema, table, &reference);
+        let Some(relation) = found.map_err(|error| positioned(error, when))? else {
             let message = format!("relation \"{name}\" does not exist as of {reference}");
             return Err(positioned(
                 PgError::new(sqlstate::UNDEFINED_TABLE, message),
                 at,
             ));
+        };
+        self.scan_as(&relation, alias)
+    }
+
+    /// A table that the statement reads as it was.
+    pub(super) fn relation_as_of(
+        &mut self,
+        schema: Option<&str>,
+        table: &str,
+        reference: &str,
+    ) -> PgResult<Option<Relation>> {
+        let Some(relation) = self.env.relation_as_of(schema, table, reference)? else {
+            return Ok(None);
         };
         let used = TableUse {
             at: Some(reference.into()),
@@ -75,11 +85,11 @@ impl Binder<'_> {
         if !self.reads.contains(&used) {
             self.reads.push(used);
         }
-        self.scan_as(&relation, alias)
+        Ok(Some(relation))
     }
 
     /// The reference that a constant expression gives, and its place.
-    fn point_in_time(&mut self, expr: &ast::Expr) -> PgResult<(String, Option<u32>)> {
+    pub(super) fn point_in_time(&mut self, expr: &ast::Expr) -> PgResult<(String, Option<u32>)> {
         let scope = Scope::new(Vec::new(), Vec::new(), Rc::new(Level::default()), None);
         let mut ctx = Ctx::new(scope, "FOR SYSTEM_TIME");
         let value = self.expr(&mut ctx, expr)?;

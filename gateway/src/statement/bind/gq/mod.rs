@@ -162,6 +162,7 @@ impl Binder<'_> {
         let graph = GraphRef {
             name: self.env.database(),
             branch,
+            at: None,
             schema,
         };
         let mut call = Call {

@@ -35,6 +35,8 @@ use crate::statement::parse::graph_table::{self, GRAPH_TABLE, MATCH, Name, Patte
 pub(super) struct GraphRef {
     pub name: String,
     pub branch: BranchName,
+    /// The state of the branch that is read, if it is not the head.
+    pub at: Option<Arc<str>>,
     pub schema: Arc<Schema>,
 }
 
@@ -94,13 +96,11 @@ impl Binder<'_> {
             return self.patterns(&graph, &patterns, &RowsPer::Match, Some(&[]), level, around);
         }
         let table = graph_table::parse_graph_table(text, start, &positions)?;
-        if table.time.is_some() {
-            return Err(
-                unsupported("FOR SYSTEM_TIME in GRAPH_TABLE", table.graph.at)
-                    .hint("Name a branch: GRAPH_TABLE (branch.graph MATCH …)."),
-            );
-        }
-        let graph = self.graph_named(table.schema.as_deref(), &table.graph)?;
+        let time = match &table.time {
+            Some(time) => Some(self.point_in_time(time)?),
+            None => None,
+        };
+        let graph = self.graph_named(table.schema.as_deref(), &table.graph, time)?;
         self.graphs.push(graph.clone());
         let rel = self.patterns(
             &graph,
@@ -130,7 +130,13 @@ impl Binder<'_> {
         }
     }
 
-    fn graph_named(&mut self, schema: Option<&str>, name: &Name) -> PgResult<GraphRef> {
+    /// The graph of a name, as the reference in `time` shows it if there is one.
+    fn graph_named(
+        &mut self,
+        schema: Option<&str>,
+        name: &Name,
+        time: Option<(String, Option<u32>)>,
+    ) -> PgResult<GraphRef> {
         let database = self.env.database();
         // Where a table has the graph's name, the catalogs list the graph under another.
         let is_graph = name.text == database
@@ -151,10 +157,19 @@ impl Binder<'_> {
             let hint = format!("The graph is named like its database: \"{database}\".");
             return Err(positioned(error.hint(hint), name.at));
         }
-        match self.env.graph(schema)? {
+        let (found, at) = match time {
+            None => (self.env.graph(schema)?, None),
+            Some((reference, when)) => {
+                let found = self.env.graph_as_of(schema, &reference);
+                let found = found.map_err(|error| positioned(error, when))?;
+                (found, Some(reference.into()))
+            }
+        };
+        match found {
             Some((branch, schema)) => Ok(GraphRef {
                 name: name.text.clone(),
                 branch,
+                at,
                 schema,
             }),
             None => {
@@ -201,8 +216,13 @@ impl Binder<'_> {
         };
         for id in table.used_types() {
             // It is read: the statement takes a snapshot of it.
-            if let Some(def) = graph.schema.by_id(id) {
-                self.relation(Some(graph.branch.as_str()), &def.table, None)?;
+            let Some(def) = graph.schema.by_id(id) else {
+                continue;
+            };
+            let branch = Some(graph.branch.as_str());
+            match &graph.at {
+                None => drop(self.relation(branch, &def.table, None)?),
+                Some(reference) => drop(self.relation_as_of(branch, &def.table, reference)?),
             }
         }
         table.bind_conditions(self)?;

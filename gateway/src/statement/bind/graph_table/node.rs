@@ -30,16 +30,16 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use omnigraph_catalog::provider::{GraphTable, Snapshots, to_sql};
 use omnigraph_engine::blob::VALUE_TYPE;
-use omnigraph_engine::names::BranchName;
 use omnigraph_engine::pattern::{
     self, Candidate, Failure, Matching, Memory, Output, Pattern, Program, Property, PropertyKind,
     Rows,
 };
-use omnigraph_engine::schema::{Schema, TypeId};
+use omnigraph_engine::schema::TypeId;
 use omnigraph_engine::{Error, Snapshot};
 use omnigraph_udfs::pg::blob;
 
 use super::super::{placeholder_of, planned};
+use super::GraphRef;
 use crate::error::PgResult;
 
 /// A condition or a cost over properties, each of which is a [`hole`] in it.
@@ -74,8 +74,7 @@ pub(super) struct OutputColumn {
 
 #[derive(Debug, Clone)]
 pub(in super::super) struct GraphMatch {
-    branch: BranchName,
-    graph: Arc<Schema>,
+    graph: GraphRef,
     pattern: Arc<Pattern>,
     conditions: Vec<Condition>,
     outputs: Vec<OutputColumn>,
@@ -88,8 +87,7 @@ pub(in super::super) struct GraphMatch {
 
 impl GraphMatch {
     pub(super) fn new(
-        branch: BranchName,
-        graph: Arc<Schema>,
+        graph: GraphRef,
         pattern: Pattern,
         conditions: Vec<Condition>,
         outputs: Vec<OutputColumn>,
@@ -105,7 +103,6 @@ impl GraphMatch {
             .map(|column| Field::new(&column.name, column.ty.clone(), true));
         let schema = ArrowSchema::new(fields.collect::<Vec<_>>());
         Ok(GraphMatch {
-            branch,
             graph,
             pattern,
             conditions,
@@ -141,11 +138,14 @@ impl GraphMatch {
                 "a pattern was planned without its snapshots",
             ))
         })?;
-        let snapshot = snapshots.get(&self.branch).cloned().ok_or_else(|| {
-            engine_error(Error::internal(format!(
-                "no snapshot of branch \"{}\" was taken",
-                self.branch
-            )))
+        let branch = &self.graph.branch;
+        let snapshot = match &self.graph.at {
+            None => snapshots.get(branch),
+            Some(reference) => snapshots.past(branch, reference),
+        };
+        let snapshot = snapshot.cloned().ok_or_else(|| {
+            let message = format!("no snapshot of branch \"{branch}\" was taken");
+            engine_error(Error::internal(message))
         })?;
         let mut best: Option<(usize, Candidate, Vec<Start>)> = None;
         for mut candidate in pattern::candidates(&self.pattern).map_err(engine_error)? {
@@ -307,8 +307,9 @@ fn engine_error(error: Error) -> DataFusionError {
 
 impl PartialEq for GraphMatch {
     fn eq(&self, other: &Self) -> bool {
-        self.branch == other.branch
-            && self.graph.digest() == other.graph.digest()
+        self.graph.branch == other.graph.branch
+            && self.graph.at == other.graph.at
+            && self.graph.schema.digest() == other.graph.schema.digest()
             && self.pattern == other.pattern
             && self.conditions == other.conditions
             && self.outputs == other.outputs
@@ -321,7 +322,7 @@ impl Eq for GraphMatch {}
 
 impl Hash for GraphMatch {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.branch.as_str().hash(state);
+        self.graph.branch.as_str().hash(state);
         self.pattern.hash(state);
         self.conditions.hash(state);
         self.outputs.hash(state);
@@ -330,7 +331,8 @@ impl Hash for GraphMatch {
 
 impl PartialOrd for GraphMatch {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.branch.as_str().partial_cmp(other.branch.as_str())
+        let branch = |node: &Self| node.graph.branch.as_str().to_owned();
+        branch(self).partial_cmp(&branch(other))
     }
 }
 
@@ -356,7 +358,7 @@ impl UserDefinedLogicalNodeCore for GraphMatch {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GraphMatch: branch {}", self.branch)
+        write!(f, "GraphMatch: branch {}", self.graph.branch)
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, _inputs: Vec<LogicalPlan>) -> DfResult<Self> {
@@ -451,7 +453,8 @@ impl ExecutionPlan for GraphMatchExec {
             .iter()
             .map(|column| column.output.clone())
             .collect();
-        let engine = |output: &Output| pattern::output_type(&node.pattern, &node.graph, output);
+        let engine =
+            |output: &Output| pattern::output_type(&node.pattern, &node.graph.schema, output);
         let fields = outputs
             .iter()
             .enumerate()

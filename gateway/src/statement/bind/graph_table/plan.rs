@@ -390,13 +390,18 @@ impl Table<'_> {
         let mut tables: HashMap<TypeId, Arc<NodeTable>> = HashMap::new();
         for id in starts {
             if let Some(def) = self.graph.schema.by_id(*id) {
-                let table = || Arc::new(NodeTable::new(self.graph.branch.clone(), Arc::clone(def)));
+                let table = || {
+                    let table = NodeTable::new(self.graph.branch.clone(), Arc::clone(def));
+                    Arc::new(match &self.graph.at {
+                        Some(reference) => table.at(Arc::clone(reference)),
+                        None => table,
+                    })
+                };
                 tables.entry(*id).or_insert_with(table);
             }
         }
         GraphMatch::new(
-            self.graph.branch.clone(),
-            Arc::clone(&self.graph.schema),
+            self.graph.clone(),
             pattern,
             conditions,
             outputs,
