@@ -23,7 +23,7 @@ use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConfl
 use omnigraph_engine::migrate::Migrated;
 use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::refs::Base;
-use omnigraph_engine::schema::{RandomIds, SchemaChange, TypeId};
+use omnigraph_engine::schema::{RandomIds, Schema, SchemaChange, TypeId};
 use omnigraph_engine::storage::Store;
 use omnigraph_engine::{
     BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Reference, Result,
@@ -333,6 +333,50 @@ impl Databases {
         }
     }
 
+    /// Makes a graph of a plain store. The graphs of a cluster are declared.
+    pub async fn create(&self, name: &str, schema: &str, actor: &Actor) -> Result<()> {
+        if self.shared.cluster.is_some() {
+            return Err(Error::Unsupported {
+                message: "CREATE DATABASE is not supported in a cluster".to_owned(),
+                hint: Some(
+                    "Declare the graph in cluster.yaml and run \"omnigraph cluster apply\"."
+                        .to_owned(),
+                ),
+            });
+        }
+        if !is_graph_name(name) {
+            return Err(Error::Invalid {
+                message: format!("\"{name}\" cannot be the name of a graph"),
+                detail: None,
+                hint: Some(
+                    "Names are letters, digits, \"-\" and \"_\", up to 63, and begin with a letter."
+                        .to_owned(),
+                ),
+            });
+        }
+        let resources = Arc::clone(&self.shared.resources);
+        let made = Graph::create(self.place(name), schema, actor.as_str(), resources).await;
+        let graph = made.map_err(|error| match error {
+            Error::AlreadyExists { kind, .. } => Error::AlreadyExists {
+                kind,
+                name: name.to_owned(),
+            },
+            other => other,
+        })?;
+        let mut graphs = self.shared.graphs.write();
+        graphs.entry(name.to_owned()).or_insert_with(|| Database {
+            state: State::Serving(graph),
+            guard: Guard::new(Rules::Everything),
+        });
+        Ok(())
+    }
+
+    /// Where a graph of a plain store is.
+    fn place(&self, name: &str) -> Store {
+        let graphs = self.shared.store.child(GRAPHS);
+        graphs.child(&format!("{name}{SUFFIX}"))
+    }
+
     /// A graph by name, as an actor may use it. In a plain store one that was quarantined, or
     /// is not known, is tried again: it may have been made or repaired since.
     pub async fn access(&self, name: &str, actor: &Actor) -> Result<GraphAccess> {
@@ -341,6 +385,7 @@ impl Databases {
             name: name.into(),
             actor: actor.clone(),
             guard: guard.clone(),
+            managed: self.shared.cluster.is_some(),
         };
         let held = self.shared.graphs.read().get(name).cloned();
         if let Some(Database {
@@ -366,12 +411,7 @@ impl Databases {
         {
             return Err(missing());
         }
-        let root = self
-            .shared
-            .store
-            .child(GRAPHS)
-            .child(&format!("{name}{SUFFIX}"));
-        let state = match Graph::open(root, Arc::clone(&self.shared.resources)).await {
+        let state = match Graph::open(self.place(name), Arc::clone(&self.shared.resources)).await {
             Ok(graph) => State::Serving(graph),
             Err(Error::NotFound { .. }) => return Err(missing()),
             Err(error) => unopenable(error),
@@ -393,6 +433,16 @@ impl Databases {
         graphs.insert(name.to_owned(), Database { state, guard });
         opened
     }
+}
+
+/// May a graph that is made here be called so? Those that exist may be called otherwise.
+fn is_graph_name(name: &str) -> bool {
+    name.len() <= 63
+        && name != SERVER_DATABASE
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 fn unopenable(error: Error) -> State {
@@ -444,6 +494,8 @@ pub struct GraphAccess {
     name: Arc<str>,
     actor: Actor,
     guard: Guard,
+    /// A cluster declares its schema.
+    managed: bool,
 }
 
 impl GraphAccess {
@@ -454,7 +506,13 @@ impl GraphAccess {
             name: name.into(),
             actor,
             guard: Guard::new(Rules::Everything),
+            managed: false,
         }
+    }
+
+    /// Is its schema declared in a cluster's files? Then it is changed there.
+    pub fn is_managed(&self) -> bool {
+        self.managed
     }
 
     pub fn graph(&self) -> &Graph {
@@ -609,6 +667,20 @@ impl GraphAccess {
         self.check(Action::SchemaApply, Resource::Reference(branch.as_str()))?;
         self.graph
             .migrate(branch, source, self.actor.as_str(), None)
+            .await
+    }
+
+    /// The same for a text that was made of another schema, which the branch must still have.
+    pub async fn migrate_over(
+        &self,
+        branch: &BranchName,
+        made_of: &Schema,
+        source: &str,
+        message: Option<String>,
+    ) -> Result<Migrated> {
+        self.check(Action::SchemaApply, Resource::Reference(branch.as_str()))?;
+        self.graph
+            .migrate_over(branch, Some(made_of), source, self.actor.as_str(), message)
             .await
     }
 

@@ -75,12 +75,38 @@ impl Graph {
         actor: &str,
         message: Option<String>,
     ) -> Result<Migrated> {
+        self.migrate_over(branch, None, source, actor, message)
+            .await
+    }
+
+    /// The same, for a text that was made of another one: if the branch does not have the
+    /// schema `made_of` any more, it is a conflict and nothing was changed.
+    pub async fn migrate_over(
+        &self,
+        branch: &BranchName,
+        made_of: Option<&Schema>,
+        source: &str,
+        actor: &str,
+        message: Option<String>,
+    ) -> Result<Migrated> {
         let shared = &self.shared;
         shared.prove_writable().await?;
         let environment = &shared.environment;
         let give_up = environment.stopwatch() + PATIENCE;
         loop {
-            let (branch, state) = shared.resolve(branch, false).await?;
+            let name = branch;
+            let (branch, state) = shared.resolve(name, false).await?;
+            if let Some(made_of) = made_of
+                && state.schema.digest() != made_of.digest()
+            {
+                return Err(Error::Conflict {
+                    table: "schema".to_owned(),
+                    id: String::new(),
+                    branch: name.to_string(),
+                    expected: made_of.digest().to_string(),
+                    actual: state.schema.digest().to_string(),
+                });
+            }
             if state.schema.source == source {
                 return Ok(Migrated {
                     commit: None,

@@ -11,6 +11,12 @@ pub(crate) struct Span {
     pub end: usize,
 }
 
+impl Span {
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start..self.end
+    }
+}
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaError {

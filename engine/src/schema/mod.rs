@@ -17,6 +17,7 @@ mod change;
 mod check;
 mod columns;
 mod constraint_names;
+pub mod edit;
 mod error;
 mod ids;
 pub mod key;

@@ -194,12 +194,7 @@ fn next_declaration(source: &str, from: usize) -> Option<usize> {
 fn read_declaration(pair: Pair<'_, Rule>, base: usize, errors: &mut Collector<'_>) -> Declaration {
     let reader = Reader { base };
     let rule = pair.as_rule();
-    // White space after the last token is none of it.
-    let last = pair.clone().into_inner().flatten().last();
-    let span = Span {
-        start: base + pair.as_span().start(),
-        end: base + last.unwrap_or_else(|| pair.clone()).as_span().end(),
-    };
+    let span = reader.tokens(&pair);
     let mut names = Vec::new();
     let mut annotations = Vec::new();
     let mut implements = Vec::new();
@@ -287,6 +282,15 @@ impl Reader {
         }
     }
 
+    /// Up to the last token: white space and comments after it are none of it.
+    fn tokens(&self, pair: &Pair<'_, Rule>) -> Span {
+        let last = pair.clone().into_inner().flatten().last();
+        Span {
+            start: self.base + pair.as_span().start(),
+            end: self.base + last.unwrap_or_else(|| pair.clone()).as_span().end(),
+        }
+    }
+
     fn name(&self, pair: &Pair<'_, Rule>) -> Spanned<String> {
         Spanned {
             value: pair.as_str().to_owned(),
@@ -309,7 +313,7 @@ impl Reader {
             match part.as_rule() {
                 Rule::name => name = self.name(&part),
                 Rule::property_type => {
-                    ty.span = self.span(&part);
+                    ty.span = self.tokens(&part);
                     for inner in part.into_inner() {
                         match inner.as_rule() {
                             Rule::optional => nullable = true,
@@ -349,7 +353,7 @@ impl Reader {
     }
 
     fn annotation(&self, pair: Pair<'_, Rule>, errors: &mut Collector<'_>) -> AnnotationSyntax {
-        let span = self.span(&pair);
+        let span = self.tokens(&pair);
         let mut name = String::new();
         let mut arguments = None;
         for part in pair.into_inner() {

@@ -9,6 +9,8 @@ pub mod branch;
 pub mod commit;
 pub mod copy;
 pub mod cursor;
+pub mod database;
+pub mod define;
 pub mod explain;
 pub mod parse;
 pub mod prepare;
@@ -119,6 +121,10 @@ impl Session {
                 cascade,
                 ..
             } => self.drop_schema(names, *if_exists, *cascade, place).await,
+            Parsed::CreateDatabase { name, schema } => {
+                self.create_database(name, schema, place).await
+            }
+            Parsed::Define(definition) => self.define(definition, place).await,
             Parsed::Listen(channel) => self.later(Pending::listen(channel)?, "LISTEN"),
             Parsed::Unlisten(Some(channel)) => {
                 self.later(Pending::Unlisten(channel.clone()), "UNLISTEN")

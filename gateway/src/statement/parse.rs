@@ -98,6 +98,13 @@ pub enum Statement {
         cascade: bool,
         position: u32,
     },
+    /// With the graph's schema, which may say nothing yet.
+    CreateDatabase {
+        name: String,
+        schema: String,
+    },
+    /// CREATE TABLE, ALTER TABLE, DROP TABLE.
+    Define(Box<ast::Statement>),
     Truncate {
         tables: Vec<QualifiedName>,
         cascade: bool,
@@ -350,6 +357,11 @@ fn classify(
         .peek_word()
         .map(str::to_ascii_uppercase)
         .unwrap_or_default();
+    let defines = ["CREATE TABLE", "ALTER TABLE", "DROP TABLE"];
+    if defines.iter().any(|begin| words.begins_with(begin)) {
+        let statement = run_parser(tokens, positions, |parser| parser.parse_statement())?;
+        return Ok(Statement::Define(Box::new(statement)));
+    }
     match first.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "" => {
             parse_sql(tokens, positions)

@@ -63,15 +63,9 @@ const ALTERNATIVES: &[(&str, &str)] = &[
     ("GRANT", "Access is declared in policy files, not by SQL."),
     ("REVOKE", "Access is declared in policy files, not by SQL."),
     (
-        "CREATE DATABASE",
-        "Make a graph with \"omnigraph init --schema FILE GRAPH\"; the server serves it at once.",
+        "DROP DATABASE",
+        "A graph is deleted by removing its folder while nobody serves it.",
     ),
-    (
-        "CREATE TABLE",
-        "Declare node types and edge types in the graph's .pg schema.",
-    ),
-    ("ALTER TABLE", "Change the graph's .pg schema."),
-    ("DROP TABLE", "Change the graph's .pg schema."),
     (
         "CREATE INDEX",
         "Keys, unique properties and edge ends are indexed; others are declared with @index.",

@@ -195,6 +195,8 @@ async fn each_actor_may_do_what_the_policy_says() {
         ("TRUNCATE person CASCADE", ["42501", "42501", "no error"]),
         (on_draft, ["42501", "no error", "23505"]),
         (apply.as_str(), ["42501", "42501", "no error"]),
+        ("CREATE TABLE t (n int)", ["42501", "42501", "42501"]),
+        ("CREATE DATABASE t", ["0A000", "0A000", "0A000"]),
         ("CREATE SCHEMA another", ["42501", "no error", "42P06"]),
         ("DROP SCHEMA another", ["42501", "no error", "3F000"]),
         (

@@ -5,6 +5,7 @@ mod branches;
 mod cluster;
 mod copy;
 mod cursors;
+mod definitions;
 mod function_cases;
 mod functions;
 mod gq;

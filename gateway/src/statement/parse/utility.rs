@@ -300,6 +300,9 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
             position,
         });
     }
+    if words.take("CREATE DATABASE") {
+        return create_database(words);
+    }
     if words.take("DROP SCHEMA") {
         let if_exists = words.take("IF EXISTS");
         let position = words.position();
@@ -330,6 +333,34 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
     }
     let verb = words.name()?.to_ascii_uppercase();
     Ok(other_with(words, verb))
+}
+
+/// `CREATE DATABASE name [WITH (schema => $$…$$)]`. PostgreSQL's own options are about what one
+/// server has once: an encoding is accepted if it is the one there is.
+fn create_database(words: &mut Words<'_>) -> PgResult<Statement> {
+    let name = words.name()?;
+    words.take("WITH");
+    let mut schema = String::new();
+    if words.take_token(&Token::LParen) {
+        words.expect("SCHEMA")?;
+        words.expect_token(&Token::RArrow)?;
+        schema = words.string()?;
+        words.expect_token(&Token::RParen)?;
+    } else if words.take("ENCODING") {
+        words.take_token(&Token::Eq);
+        let position = words.position();
+        let encoding = words.string()?;
+        if !["utf8", "utf-8", "unicode"].contains(&encoding.to_ascii_lowercase().as_str()) {
+            return Err(PgError::new(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!("encoding \"{encoding}\" is not supported"),
+            )
+            .hint("Texts are UTF8.")
+            .at(position));
+        }
+    }
+    words.expect_end()?;
+    Ok(Statement::CreateDatabase { name, schema })
 }
 
 pub(super) fn other(words: &mut Words<'_>, verb: &str) -> Statement {

@@ -45,6 +45,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// Are the next tokens these words?
+    pub(super) fn begins_with(&mut self, words: &str) -> bool {
+        let at = self.at;
+        let taken = self.take(words);
+        self.at = at;
+        taken
+    }
+
     pub(super) fn next(&mut self) -> Option<&'a Token> {
         let token = self.peek();
         self.at += usize::from(token.is_some());
