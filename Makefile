@@ -115,5 +115,6 @@ soak: build
 
 docs: build
 	scripts/make_cli_reference.py --bin "$(BIN)"
+	"$(BIN)/omnigraph" lint --codes > docs/reference/lint.md
 	scripts/check_docs.py
 	cargo doc $(PROFILE) --workspace --no-deps --document-private-items

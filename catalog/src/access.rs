@@ -34,6 +34,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::actor::Actor;
 use crate::cluster::{Cluster, Revision};
 use crate::policy::{Decision, Policy, Request};
+use crate::stored::StoredQueries;
 
 pub use crate::policy::Action;
 
@@ -76,6 +77,18 @@ struct Followed {
 struct Database {
     state: State,
     guard: Guard,
+    published: Published,
+}
+
+/// The stored queries of a graph, as the revision has them that is served: shared by all who
+/// have the graph open, and replaced with it.
+#[derive(Debug, Clone, Default)]
+struct Published(Arc<RwLock<Arc<StoredQueries>>>);
+
+impl Published {
+    fn new(queries: Arc<StoredQueries>) -> Self {
+        Published(Arc::new(RwLock::new(queries)))
+    }
 }
 
 /// Is a graph served?
@@ -168,8 +181,7 @@ impl Databases {
                         Err(Error::NotFound { .. }) => return None,
                         Err(error) => unopenable(error),
                     };
-                    let guard = Guard::new(Rules::Everything);
-                    Some((name, Database { state, guard }))
+                    Some((name, Database::open_to_all(state)))
                 }
             })
             .buffer_unordered(OPENING)
@@ -192,9 +204,12 @@ impl Databases {
 
     fn serving(cluster: &Cluster, revision: Revision, open: bool) -> Self {
         let graphs = revision.graphs.into_iter().map(|(name, served)| {
-            let guard = Guard::new(graph_rules(served.policy, open));
-            let state = served.state;
-            (name, Database { state, guard })
+            let database = Database {
+                state: served.state,
+                guard: Guard::new(graph_rules(served.policy, open)),
+                published: Published::new(served.queries),
+            };
+            (name, database)
         });
         Self::of(
             cluster.store().clone(),
@@ -252,8 +267,12 @@ impl Databases {
         for (name, served) in revision.graphs {
             let rules = graph_rules(served.policy, cluster.open);
             let Some(held) = graphs.get_mut(&name) else {
-                let (state, guard) = (served.state, Guard::new(rules));
-                graphs.insert(name, Database { state, guard });
+                let database = Database {
+                    state: served.state,
+                    guard: Guard::new(rules),
+                    published: Published::new(served.queries),
+                };
+                graphs.insert(name, database);
                 continue;
             };
             if let (State::Serving(_), State::Quarantined { code, error }) =
@@ -263,6 +282,7 @@ impl Databases {
                 continue;
             }
             held.state = served.state;
+            *held.published.0.write() = served.queries;
             held.guard.replace(rules);
         }
         self.shared
@@ -380,20 +400,19 @@ impl Databases {
     /// A graph by name, as an actor may use it. In a plain store one that was quarantined, or
     /// is not known, is tried again: it may have been made or repaired since.
     pub async fn access(&self, name: &str, actor: &Actor) -> Result<GraphAccess> {
-        let access = |graph: &Graph, guard: &Guard| GraphAccess {
+        let access = |graph: &Graph, database: &Database| GraphAccess {
             graph: graph.clone(),
             name: name.into(),
             actor: actor.clone(),
-            guard: guard.clone(),
             managed: self.shared.cluster.is_some(),
+            guard: database.guard.clone(),
+            published: database.published.clone(),
         };
         let held = self.shared.graphs.read().get(name).cloned();
-        if let Some(Database {
-            state: State::Serving(graph),
-            guard,
-        }) = &held
+        if let Some(database) = &held
+            && let State::Serving(graph) = &database.state
         {
-            return Ok(access(graph, guard));
+            return Ok(access(graph, database));
         }
         let missing = || Error::not_found(ObjectKind::Graph, name);
         if self.shared.cluster.is_some() {
@@ -418,19 +437,17 @@ impl Databases {
         };
         let mut graphs = self.shared.graphs.write();
         // Somebody may have been quicker; there is one `Graph` for each graph.
-        if let Some(Database {
-            state: State::Serving(first),
-            guard,
-        }) = graphs.get(name)
+        if let Some(database) = graphs.get(name)
+            && let State::Serving(first) = &database.state
         {
-            return Ok(access(first, guard));
+            return Ok(access(first, database));
         }
-        let guard = Guard::new(Rules::Everything);
-        let opened = match &state {
-            State::Serving(graph) => Ok(access(graph, &guard)),
+        let database = Database::open_to_all(state);
+        let opened = match &database.state {
+            State::Serving(graph) => Ok(access(graph, &database)),
             State::Quarantined { error, .. } => Err(error.clone()),
         };
-        graphs.insert(name.to_owned(), Database { state, guard });
+        graphs.insert(name.to_owned(), database);
         opened
     }
 }
@@ -443,6 +460,17 @@ fn is_graph_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+impl Database {
+    /// A graph of a plain store.
+    fn open_to_all(state: State) -> Self {
+        Database {
+            state,
+            guard: Guard::new(Rules::Everything),
+            published: Published::default(),
+        }
+    }
 }
 
 fn unopenable(error: Error) -> State {
@@ -496,6 +524,7 @@ pub struct GraphAccess {
     guard: Guard,
     /// A cluster declares its schema.
     managed: bool,
+    published: Published,
 }
 
 impl GraphAccess {
@@ -507,6 +536,7 @@ impl GraphAccess {
             actor,
             guard: Guard::new(Rules::Everything),
             managed: false,
+            published: Published::default(),
         }
     }
 
@@ -558,6 +588,19 @@ impl GraphAccess {
                     on: format!("{on} of graph \"{}\"", self.name),
                 })
             }
+        }
+    }
+
+    /// The stored queries that the actor may call. To who may call none there are none.
+    pub fn stored_queries(&self) -> Arc<StoredQueries> {
+        let request = Request {
+            actor: self.actor.as_str(),
+            action: Action::InvokeQuery,
+            branch: None,
+        };
+        match self.guard.decide(request).is_allowed() {
+            true => Arc::clone(&self.published.0.read()),
+            false => StoredQueries::none(),
         }
     }
 

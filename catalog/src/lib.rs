@@ -9,5 +9,6 @@ pub mod lookup;
 pub mod pg_catalog;
 pub mod policy;
 pub mod provider;
+pub mod stored;
 pub mod types;
 pub mod yaml;

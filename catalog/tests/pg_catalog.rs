@@ -63,6 +63,7 @@ fn input(branches: Vec<BranchInput>) -> CatalogInput {
         actors: vec!["ada".into(), "grace".into()],
         current_actor: "ada".into(),
         registry: Arc::default(),
+        stored: Vec::new(),
         cache: Arc::default(),
         live: None,
     }

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::config::ClusterConfig;
+use crate::stored::QueryCompiler;
 
 /// Opens the applied revision and keeps up with new ones.
 pub async fn cluster(
@@ -17,7 +18,8 @@ pub async fn cluster(
     config: ClusterConfig,
     unauthenticated: bool,
 ) -> Result<Databases, Error> {
-    let revision = cluster.serve(&BTreeMap::new()).await?;
+    let compiler = QueryCompiler::new();
+    let revision = cluster.serve(&BTreeMap::new(), &compiler).await?;
     if revision.has_policy() && unauthenticated {
         let message = "policies were applied, but without credentials anybody may use any name";
         return Err(Diagnostic::error("policy_without_credentials", message)
@@ -33,12 +35,17 @@ pub async fn cluster(
     } else {
         Databases::of_cluster(&cluster, revision)
     };
-    tokio::spawn(follow(cluster, databases.clone(), config));
+    tokio::spawn(follow(cluster, databases.clone(), config, compiler));
     Ok(databases)
 }
 
 /// Looks for a new revision every so often, and at once on SIGHUP.
-async fn follow(cluster: Cluster, databases: Databases, config: ClusterConfig) {
+async fn follow(
+    cluster: Cluster,
+    databases: Databases,
+    config: ClusterConfig,
+    compiler: QueryCompiler,
+) {
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
@@ -70,7 +77,7 @@ async fn follow(cluster: Cluster, databases: Databases, config: ClusterConfig) {
                 State::Quarantined { .. } => None,
             })
             .collect();
-        match cluster.serve(&known).await {
+        match cluster.serve(&known, &compiler).await {
             Ok(revision) => databases.renew(revision),
             Err(error) => error!(%error, "the new revision cannot be served; the old one is kept"),
         }

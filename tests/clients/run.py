@@ -150,6 +150,23 @@ def make_store(bin_dir, folder, data):
     return folder / "store"
 
 
+def make_cluster(bin_dir, folder):
+    """The example cluster, applied and with its rows."""
+    import support
+
+    config = folder / "cluster"
+    shutil.copytree(ROOT / "examples" / "company", config)
+    tool = str(bin_dir / "omnigraph")
+    for command in (["cluster", "import"], ["cluster", "apply", "--as", "andrew"], ["load", "--data", "company.jsonl", "--mode", "overwrite", "--as", "loader", "graphs/company.omni"]):
+        done = subprocess.run([tool, *command], cwd=config, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise support.Failed(f"omnigraph {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    actors = ["act-yuki", "agent-scribe"]
+    (folder / "actors.json").write_text(json.dumps({actor: actor for actor in actors}))
+    os.chmod(folder / "actors.json", 0o600)
+    return config
+
+
 def facts_of(data, folder):
     """The figures of a Debian file other than the example's, counted without the product."""
     if not data:
@@ -177,7 +194,7 @@ class Tally:
 
 
 def run_python(tally, server):
-    import debian_cases, psql_cases, psycopg_cases, sqlalchemy_cases, wire_cases  # noqa: F401, E401 - they register their cases
+    import cluster_cases, debian_cases, psql_cases, psycopg_cases, sqlalchemy_cases, wire_cases  # noqa: F401, E401 - they register their cases
     import support
 
     for function in support.CASES:
@@ -241,7 +258,8 @@ def run_all(tally, server):
     run_python(tally, server)
     fixture = str(support.FIXTURE / "fixture.jsonl")
     settings = {"host": server.host, "port": server.port, "user": server.user, "password": server.password, "branch": support.BRANCH,
-                "ca": server.ca and str(server.ca), "wrong_ca": server.wrong_ca and str(server.wrong_ca)}
+                "ca": server.ca and str(server.ca), "wrong_ca": server.wrong_ca and str(server.wrong_ca),
+                "cluster_port": server.cluster and server.cluster.port}
     wanted = lambda client: not tally.only or any(pattern.partition(".")[0] == client for pattern in tally.only)
     if wanted("node") and (modules := prepared(tally, "node", node_modules)):
         run_lines(tally, "node", ["node", "--no-warnings", str(HERE / "node" / "cases.cjs")],
@@ -281,7 +299,7 @@ def main():
     else:
         folder = pathlib.Path(tempfile.mkdtemp(prefix="omnigraph-clients-"))
         log = open(folder / "server.log", "w", encoding="utf-8")
-        process = None
+        process = cluster = None
         try:
             make_certificates(folder)
             (folder / "credentials.json").write_text(json.dumps({support.USER: support.PASSWORD, support.OTHER: support.OTHER_PASSWORD}))
@@ -291,10 +309,14 @@ def main():
             server = support.Server(host, port, support.USER, support.PASSWORD, external=False, ca=folder / "ca.crt", wrong_ca=folder / "wrong.crt",
                                     bin_dir=arguments.bin.resolve(), store=store)
             server.pid = process.pid
+            bin_dir = arguments.bin.resolve()
+            cluster, *at = support.start_server(bin_dir, make_cluster(bin_dir, folder), folder / "actors.json", None, None, log, source="--cluster")
+            server.cluster = support.Server(*at, None, None, external=False)
             server.start_another = lambda: support.start_server(arguments.bin.resolve(), store, folder / "credentials.json", folder / "server.crt", folder / "server.key", log)
             server.debian_facts = facts_of(arguments.data, folder)
             run_all(tally, server)
-            ended, process = support.stop_server(process), None
+            support.stop_server(cluster)
+            ended, process, cluster = support.stop_server(process), None, None
             if not tally.only:
                 tally.add("server", "drains_and_ends_well_on_sigterm", None if ended == 0 else f"ended with {ended}", 0)
                 text = (folder / "server.log").read_text(encoding="utf-8", errors="replace")
@@ -306,9 +328,9 @@ def main():
         except support.Failed as failure:
             tally.add("driver", "starts", str(failure), 0)
         finally:
-            if process is not None:
-                process.kill()
-                process.wait()
+            for left in filter(None, (process, cluster)):
+                left.kill()
+                left.wait()
             log.close()
             if tally.failed:
                 tail = (folder / "server.log").read_text(encoding="utf-8", errors="replace").splitlines()[-30:]

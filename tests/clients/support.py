@@ -121,7 +121,7 @@ class Server:
         self.host, self.port, self.user, self.password = host, port, user, password
         self.external, self.ca, self.wrong_ca = external, ca, wrong_ca
         self.bin_dir, self.store = bin_dir, store
-        self.debian_facts = self.start_another = None
+        self.debian_facts = self.start_another = self.cluster = None
 
     def parameters(self, graph="knowledge", **more):
         return {"host": self.host, "port": self.port, "user": self.user, "password": self.password,
@@ -151,10 +151,11 @@ class Server:
         return [line.split("|") for line in done.stdout.splitlines()]
 
 
-def start_server(bin_dir, store, credentials, certificate, key, log):
+def start_server(bin_dir, store, credentials, certificate, key, log, source="--store"):
     """Starts omnigraph-server on a free port and waits until it says where it listens."""
-    command = [str(bin_dir / "omnigraph-server"), "--store", str(store), "--bind", "127.0.0.1:0",
-               "--credentials", str(credentials), "--tls-cert", str(certificate), "--tls-key", str(key)]
+    command = [str(bin_dir / "omnigraph-server"), source, str(store), "--bind", "127.0.0.1:0", "--credentials", str(credentials)]
+    if certificate:
+        command += ["--tls-cert", str(certificate), "--tls-key", str(key)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
     address = []
 

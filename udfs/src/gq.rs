@@ -135,6 +135,39 @@ pub fn check_parameters(
     })
 }
 
+/// A required parameter that was left out or is NULL.
+pub fn missing(parameter: &str) -> Error {
+    Error::value(
+        INVALID_PARAMETER_VALUE,
+        format!("the parameter ${parameter} is required"),
+    )
+}
+
+/// True, or an error if one of these parameters is NULL.
+pub fn check_given(parameters: Vec<(String, Expr)>) -> Expr {
+    let (names, values): (Vec<String>, Vec<Expr>) = parameters.into_iter().unzip();
+    let identity = names.join(" ");
+    let body = move |arrays: &[ArrayRef], rows: usize| -> Result<ArrayRef> {
+        match names
+            .iter()
+            .zip(arrays)
+            .find(|(_, array)| array.null_count() > 0)
+        {
+            Some((name, _)) => Err(missing(name)),
+            None => Ok(Arc::new(BooleanArray::from(vec![true; rows]))),
+        }
+    };
+    PgFunction::new(
+        "gq_given",
+        PgType::BOOL.arrow(),
+        Volatility::Immutable,
+        Arc::new(body),
+    )
+    .identity(identity)
+    .lenient()
+    .over(values)
+}
+
 fn over_arguments(
     name: &str,
     at: usize,

@@ -17,7 +17,6 @@ pub mod ledger;
 pub mod lock;
 mod observe;
 mod plan;
-mod queries;
 mod serve;
 mod settle;
 pub mod spec;

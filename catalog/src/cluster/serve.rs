@@ -18,10 +18,12 @@ use super::change::FOREIGN;
 use super::error::Result;
 use super::intent;
 use super::ledger::{Ledger, Resource};
+use super::spec::File;
 use super::{Cluster, files};
 use crate::access::State;
 use crate::diagnostic::Diagnostic;
 use crate::policy::{self, Policy};
+use crate::stored::{Compiler, StoredQueries};
 
 /// How many graphs are opened at the same time.
 const OPENING: usize = 8;
@@ -37,6 +39,7 @@ pub struct Revision {
 #[derive(Debug)]
 pub struct Served {
     pub state: State,
+    pub queries: Arc<StoredQueries>,
     pub policy: Option<Arc<Policy>>,
 }
 
@@ -68,7 +71,11 @@ impl Cluster {
 
     /// The newest revision that was applied, opened. Graphs of `known` that are still the same
     /// are not opened again.
-    pub async fn serve(&self, known: &BTreeMap<String, Graph>) -> Result<Revision> {
+    pub async fn serve(
+        &self,
+        known: &BTreeMap<String, Graph>,
+        compiler: &dyn Compiler,
+    ) -> Result<Revision> {
         let Some(ledger) = Ledger::read(&self.store).await? else {
             let message = format!("{} has no ledger", self.store.url());
             return Err(Diagnostic::error("cluster_state_missing", message)
@@ -92,14 +99,24 @@ impl Cluster {
             .map(|id| {
                 let (ledger, policies, interrupted) = (&ledger, &policies, &interrupted);
                 async move {
-                    let state = self.state(&id, ledger, interrupted, known.get(&id)).await;
+                    let known = known.get(&id);
+                    let opened = self.open(&id, ledger, interrupted, known, compiler).await;
+                    let (state, queries) = match opened {
+                        Ok((graph, queries)) => (State::Serving(graph), queries),
+                        Err(found) => (quarantined(found.code, &found.message), Arc::default()),
+                    };
                     let (state, policy) =
                         match policies.get(&Address::Graph(id.clone()).to_string()) {
                             None => (state, None),
                             Some(Ok(policy)) => (state, Some(Arc::clone(policy))),
                             Some(Err(found)) => (quarantined(found.code, &found.message), None),
                         };
-                    (id, Served { state, policy })
+                    let served = Served {
+                        state,
+                        queries,
+                        policy,
+                    };
+                    (id, served)
                 }
             })
             .buffer_unordered(OPENING)
@@ -195,52 +212,74 @@ impl Cluster {
         }
     }
 
-    async fn state(
+    /// A graph with its stored queries, or why it is set aside.
+    async fn open(
         &self,
         id: &str,
         ledger: &Ledger,
         interrupted: &BTreeSet<String>,
         known: Option<&Graph>,
-    ) -> State {
+        compiler: &dyn Compiler,
+    ) -> std::result::Result<(Graph, Arc<StoredQueries>), Diagnostic> {
         if interrupted.contains(id) {
             let why = "a run was interrupted while it changed this graph; `omnigraph cluster apply` settles it";
-            return quarantined("cluster_recovery_pending", why);
+            return Err(Diagnostic::error("cluster_recovery_pending", why));
         }
         if let Some(name) = missing_secret(id, ledger) {
             let why = format!("its embedding provider needs the environment variable {name}");
-            return quarantined("embedding_provider_unresolved", &why);
+            return Err(Diagnostic::error("embedding_provider_unresolved", why));
         }
+        let mut files = BTreeMap::new();
         for (address, resource) in ledger.resources() {
-            if matches!(address, Address::Query { .. })
-                && address.graph() == Some(id)
-                && let Err(found) = self.payload(&address, resource).await
-            {
-                return quarantined(found.code, &format!("{address}: {}", found.message));
+            let Address::Query { graph, name } = &address else {
+                continue;
+            };
+            if graph != id {
+                continue;
             }
+            let payload = self.payload(&address, resource).await;
+            let text = payload
+                .map_err(|found| {
+                    let message = format!("{address}: {}", found.message);
+                    Diagnostic::error(found.code, message)
+                })?
+                .unwrap_or_default();
+            let extension = resource.extension.as_deref().unwrap_or("gq");
+            let file = File {
+                path: format!("{name}.{extension}"),
+                text,
+                digest: resource.digest.clone(),
+            };
+            files.insert(name.clone(), file);
         }
+        let unopenable = |error: &dyn std::fmt::Display| {
+            let why = format!("{error}; `omnigraph cluster refresh` records what is there");
+            Diagnostic::error("graph_unopenable", why)
+        };
         match self.is_foreign(id).await {
             Ok(false) => {}
-            Ok(true) => return quarantined("graph_foreign_format", FOREIGN),
-            Err(error) => return quarantined("graph_unopenable", &error.to_string()),
+            Ok(true) => return Err(Diagnostic::error("graph_foreign_format", FOREIGN)),
+            Err(error) => return Err(unopenable(&error)),
         }
-        match self.graph(id).await {
-            // What is known of it is kept: caches, and who waits in its queue.
-            Ok(graph) => {
-                let graph = match known {
-                    Some(known) if known.id() == graph.id() => known.clone(),
-                    _ => graph,
-                };
-                let resource = ledger.resource(&Address::Graph(id.to_owned()));
-                graph
-                    .blobs()
-                    .allow(blobs::allowed(resource, Reader::Server));
-                State::Serving(graph)
-            }
-            Err(error) => {
-                let why = format!("{error}; `omnigraph cluster refresh` records what is there");
-                quarantined("graph_unopenable", &why)
-            }
+        let graph = self.graph(id).await.map_err(|error| unopenable(&error))?;
+        // What is known of it is kept: caches, and who waits in its queue.
+        let graph = match known {
+            Some(known) if known.id() == graph.id() => known.clone(),
+            _ => graph,
+        };
+        let main = graph.snapshot("main").await;
+        let main = main.map_err(|error| unopenable(&error))?;
+        let compiled = compiler.compile(id, &files, main.schema());
+        if let Some(found) = compiled.found.into_iter().find(Diagnostic::is_error) {
+            let address = found.address.unwrap_or_default();
+            let why = format!("{address}: {}", found.message);
+            return Err(Diagnostic::error(found.code, why));
         }
+        let resource = ledger.resource(&Address::Graph(id.to_owned()));
+        graph
+            .blobs()
+            .allow(blobs::allowed(resource, Reader::Server));
+        Ok((graph, Arc::new(compiled.queries)))
     }
 }
 

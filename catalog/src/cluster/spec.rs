@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use omnigraph_engine::schema::{RandomIds, Schema};
 use serde_json::{Value as Json, json};
 
 use super::address::{Address, composite, digest, is_name};
-use super::queries;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::policy::{self, Bundle, Kind};
+use crate::stored::{self, Compiled, Compiler, StoredQueries};
 use crate::yaml::{self, Findings, Node, Value};
 
 pub const FILE: &str = "cluster.yaml";
@@ -41,6 +42,8 @@ pub struct Spec {
 pub struct GraphSpec {
     pub schema: File,
     pub queries: BTreeMap<String, File>,
+    /// What the queries mean under the schema.
+    pub compiled: Arc<StoredQueries>,
     pub embedding_provider: Option<String>,
     pub external_blobs: Option<Json>,
 }
@@ -124,7 +127,10 @@ impl Spec {
     }
 
     /// Reads a config directory. Warnings come with the spec; with an error there is none.
-    pub fn load(directory: &Path) -> Result<(Spec, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn load(
+        directory: &Path,
+        compiler: &dyn Compiler,
+    ) -> Result<(Spec, Vec<Diagnostic>), Vec<Diagnostic>> {
         let path = directory.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let message = format!("{}: {error}", path.display());
@@ -136,6 +142,7 @@ impl Spec {
         let node = yaml::parse(FILE, &text).map_err(|error| vec![error])?;
         let mut reader = Reader {
             directory,
+            compiler,
             findings: Findings::new(FILE),
             files: Vec::new(),
         };
@@ -159,6 +166,7 @@ pub fn storage_of(directory: &Path) -> Option<String> {
 
 struct Reader<'a> {
     directory: &'a Path,
+    compiler: &'a dyn Compiler,
     findings: Findings<'a>,
     /// Every file that was read, for the config digest.
     files: Vec<(String, String)>,
@@ -336,23 +344,32 @@ impl Reader<'_> {
             .map(|node| self.external_blobs(node));
         all.end(&mut self.findings);
         let schema = schema?;
-        if let Err(errors) = Schema::parse(&schema.text, &mut RandomIds) {
-            let errors = errors.in_file(schema.path.clone());
-            for error in errors.errors() {
-                let mut found = Diagnostic::error("schema_invalid", error.message.clone())
-                    .about(Address::Schema(id.to_owned()).to_string())
-                    .at(Place {
-                        file: schema.path.clone(),
-                        line: Some(error.line),
-                        column: Some(error.column),
-                    });
-                found.hint = error.hint.clone();
-                self.findings.found.push(found);
+        let queries = queries.unwrap_or_default();
+        let mut compiled = Compiled::default();
+        match Schema::parse(&schema.text, &mut RandomIds) {
+            Ok(parsed) => {
+                compiled = self.compiler.compile(id, &queries, &Arc::new(parsed));
+                self.findings.found.append(&mut compiled.found);
+            }
+            Err(errors) => {
+                let errors = errors.in_file(schema.path.clone());
+                for error in errors.errors() {
+                    let mut found = Diagnostic::error("schema_invalid", error.message.clone())
+                        .about(Address::Schema(id.to_owned()).to_string())
+                        .at(Place {
+                            file: schema.path.clone(),
+                            line: Some(error.line),
+                            column: Some(error.column),
+                        });
+                    found.hint = error.hint.clone();
+                    self.findings.found.push(found);
+                }
             }
         }
         Some(GraphSpec {
             schema,
-            queries: queries.unwrap_or_default(),
+            queries,
+            compiled: Arc::new(compiled.queries),
             embedding_provider,
             external_blobs,
         })
@@ -395,7 +412,7 @@ impl Reader<'_> {
             Value::Null => Vec::new(),
         };
         for (wanted, node, file) in files {
-            let declared = match queries::declared(&file) {
+            let declared = match stored::declared(&file) {
                 Ok(declared) => declared,
                 Err(found) => {
                     self.findings.found.push(found);

@@ -1,10 +1,12 @@
 //! The life of a cluster over a store in memory, and the death of its commands at every step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use omnigraph_engine::schema::Schema;
 use omnigraph_engine::storage::{Fault, Faults, Operation};
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
 use tempfile::TempDir;
@@ -12,9 +14,10 @@ use tempfile::TempDir;
 use super::address::Address;
 use super::change::{Change, Preview};
 use super::ledger::Ledger;
-use super::spec::Spec;
+use super::spec::{File, Spec};
 use super::{Cluster, Error, Outcome, files, lock};
 use crate::diagnostic::Diagnostic;
+use crate::stored::{Compiled, Compiler};
 
 const PEOPLE: &str = "node Person { name: String @key  age: I32? }\n";
 const POLICY: &str = "
@@ -37,6 +40,16 @@ graphs:
 policies:
   base: { file: base.policy.yaml, applies_to: [knowledge] }
 ";
+
+/// What queries mean is the gateway's business.
+#[derive(Debug)]
+struct Unread;
+
+impl Compiler for Unread {
+    fn compile(&self, _: &str, _: &BTreeMap<String, File>, _: &Arc<Schema>) -> Compiled {
+        Compiled::default()
+    }
+}
 
 struct Fixture {
     config: TempDir,
@@ -79,11 +92,11 @@ impl Fixture {
     }
 
     fn spec(&self) -> Spec {
-        Spec::load(self.config.path()).unwrap().0
+        Spec::load(self.config.path(), &Unread).unwrap().0
     }
 
     fn mistakes(&self) -> Vec<Diagnostic> {
-        Spec::load(self.config.path()).unwrap_err()
+        Spec::load(self.config.path(), &Unread).unwrap_err()
     }
 
     fn cluster(&self) -> Cluster {
@@ -807,6 +820,6 @@ policies:
 #[test]
 fn the_example_is_valid() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/company");
-    let (spec, _) = Spec::load(&example).unwrap();
+    let (spec, _) = Spec::load(&example, &Unread).unwrap();
     assert!(spec.graphs["company"].queries.len() > 3);
 }

@@ -58,6 +58,18 @@ pub(crate) fn of_system(def: &'static RelationDef, system: &System, rows: &mut R
     }
 }
 
+pub(crate) fn of_stored(
+    def: &'static RelationDef,
+    queries: &System,
+    rows: &mut Rows,
+) -> Result<()> {
+    match def.name {
+        "parameters" => routines::parameters(queries, rows),
+        "routines" => routines::routines(queries, rows),
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn of_graph(
     def: &'static RelationDef,
     graph: &GraphFacts,

@@ -22,6 +22,8 @@ pub struct CatalogInput {
     pub actors: Vec<String>,
     pub current_actor: String,
     pub registry: Arc<Registry>,
+    /// What can be called in this graph only, in the order of names.
+    pub stored: Vec<FunctionInput>,
     /// Parts of catalogs that do not change from one state to the next.
     pub cache: Arc<CatalogCache>,
     /// Rows that differ by session and moment.

@@ -61,7 +61,8 @@ impl PgCatalog {
     }
 
     fn proc(&self, oid: u32) -> Option<&super::Proc> {
-        self.system()?.procs.get(&oid)
+        let mut both = self.system().into_iter().chain(self.stored());
+        both.find_map(|system| system.procs.get(&oid))
     }
 
     /// The schema and name of an object that has both, by the catalog it is in.
@@ -270,6 +271,7 @@ impl CatalogLookup for PgCatalog {
         let schema = canonical(schema);
         self.system()
             .into_iter()
+            .chain(self.stored())
             .flat_map(|system| system.procs_named(schema, name))
             .map(proc_ref)
             .collect()
@@ -448,7 +450,9 @@ impl CatalogLookup for PgCatalog {
         {
             return table.description.clone();
         }
-        self.system()?.description(oid, catalog).map(str::to_owned)
+        let mut both = self.system().into_iter().chain(self.stored());
+        both.find_map(|system| system.description(oid, catalog))
+            .map(str::to_owned)
     }
 
     fn column_description(&self, table: u32, column: i32) -> Option<String> {

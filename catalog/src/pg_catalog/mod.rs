@@ -80,6 +80,7 @@ pub struct PgCatalog {
 struct Inner {
     graph: GraphFacts,
     system: Arc<Part>,
+    stored: Arc<Part>,
     branches: Vec<Arc<Branch>>,
     branch_names: HashMap<String, usize>,
     /// By the number of a block that is theirs.
@@ -143,7 +144,10 @@ impl PgCatalog {
             }));
         }
         let system = cache.system_segment(&input.registry);
-        let system = cache.part(&system, Names::new("pg_catalog", &input.database), None);
+        let names = Names::new("pg_catalog", &input.database);
+        let stored = Source::Stored(System::of_stored(&input.stored));
+        let stored = Part::alone(stored, names.clone());
+        let system = cache.part(&system, names, None);
         let namespaces = branches
             .iter()
             .map(|branch| Namespace {
@@ -170,6 +174,7 @@ impl PgCatalog {
                     roles: graph::roles(&input.actors, &input.current_actor),
                 },
                 system,
+                stored,
                 branches,
                 branch_names,
                 branch_blocks,
@@ -229,6 +234,7 @@ impl PgCatalog {
         let mut pieces = vec![
             Piece::Fixed(self.graph_rows(def)?),
             Piece::Shared(Arc::clone(&self.inner.system)),
+            Piece::Shared(Arc::clone(&self.inner.stored)),
         ];
         pieces.extend(self.inner.branches.iter().cloned().map(Piece::Branch));
         Ok(pieces)
@@ -256,10 +262,11 @@ impl PgCatalog {
     }
 
     fn system(&self) -> Option<&System> {
-        match &self.inner.system.segment.source {
-            Source::System(system) => Some(system),
-            Source::Schema(_) => None,
-        }
+        system_of(&self.inner.system)
+    }
+
+    fn stored(&self) -> Option<&System> {
+        system_of(&self.inner.stored)
     }
 }
 
@@ -288,6 +295,13 @@ impl Branch {
 fn objects_of(segment: &Segment) -> Option<&Objects> {
     match &segment.source {
         Source::Schema(objects) => Some(objects),
-        Source::System(_) => None,
+        Source::System(_) | Source::Stored(_) => None,
+    }
+}
+
+fn system_of(part: &Part) -> Option<&System> {
+    match &part.segment.source {
+        Source::System(system) | Source::Stored(system) => Some(system),
+        Source::Schema(_) => None,
     }
 }

@@ -28,6 +28,7 @@ pub const IVFFLAT: u32 = 16_004;
 pub const FIRST_FUNCTION: u32 = 20_000;
 pub const FIRST_OPERATOR: u32 = 30_000;
 pub const FIRST_CAST: u32 = 35_000;
+pub const FIRST_STORED_QUERY: u32 = 36_000;
 pub const FIRST_ROLE: u32 = 40_000;
 pub const LAST_ROLE: u32 = 65_535;
 

@@ -154,6 +154,8 @@ pub enum Source {
     Schema(Objects),
     /// PostgreSQL's own relations and types, and what runs.
     System(System),
+    /// What is called in one graph only.
+    Stored(System),
 }
 
 #[derive(Debug)]
@@ -179,6 +181,7 @@ impl Segment {
         match &self.source {
             Source::Schema(objects) => tables::of_schema(def, objects, &mut rows)?,
             Source::System(system) => tables::of_system(def, system, &mut rows)?,
+            Source::Stored(queries) => tables::of_stored(def, queries, &mut rows)?,
         }
         let template = Arc::new(Template::new(rows.finish()?));
         self.templates.lock().insert(def.oid, Arc::clone(&template));
@@ -228,6 +231,16 @@ pub struct Part {
 }
 
 impl Part {
+    /// What no other state shows.
+    pub fn alone(source: Source, names: Names) -> Arc<Part> {
+        Arc::new(Part {
+            segment: Arc::new(Segment::new(source)),
+            names,
+            block: None,
+            shown: Mutex::default(),
+        })
+    }
+
     pub fn rows(&self, def: &'static RelationDef) -> Result<Arc<PartRows>> {
         if let Some(rows) = self.shown.lock().get(&def.oid) {
             return Ok(Arc::clone(rows));

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::data::{self, AggregateRow, CastRow, OperatorRow, ProcRow};
 use super::input::{ArgumentMode, FunctionInput, Registry};
 use super::oid::{
-    FIRST_CAST, FIRST_FUNCTION, FIRST_OPERATOR, HNSW, IVFFLAT, OMNIGRAPH, PG_CATALOG,
-    VECTOR_EXTENSION,
+    FIRST_CAST, FIRST_FUNCTION, FIRST_OPERATOR, FIRST_ROLE, FIRST_STORED_QUERY, HNSW, IVFFLAT,
+    OMNIGRAPH, PG_CATALOG, VECTOR_EXTENSION,
 };
 
 #[derive(Debug)]
@@ -89,13 +89,6 @@ impl System {
             .iter()
             .filter(|row| procs.contains_key(&row.function))
             .collect();
-        let mut proc_names: HashMap<String, Vec<u32>> = HashMap::new();
-        for proc in procs.values() {
-            proc_names
-                .entry(proc.name.clone())
-                .or_default()
-                .push(proc.oid);
-        }
         let mut operator_names: HashMap<String, Vec<u32>> = HashMap::new();
         for operator in operators.values() {
             operator_names
@@ -105,13 +98,35 @@ impl System {
         }
         let descriptions = described(&procs, &operators);
         System {
-            procs,
             aggregates,
             operators,
             casts,
-            proc_names,
+            proc_names: names_of(&procs),
+            procs,
             operator_names,
             descriptions,
+        }
+    }
+
+    /// The stored queries of a graph, in the order of their names: each has the same OID on
+    /// every gateway that serves the revision.
+    pub fn of_stored(queries: &[FunctionInput]) -> Self {
+        let procs: BTreeMap<u32, Proc> = (FIRST_STORED_QUERY..FIRST_ROLE)
+            .zip(queries)
+            .map(|(oid, query)| (oid, Proc::of_input(oid, query)))
+            .collect();
+        let said = procs.values().filter_map(|proc| {
+            let text = proc.description.clone()?;
+            Some((proc.oid, vec![("pg_proc", text)]))
+        });
+        System {
+            descriptions: said.collect(),
+            proc_names: names_of(&procs),
+            procs,
+            aggregates: Vec::new(),
+            operators: BTreeMap::new(),
+            casts: Vec::new(),
+            operator_names: HashMap::new(),
         }
     }
 
@@ -151,6 +166,14 @@ impl System {
             .flatten()
             .filter_map(|oid| self.operators.get(oid))
     }
+}
+
+fn names_of(procs: &BTreeMap<u32, Proc>) -> HashMap<String, Vec<u32>> {
+    let mut names: HashMap<String, Vec<u32>> = HashMap::new();
+    for proc in procs.values() {
+        names.entry(proc.name.clone()).or_default().push(proc.oid);
+    }
+    names
 }
 
 /// The namespace of built-in functions by schema.
@@ -437,7 +460,7 @@ fn casts(registry: &Registry) -> Vec<Cast> {
             }
         }
     }
-    let own = (FIRST_CAST..FIRST_CAST + 5_000).zip(own);
+    let own = (FIRST_CAST..FIRST_STORED_QUERY).zip(own);
     let own = own.map(|(oid, ((source, target), context))| Cast {
         oid,
         source,

@@ -39,6 +39,21 @@ pub fn check(source: &str, schema: &Schema) -> Result<Vec<Query>, QueryErrors> {
     Ok(queries)
 }
 
+/// One query of a source, checked against a schema; the others only have to be readable.
+/// `None`: there is none of that name.
+pub fn check_one(source: &str, name: &str, schema: &Schema) -> Result<Option<Query>, QueryErrors> {
+    let mut mistakes = Mistakes::new(source);
+    let syntax = parse(source, &mut mistakes);
+    mistakes.finish()?;
+    let Some(query) = syntax.iter().find(|query| query.name.value == name) else {
+        return Ok(None);
+    };
+    mistakes.of_query(name);
+    let checked = Checker::new(schema, &mut mistakes).query(query);
+    mistakes.finish()?;
+    Ok(Some(checked))
+}
+
 pub(super) struct Checker<'c, 's> {
     pub(super) schema: &'c Schema,
     pub(super) mistakes: &'c mut Mistakes<'s>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::schema::{Collector, SchemaErrors, Span};
+use crate::schema::{Collector, SchemaError, SchemaErrors, Span};
 
 /// What sort of mistake it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub enum Kind {
 pub struct QueryErrors {
     /// Of the first.
     pub kind: Kind,
+    /// Of all, in the order of their places.
+    kinds: Vec<Kind>,
     errors: SchemaErrors,
 }
 
@@ -43,6 +45,11 @@ impl QueryErrors {
     pub fn errors(&self) -> &SchemaErrors {
         &self.errors
     }
+
+    /// Each with what sort of mistake it is.
+    pub fn each(&self) -> impl Iterator<Item = (Kind, &SchemaError)> {
+        self.kinds.iter().copied().zip(self.errors.errors())
+    }
 }
 
 impl fmt::Display for QueryErrors {
@@ -56,7 +63,7 @@ impl std::error::Error for QueryErrors {}
 /// Gathers mistakes while queries are read.
 pub(super) struct Mistakes<'a> {
     collector: Collector<'a>,
-    kinds: Vec<(usize, Kind)>,
+    kinds: Vec<(usize, Kind, String)>,
     /// The query that is being read, which messages name.
     query: Option<String>,
 }
@@ -76,7 +83,7 @@ impl<'a> Mistakes<'a> {
 
     pub(super) fn push(&mut self, kind: Kind, span: Span, message: impl Into<String>) {
         let message = self.named(message.into());
-        self.kinds.push((span.start, kind));
+        self.kinds.push((span.start, kind, message.clone()));
         self.collector.push(span, message);
     }
 
@@ -88,7 +95,7 @@ impl<'a> Mistakes<'a> {
         hint: impl Into<String>,
     ) {
         let message = self.named(message.into());
-        self.kinds.push((span.start, kind));
+        self.kinds.push((span.start, kind, message.clone()));
         self.collector.push_hint(span, message, hint);
     }
 
@@ -101,10 +108,18 @@ impl<'a> Mistakes<'a> {
 
     /// `Err` with everything found, if anything was.
     pub(super) fn finish(&mut self) -> Result<(), QueryErrors> {
-        let first = self.kinds.iter().min_by_key(|(start, _)| *start);
-        let kind = first.map_or(Kind::Syntax, |(_, kind)| *kind);
+        let pushed = std::mem::take(&mut self.kinds);
+        let first = pushed.iter().min_by_key(|(start, ..)| *start);
+        let kind = first.map_or(Kind::Syntax, |(_, kind, _)| *kind);
+        let kind_of = |error: &SchemaError| {
+            let same = pushed
+                .iter()
+                .find(|(.., message)| *message == error.message);
+            same.map_or(kind, |(_, kind, _)| *kind)
+        };
         self.collector.finish().map_err(|errors| QueryErrors {
             kind,
+            kinds: errors.errors().iter().map(kind_of).collect(),
             errors: errors.in_file("query.gq"),
         })
     }

@@ -21,7 +21,7 @@ mod syntax;
 mod tests;
 
 pub use argument::{BadArgument, arguments};
-pub use check::check;
+pub use check::{check, check_one};
 pub use error::{Kind, QueryErrors};
 pub use syntax::Operator;
 

@@ -15,6 +15,7 @@ use crate::cli::address::resources;
 use crate::cli::output::Output;
 use crate::cli::schema::documents;
 use crate::cli::{Actor, Exit, Failure, Format};
+use crate::stored::QueryCompiler;
 
 /// Manage a cluster of graphs from declared files.
 ///
@@ -41,12 +42,12 @@ enum Verb {
 
 /// Which cluster.
 #[derive(Debug, Args)]
-struct Config {
+pub(super) struct Config {
     /// The directory of cluster.yaml
     #[arg(long, value_name = "DIR", default_value = ".")]
     config: PathBuf,
     #[command(flatten)]
-    format: Format,
+    pub format: Format,
 }
 
 /// Check the declared files: all mistakes at once, each with its code and place
@@ -155,16 +156,21 @@ impl Cluster {
             Verb::Import(verb) => verb.run().await,
             Verb::ForceUnlock(verb) => verb.run().await,
         };
-        match outcome {
-            Err(Stop::Findings(found)) => Ok(mistakes(&found)),
-            Err(Stop::Failure(failure)) => Err(failure),
-            Ok(output) => Ok(output),
-        }
+        ended(outcome)
+    }
+}
+
+/// Findings are an answer, too.
+pub(super) fn ended(outcome: Result<Output, Stop>) -> Result<Output, Failure> {
+    match outcome {
+        Err(Stop::Findings(found)) => Ok(mistakes(&found)),
+        Err(Stop::Failure(failure)) => Err(failure),
+        Ok(output) => Ok(output),
     }
 }
 
 /// Why a command did not come to its own answer.
-enum Stop {
+pub(super) enum Stop {
     /// Findings are an answer of their own.
     Findings(Vec<Diagnostic>),
     Failure(Failure),
@@ -194,8 +200,8 @@ impl From<Error> for Stop {
 }
 
 impl Config {
-    fn spec(&self) -> Result<(Spec, Vec<Diagnostic>), Stop> {
-        Spec::load(&self.config).map_err(Stop::Findings)
+    pub fn spec(&self) -> Result<(Spec, Vec<Diagnostic>), Stop> {
+        Spec::load(&self.config, &QueryCompiler::new()).map_err(Stop::Findings)
     }
 
     /// The cluster's storage root: beside cluster.yaml, or where it says.
@@ -444,7 +450,7 @@ fn observed(observed: Observed) -> Output {
     output
 }
 
-fn mistakes(found: &[Diagnostic]) -> Output {
+pub(super) fn mistakes(found: &[Diagnostic]) -> Output {
     let (errors, warnings): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
         found.iter().partition(|one| one.is_error());
     let mut output = Output::new(
@@ -455,7 +461,7 @@ fn mistakes(found: &[Diagnostic]) -> Output {
     output
 }
 
-fn lines(found: &[Diagnostic]) -> String {
+pub(super) fn lines(found: &[Diagnostic]) -> String {
     found.iter().map(|one| format!("{one}\n")).collect()
 }
 

@@ -13,9 +13,11 @@ mod commits;
 mod export;
 mod failure;
 mod init;
+mod lint;
 mod load;
 mod output;
 mod progress;
+mod queries;
 mod revert;
 mod schema;
 mod tag;
@@ -61,6 +63,8 @@ enum Command {
     Schema(schema::Schema),
     Cleanup(cleanup::Cleanup),
     Cluster(cluster::Cluster),
+    Queries(queries::Queries),
+    Lint(lint::Lint),
     Version(version::Version),
 }
 
@@ -142,6 +146,8 @@ impl Command {
             Command::Schema(command) => command.format(),
             Command::Cleanup(command) => command.format,
             Command::Cluster(command) => command.format(),
+            Command::Queries(command) => command.format(),
+            Command::Lint(command) => command.format,
             Command::Version(command) => command.format,
         }
     }
@@ -161,6 +167,8 @@ impl Command {
             Command::Schema(command) => command.run().boxed_local().await,
             Command::Cleanup(command) => command.run().boxed_local().await,
             Command::Cluster(command) => command.run().boxed_local().await,
+            Command::Queries(command) => command.run(),
+            Command::Lint(command) => command.run(),
             Command::Version(command) => Ok(command.run()),
         }
     }

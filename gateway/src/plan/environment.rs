@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::provider::{GraphTable, sql_columns};
+use omnigraph_catalog::stored::{StoredQueries, StoredQuery};
 use omnigraph_engine::Snapshot;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::{Schema, TypeDef};
@@ -29,8 +30,10 @@ pub struct Functions {
     by_name: HashMap<&'static str, Arc<dyn TableFunction>>,
 }
 
-/// The schema of table functions and stored queries.
-const FUNCTION_SCHEMA: &str = "omnigraph";
+/// May table functions and stored queries be in this schema? `None`: none was written.
+pub(crate) fn is_function_schema(schema: Option<&str>) -> bool {
+    matches!(schema, None | Some("omnigraph" | "pg_omnigraph"))
+}
 
 impl Functions {
     pub fn new(functions: Vec<Arc<dyn TableFunction>>) -> Self {
@@ -40,6 +43,14 @@ impl Functions {
                 .map(|function| (function.name(), function))
                 .collect(),
         }
+    }
+
+    /// A function by its name, in the schema where they are or in none.
+    pub fn find(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>> {
+        if !is_function_schema(schema) {
+            return None;
+        }
+        self.by_name.get(name).cloned()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn TableFunction>> {
@@ -61,6 +72,9 @@ pub struct Frozen {
     /// What references to earlier states have been found to mean.
     past: Pasts,
     transaction_time: i64,
+    /// What the actor may call, and what of it was asked for.
+    stored: Arc<StoredQueries>,
+    called: Mutex<Vec<Arc<StoredQuery>>>,
     asked_catalog: AtomicBool,
     missing: Mutex<Option<BranchName>>,
     missing_past: Mutex<Option<(BranchName, Arc<str>)>>,
@@ -133,6 +147,11 @@ impl Session {
             format: self.current_format(),
             past,
             transaction_time,
+            stored: match &self.graph {
+                Some(attached) => attached.access.stored_queries(),
+                None => StoredQueries::none(),
+            },
+            called: Mutex::default(),
             asked_catalog: AtomicBool::new(false),
             missing: Mutex::new(None),
             missing_past: Mutex::new(None),
@@ -171,6 +190,11 @@ impl Frozen {
             missing: self.missing.lock().clone(),
             past: self.missing_past.lock().clone(),
         }
+    }
+
+    /// The stored queries that the statement calls.
+    pub fn called(&self) -> Vec<Arc<StoredQuery>> {
+        self.called.lock().clone()
     }
 
     pub fn past(&self, branch: &BranchName, reference: &str) -> Option<Snapshot> {
@@ -294,10 +318,16 @@ impl Environment for Frozen {
     }
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>> {
-        if schema.is_some_and(|schema| schema != FUNCTION_SCHEMA) {
+        self.common.shared.functions.find(schema, name)
+    }
+
+    fn stored_query(&self, schema: Option<&str>, name: &str) -> Option<Arc<StoredQuery>> {
+        if !is_function_schema(schema) {
             return None;
         }
-        self.common.shared.functions.by_name.get(name).cloned()
+        let query = self.stored.get(name)?;
+        self.called.lock().push(Arc::clone(query));
+        Some(Arc::clone(query))
     }
 
     fn graph_schema(&self) -> Option<Arc<Schema>> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use omnigraph_catalog::lookup::SearchPath;
 use omnigraph_catalog::provider::PastState;
+use omnigraph_catalog::stored::StoredQuery;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::Snapshot;
 use omnigraph_engine::names::BranchName;
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 pub use cache::PlanCache;
 use environment::Pasts;
 pub use environment::{Frozen, Functions};
+pub(crate) use environment::{is_function_schema, table_relation};
 pub use fast::Lookup;
 pub use kept::Generic;
 
@@ -64,6 +66,8 @@ pub struct Work {
     /// anew for each execution.
     pub past: Vec<PastState>,
     pub lookup: Option<Lookup>,
+    /// The stored queries in it, as they were.
+    stored: Vec<Arc<StoredQuery>>,
     path: SearchPath,
     /// Settings that give texts in it their meaning.
     formats: String,
@@ -176,6 +180,18 @@ impl Session {
         let Some(attached) = &self.graph else {
             return Ok(true);
         };
+        if !work.stored.is_empty() {
+            // Another revision may be served now, or another policy.
+            let callable = attached.access.stored_queries();
+            let same = |query: &Arc<StoredQuery>| {
+                callable
+                    .get(&query.name)
+                    .is_some_and(|now| Arc::ptr_eq(now, query))
+            };
+            if !work.stored.iter().all(same) {
+                return Ok(false);
+            }
+        }
         Ok(work.branches.iter().all(|(branch, schema)| {
             if let Some((_, snapshot)) = past.as_ref().filter(|(pinned, _)| pinned == branch) {
                 return same_schema(snapshot.schema(), schema);
@@ -295,6 +311,7 @@ impl Session {
             params: bound.params().iter().copied().collect(),
             branches,
             lookup,
+            stored: frozen.called(),
             path: frozen.path().clone(),
             formats: self.formats(),
             past,

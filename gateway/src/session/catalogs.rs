@@ -15,6 +15,7 @@ use omnigraph_catalog::pg_catalog::{
     DatabaseRow, FunctionInput, FunctionKind, FunctionVolatility, OperatorInput, PgCatalog,
     Registry,
 };
+use omnigraph_catalog::stored::StoredQueries;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::{BranchInfo, Snapshot};
@@ -24,6 +25,7 @@ use super::common::Common;
 use super::live::{Listed, ListedStatement};
 use super::{Attached, Session};
 use crate::error::PgResult;
+use crate::plan::Functions;
 use crate::statement::bind::catalog::{listed_casts, listed_functions, listed_operators};
 use crate::statement::bind::{CatalogNames, Relation, RelationColumn, RelationKind};
 
@@ -44,6 +46,7 @@ pub struct CatalogStates {
 struct State {
     branches: Arc<Vec<Known>>,
     databases: Vec<String>,
+    stored: Arc<StoredQueries>,
     catalog: Arc<PgCatalog>,
 }
 
@@ -60,7 +63,7 @@ const ACTORS: usize = 1_000;
 const LOOKING: usize = 8;
 /// PostgreSQL's OID of its own database, and where those of graphs begin.
 const SERVER_OID: u32 = 5;
-const FIRST_GRAPH_OID: u32 = 16_400;
+pub(crate) const FIRST_GRAPH_OID: u32 = 16_400;
 
 impl Catalogs {
     pub fn is_catalog(schema: &str) -> bool {
@@ -73,31 +76,40 @@ impl Catalogs {
     }
 
     pub fn relation(&self, schema: &str, name: &str) -> PgResult<Option<Relation>> {
-        let Some(found) = self.catalog.relation(schema, name)? else {
-            return Ok(None);
-        };
-        let columns = found
-            .columns
-            .into_iter()
-            .enumerate()
-            .map(|(at, (name, ty, not_null))| RelationColumn {
-                name,
-                ty,
-                not_null,
-                attnum: i16::try_from(at + 1).unwrap_or(i16::MAX),
-                has_default: false,
-                generated: false,
-            })
-            .collect();
-        Ok(Some(Relation {
-            oid: found.oid,
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-            columns,
-            provider: found.provider,
-            kind: RelationKind::Catalog,
-        }))
+        relation(&self.catalog, schema, name)
     }
+}
+
+/// A relation of the catalogs, as the binder takes it.
+pub(crate) fn relation(
+    catalog: &PgCatalog,
+    schema: &str,
+    name: &str,
+) -> PgResult<Option<Relation>> {
+    let Some(found) = catalog.relation(schema, name)? else {
+        return Ok(None);
+    };
+    let columns = found
+        .columns
+        .into_iter()
+        .enumerate()
+        .map(|(at, (name, ty, not_null))| RelationColumn {
+            name,
+            ty,
+            not_null,
+            attnum: i16::try_from(at + 1).unwrap_or(i16::MAX),
+            has_default: false,
+            generated: false,
+        })
+        .collect();
+    Ok(Some(Relation {
+        oid: found.oid,
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        columns,
+        provider: found.provider,
+        kind: RelationKind::Catalog,
+    }))
 }
 
 impl Session {
@@ -158,12 +170,14 @@ impl Session {
         }
         let branches = attached.access.branches().await?;
         let databases = self.database_names();
+        let stored = attached.access.stored_queries();
         let before: Arc<Vec<Known>> = known
             .as_ref()
             .map(|state| Arc::clone(&state.branches))
             .unwrap_or_default();
         let same = |state: &State| {
             state.databases == databases
+                && Arc::ptr_eq(&state.stored, &stored)
                 && state.branches.len() == branches.len()
                 && state
                     .branches
@@ -191,6 +205,7 @@ impl Session {
             State {
                 branches: Arc::new(branches),
                 databases,
+                stored,
                 catalog: Arc::clone(&catalog),
             },
         );
@@ -232,6 +247,10 @@ impl Session {
             size: 0,
             description: Some("the server itself: it has no graph".to_owned()),
         };
+        let stored = match &self.graph {
+            Some(attached) => attached.access.stored_queries(),
+            None => StoredQueries::none(),
+        };
         let graphs = self
             .database_names()
             .into_iter()
@@ -248,7 +267,8 @@ impl Session {
             branches,
             actors: self.common.shared.facts.actors.clone(),
             current_actor: self.common.actor.to_string(),
-            registry: registry(&self.common),
+            registry: registry(&self.common.shared.functions),
+            stored: stored.iter().map(|query| query.listed()).collect(),
             cache: Arc::clone(&states.cache),
             live: None,
         })?)
@@ -321,10 +341,10 @@ fn input(branch: &BranchName, ordinal: u64, snapshot: &Snapshot) -> BranchInput 
 }
 
 /// What can be called: the binder's tables and the table functions. Made once.
-fn registry(common: &Common) -> Arc<Registry> {
+pub(crate) fn registry(functions: &Functions) -> Arc<Registry> {
     static REGISTRY: OnceLock<Arc<Registry>> = OnceLock::new();
     Arc::clone(REGISTRY.get_or_init(|| {
-        let functions = listed_functions()
+        let listed = listed_functions()
             .map(|row| FunctionInput {
                 schema: "pg_catalog".to_owned(),
                 name: row.name.to_owned(),
@@ -350,9 +370,7 @@ fn registry(common: &Common) -> Arc<Registry> {
                 description: None,
             })
             .chain(
-                common
-                    .shared
-                    .functions
+                functions
                     .all()
                     .flat_map(|function| table_function(&**function)),
             )
@@ -378,7 +396,7 @@ fn registry(common: &Common) -> Arc<Registry> {
             })
             .collect();
         Arc::new(Registry {
-            functions,
+            functions: listed,
             operators,
             casts,
         })

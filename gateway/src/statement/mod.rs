@@ -43,7 +43,7 @@ impl Session {
             self.state.refuse_failed()?;
         }
         let columns = match &parsed.statement {
-            statement if statement.is_bound() => {
+            statement if statement.is_bound() || matches!(statement, Parsed::Call(_)) => {
                 return self.bind(parsed, declared).await;
             }
             Parsed::Declare(declare) => {
@@ -87,7 +87,7 @@ impl Session {
             | Parsed::With(_) => self.write(statement, &params, place).await,
             Parsed::Truncate { tables, cascade } => self.truncate(tables, *cascade, place).await,
             Parsed::Explain(explain) => self.explain(&parsed, explain, place).await,
-            Parsed::Call(_) => self.call(&parsed, place).await,
+            Parsed::Call(_) => self.call(statement, &params, place).await,
             Parsed::Copy(copy) => self.copy(copy, place).await,
             Parsed::Set(set) => self.set(set, place).await,
             Parsed::SetTransaction { session, modes } => self.set_transaction(*session, modes),

@@ -118,7 +118,8 @@ pub enum Statement {
         channel: String,
         payload: String,
     },
-    Call(Box<ast::Function>),
+    /// `CALL f(…)`, as `SELECT * FROM f(…)`.
+    Call(Box<ast::Query>),
     Vacuum(Vacuum),
     /// ANALYZE, REINDEX, CHECKPOINT and LOCK: the first word, and the rest as text.
     Maintenance {

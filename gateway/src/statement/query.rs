@@ -10,7 +10,6 @@ use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::names::BranchName;
 
 use super::bind::{self, Bound, BoundQuery, Execution as Values};
-use super::parse::{self, ParsedStatement};
 use crate::error::{PgError, PgResult};
 use crate::execute::Reading;
 use crate::plan::{Generic, STACK_LEFT, STACK_MORE, Statement, Work, same_schema};
@@ -31,7 +30,7 @@ impl Session {
         place: Place,
     ) -> PgResult<Execution> {
         let (work, snapshots) = self.current_with_snapshots(statement, place).await?;
-        if matches!(work.bound, Bound::Changes(_)) {
+        if !matches!(work.bound, Bound::Query(_)) {
             return self.write(statement, params, place).await;
         }
         let rows = self.rows(&work, snapshots, params, place).await?;
@@ -202,30 +201,18 @@ impl Session {
     /// `CALL f(…)` is `SELECT * FROM f(…)`, run for what it does.
     pub(crate) async fn call(
         &mut self,
-        parsed: &Arc<ParsedStatement>,
+        statement: &Statement,
+        params: &[ScalarValue],
         place: Place,
     ) -> PgResult<Execution> {
-        let called = parsed
-            .text
-            .trim_start()
-            .get("CALL".len()..)
-            .unwrap_or_default();
-        let query = parse::parse(&format!("SELECT * FROM {called}"))?
-            .pop()
-            .ok_or_else(|| PgError::new(sqlstate::SYNTAX_ERROR, "CALL takes a function"))?;
-        // Its places are those of another text.
-        let unplaced = |error: PgError| PgError {
-            position: None,
-            ..error
-        };
-        let statement = self.bind(Arc::new(query), &[]).await.map_err(unplaced)?;
-        match self.query(&statement, &[], place).await? {
-            Execution::Rows(rows) => Ok(Execution::Rows(Rows {
+        Ok(match self.query(statement, params, place).await? {
+            Execution::Rows(rows) => Execution::Rows(Rows {
                 tag: RowsTag::Fixed("CALL"),
                 ..rows
-            })),
-            other => Ok(other),
-        }
+            }),
+            Execution::Done { .. } => super::done("CALL"),
+            other => other,
+        })
     }
 }
 

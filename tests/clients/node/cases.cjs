@@ -122,6 +122,24 @@ const cases = {
     });
     await assert.rejects(using({ host: 'localhost', ssl: { ca: fs.readFileSync(settings.wrong_ca, 'utf8') } }, async () => {}), /certificate/);
   },
+  async calls_stored_queries() {
+    if (!settings.cluster_port) return;
+    await using({ port: settings.cluster_port, user: 'act-yuki', password: 'act-yuki', database: 'company' }, async (client) => {
+      const found = await client.query('select * from find_person(name => $1)', ['an']);
+      const want = await client.query("select slug, name, title, email from person where name like '%an%' order by name, slug limit 20");
+      assert.deepEqual(found.rows, want.rows);
+      assert.ok(found.rows.length > 0);
+      const named = { name: 'doors', text: 'select decision, confidence from one_way_doors($1)', values: [0.9] };
+      assert.deepEqual((await client.query(named)).rows, (await client.query(named)).rows);
+      await client.query('create schema draft_node');
+      await client.query('set search_path to draft_node');
+      const called = await client.query('call record_signal($1, $2, $3, $4, $5, $6)', ['sig-node', 'press', 'node', 'Called', 1, new Date(0)]);
+      assert.deepEqual([called.command, called.rows[0].affected_nodes], ['CALL', '1']);
+      await client.query('set search_path to main');
+      await fails(client.query('call forget_signal($1)', ['sig-node']), '42501');
+      await client.query('drop schema draft_node');
+    });
+  },
   async refuses_a_wrong_password() {
     await fails(using({ password: 'wrong' }, async () => {}), '28P01');
     await fails(using({ database: 'no_such_graph' }, async () => {}), '3D000');

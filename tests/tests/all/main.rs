@@ -19,6 +19,7 @@ mod row_locks;
 mod schema;
 mod settings;
 mod sqllogictest;
+mod stored_queries;
 mod tool;
 mod transactions;
 mod writes;

@@ -96,6 +96,16 @@ pub fn of_system(def: &'static RelationDef, system: &System, rows: &mut Rows) ->
     }
 }
 
+/// Rows of a graph's stored queries.
+pub fn of_stored(def: &'static RelationDef, queries: &System, rows: &mut Rows) -> Result<()> {
+    match (def.schema, def.name) {
+        ("pg_catalog", "pg_description") => function::descriptions(queries, rows),
+        ("pg_catalog", "pg_proc") => function::procs(queries, rows),
+        ("information_schema", _) => information_schema::of_stored(def, queries, rows),
+        _ => Ok(()),
+    }
+}
+
 /// Rows about the graph itself: its branches, the databases beside it, the roles.
 pub fn of_graph(def: &'static RelationDef, graph: &GraphFacts, rows: &mut Rows) -> Result<()> {
     if def.schema == "information_schema" {

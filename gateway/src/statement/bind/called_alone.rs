@@ -50,10 +50,17 @@ impl Binder<'_> {
             && function.filter.is_none()
             && arguments.clauses.is_empty();
         let (schema, name) = self.function_name(&function.name, None).ok()?;
-        let called = self.env.table_function(schema.as_deref(), &name)?;
-        let unknown = vec![None; called.arguments().len()];
-        let columns = called.columns(&unknown, None).ok()?;
-        if !plain || columns.len() != 1 {
+        let columns = match self.env.table_function(schema.as_deref(), &name) {
+            Some(called) => {
+                let unknown = vec![None; called.arguments().len()];
+                called.columns(&unknown, None).ok()?.len()
+            }
+            None => {
+                let called = self.stored_query(schema.as_deref(), &name)?;
+                called.columns.as_ref()?.len()
+            }
+        };
+        if !plain || columns != 1 {
             return None;
         }
         let relation = ast::TableFactor::Table {

@@ -23,7 +23,7 @@ use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::set_function::element_type;
-use super::subquery::apply_all;
+use super::subquery::{PendingApply, apply_all};
 use super::typed::Typed;
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
@@ -54,6 +54,9 @@ impl Binder<'_> {
         }
         if let Some(function) = self.env.table_function(schema.as_deref(), &function_name) {
             return self.table_function(function, args, alias, ordinality, ctx, left, at);
+        }
+        if let Some(query) = self.stored_query(schema.as_deref(), &function_name) {
+            return self.stored_factor(&query, args, alias, ordinality, ctx, left, at);
         }
         if !matches!(
             schema.as_deref(),
@@ -342,26 +345,38 @@ impl Binder<'_> {
             alias_columns(&mut rel, alias)?;
         }
         let exprs: Vec<Expr> = values.into_iter().map(|value| value.expr).collect();
-        let applies = ctx.applies;
         let schema = Arc::new(Schema::new(fields));
-        let visible = rel.columns.clone();
-        let scan = |exprs: Vec<Expr>| -> PgResult<LogicalPlan> {
+        let name = function.name();
+        self.over_arguments(name, exprs, ctx.applies, left, at, |_, exprs| {
             let node = planned(FunctionScan::new(
                 Arc::clone(&function),
                 exprs,
                 Arc::clone(&schema),
             ))?;
-            Ok(LogicalPlan::Extension(Extension {
-                node: Arc::new(node),
-            }))
-        };
-        if applies.is_empty() && !exprs.iter().any(has_columns) {
-            let plan = scan(exprs)?;
-            return Ok(Factor::Item(FromItem {
-                plan,
+            let visible = rel.columns.clone();
+            Ok(FromItem {
+                plan: LogicalPlan::Extension(Extension {
+                    node: Arc::new(node),
+                }),
                 rels: vec![rel],
                 visible,
-            }));
+            })
+        })
+    }
+
+    /// What a function with arguments gives: alone, or once for each of the values that columns
+    /// and subqueries among the arguments come to.
+    pub(super) fn over_arguments(
+        &mut self,
+        function: &str,
+        exprs: Vec<Expr>,
+        applies: Vec<PendingApply>,
+        left: Option<&FromItem>,
+        at: Option<u32>,
+        called: impl FnOnce(&mut Self, Vec<Expr>) -> PgResult<FromItem>,
+    ) -> PgResult<Factor> {
+        if applies.is_empty() && !exprs.iter().any(has_columns) {
+            return called(self, exprs).map(Factor::Item);
         }
         // Arguments that are columns or subqueries are values from outside of the call.
         let (base, subqueries) = match left {
@@ -373,13 +388,8 @@ impl Binder<'_> {
                 }) =>
             {
                 if !applies.is_empty() {
-                    return Err(unsupported(
-                        &format!(
-                            "a subquery beside a column as argument of {}()",
-                            function.name()
-                        ),
-                        at,
-                    ));
+                    let what = format!("a subquery beside a column as argument of {function}()");
+                    return Err(unsupported(&what, at));
                 }
                 (left.plan.clone(), false)
             }
@@ -394,27 +404,23 @@ impl Binder<'_> {
         for expr in exprs {
             inward.push(self.outward(expr, &names, &base, &mut outer)?);
         }
-        let item = FromItem {
-            plan: scan(inward)?,
-            rels: vec![rel],
-            visible,
-        };
-        if subqueries {
-            let outer = outer
-                .into_iter()
-                .map(|outer| (outer.id, outer.expr))
-                .collect();
-            let plan = Apply::plan(
-                base,
-                item.plan,
-                outer,
-                Vec::new(),
-                ApplyKind::Lateral { outer: false },
-                "",
-            )?;
-            return Ok(Factor::Item(FromItem { plan, ..item }));
+        let item = called(self, inward)?;
+        if !subqueries {
+            return Ok(Factor::Dependent { item, outer });
         }
-        Ok(Factor::Dependent { item, outer })
+        let outer = outer
+            .into_iter()
+            .map(|outer| (outer.id, outer.expr))
+            .collect();
+        let plan = Apply::plan(
+            base,
+            item.plan,
+            outer,
+            Vec::new(),
+            ApplyKind::Lateral { outer: false },
+            "",
+        )?;
+        Ok(Factor::Item(FromItem { plan, ..item }))
     }
 
     /// With constants a function is a table, which takes conditions and a limit.
@@ -459,6 +465,44 @@ impl Binder<'_> {
         })
     }
 
+    /// What is given for each of these parameters, by place or by name.
+    pub(super) fn argument_slots(
+        &mut self,
+        names: &[&str],
+        args: &[ast::FunctionArg],
+        ctx: &mut Ctx,
+        mismatch: &dyn Fn(&[Typed]) -> PgError,
+    ) -> PgResult<Vec<Option<Typed>>> {
+        let mut slots: Vec<Option<Typed>> = vec![None; names.len()];
+        let mut next = Some(0);
+        for arg in args {
+            let (place, expr) = match (arg, named_argument(arg)) {
+                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => {
+                    let Some(place) = next else {
+                        return Err(PgError::new(
+                            sqlstate::SYNTAX_ERROR,
+                            "positional argument cannot follow named argument",
+                        ));
+                    };
+                    next = Some(place + 1);
+                    (place, expr)
+                }
+                (_, Some((name, expr))) => {
+                    next = None;
+                    let place = names.iter().position(|known| *known == name);
+                    (place.ok_or_else(|| mismatch(&[]))?, expr)
+                }
+                _ => return Err(mismatch(&[])),
+            };
+            let value = self.expr(ctx, expr)?;
+            match slots.get_mut(place) {
+                Some(slot) if slot.is_none() => *slot = Some(value),
+                _ => return Err(mismatch(&[])),
+            }
+        }
+        Ok(slots)
+    }
+
     /// Positional and named arguments in the order in which the function declares them.
     pub(super) fn table_arguments(
         &mut self,
@@ -494,26 +538,8 @@ impl Binder<'_> {
                 at,
             )
         };
-        let mut slots: Vec<Option<Typed>> = vec![None; declared.len()];
-        let mut next = 0;
-        for arg in args {
-            let (place, expr) = match (arg, named_argument(arg)) {
-                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => {
-                    next += 1;
-                    (next - 1, expr)
-                }
-                (_, Some((name, expr))) => {
-                    let place = declared.iter().position(|argument| argument.name == name);
-                    (place.ok_or_else(|| mismatch(&[]))?, expr)
-                }
-                _ => return Err(mismatch(&[])),
-            };
-            let value = self.expr(ctx, expr)?;
-            match slots.get_mut(place) {
-                Some(slot) if slot.is_none() => *slot = Some(value),
-                _ => return Err(mismatch(&[])),
-            }
-        }
+        let names: Vec<&str> = declared.iter().map(|argument| argument.name).collect();
+        let slots = self.argument_slots(&names, args, ctx, &mismatch)?;
         let given: Vec<Typed> = slots.iter().flatten().cloned().collect();
         let mut values = Vec::with_capacity(declared.len());
         for (slot, argument) in slots.into_iter().zip(declared) {
@@ -540,7 +566,7 @@ impl Binder<'_> {
     }
 }
 
-fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> PgError {
+pub(super) fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> PgError {
     let mut error = undefined(name, args, at);
     error.hint = Some(hint);
     error

@@ -61,6 +61,9 @@ impl Binder<'_> {
         if let Some(number) = name.strip_prefix(super::gq::GIVEN) {
             return self.given_value(number);
         }
+        if self.named.is_some() {
+            return self.named_value(name, at);
+        }
         let number = name
             .strip_prefix('$')
             .and_then(|number| number.parse::<usize>().ok())

@@ -52,6 +52,7 @@ mod locking;
 mod membership;
 mod merge;
 mod naming;
+pub mod no_session;
 mod numeric_functions;
 mod object_functions;
 mod object_names;
@@ -75,6 +76,7 @@ mod set_function;
 mod set_operation;
 mod snapshot_functions;
 mod special_form;
+mod stored;
 mod subquery;
 mod support_functions;
 mod system_time;
@@ -98,6 +100,7 @@ use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
+use omnigraph_catalog::stored::StoredQuery;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
@@ -113,6 +116,7 @@ use expr::Ctx;
 use placeholders::{
     constant, hidden, known, placeholder, placeholder_of, replace_placeholders, substitute,
 };
+use query::QueryRel;
 use scope::{Level, Scope};
 use text_io::TextIo;
 use typed::Typed;
@@ -126,7 +130,9 @@ pub use function_scan::{fill, reads_functions_alone};
 pub use gq::BoundChanges;
 pub use object_names::CatalogNames;
 pub use placeholders::{complete, complete_expr, has_placeholder};
+pub use stored::bind_stored;
 pub use subquery::Subqueries;
+pub use types::type_name;
 pub(crate) use writing_with::writes;
 pub use writing_with::{BoundWith, WritingPart, Written};
 
@@ -149,6 +155,11 @@ pub trait Environment: Send + Sync {
     fn transaction_time(&self) -> i64;
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>>;
+
+    /// A stored query that the actor may call.
+    fn stored_query(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<StoredQuery>> {
+        None
+    }
 
     /// The schema of the graph as the session's branch has it, for functions whose columns
     /// depend on it.
@@ -257,13 +268,16 @@ pub fn bind(
         .iter()
         .map(|oid| (*oid != 0 && *oid != PgType::UNKNOWN.oid).then(|| PgType::new(*oid)))
         .collect();
-    if !matches!(statement.statement, Statement::Query(_)) {
+    if !matches!(
+        statement.statement,
+        Statement::Query(_) | Statement::Call(_)
+    ) {
         // A query in it is not the whole of the statement.
         binder.depth = 1;
     }
     let bound = match &statement.statement {
-        Statement::Query(query) => match binder.gq_changes(query)? {
-            Some(changes) => Ok(Bound::Changes(Box::new(changes))),
+        Statement::Query(query) | Statement::Call(query) => match binder.called_changes(query)? {
+            Some(changes) => Ok(changes),
             None => binder.bind_query(query).map(Bound::Query),
         },
         Statement::Insert(insert) => binder
@@ -355,6 +369,10 @@ struct Binder<'e> {
     made: Vec<Rc<graph_table::Made>>,
     /// Values that the syntax names by number.
     given: Vec<Typed>,
+    /// In a stored query in SQL: what its parameters are called, by their place in `given`.
+    named: Option<Vec<String>>,
+    /// The stored queries that are being bound, innermost last.
+    inlined: Vec<String>,
     /// What the next pattern evaluates before it is matched.
     guard: Option<Expr>,
     /// It makes no difference how often the next pattern gives a row.
@@ -386,6 +404,8 @@ impl<'e> Binder<'e> {
             graphs: Vec::new(),
             made: Vec::new(),
             given: Vec::new(),
+            named: None,
+            inlined: Vec::new(),
             guard: None,
             repetition_ignored: false,
             reads: Vec::new(),
@@ -411,6 +431,10 @@ impl<'e> Binder<'e> {
         let query = self.called_alone(query);
         let rel = self.query(&query, &Rc::new(Level::default()), None)?;
         let rel = self.visible(rel)?;
+        self.bound_query(rel)
+    }
+
+    fn bound_query(&mut self, rel: QueryRel) -> PgResult<BoundQuery> {
         let columns = rel
             .columns
             .into_iter()

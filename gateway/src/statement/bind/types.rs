@@ -37,7 +37,7 @@ pub(super) fn is_string(oid: u32) -> bool {
 }
 
 /// As `format_type` prints it.
-pub(super) fn type_name(ty: PgType) -> String {
+pub fn type_name(ty: PgType) -> String {
     match ty.info() {
         Some(info) => info.sql_name.to_owned(),
         None => match ty.oid {

@@ -2,7 +2,7 @@
 //! keep their places, so positions in errors are right.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 /// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
 /// `FOR KEY SHARE` → `FOR SHARE`; `FOR UPDATE OF a, b` → `FOR UPDATE OF a FOR UPDATE OF b`;
@@ -85,6 +85,18 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
         out.push(token);
     }
     out
+}
+
+/// `f(…)` → `SELECT * FROM f(…)`.
+pub(super) fn everything_from(call: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let span = call.first().map_or(Span::empty(), |first| first.span);
+    let select = [
+        word("SELECT", Keyword::SELECT),
+        Token::Mul,
+        word("FROM", Keyword::FROM),
+    ];
+    let select = select.map(|piece| TokenWithSpan::new(piece, span));
+    select.into_iter().chain(call).collect()
 }
 
 /// `FOR UPDATE OF` or `FOR SHARE OF`, if that and one name is what ends here.

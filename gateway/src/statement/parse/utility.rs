@@ -4,6 +4,7 @@ use sqlparser::ast;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::rewrite::everything_from;
 use super::words::Words;
 use super::{Explain, ExplainFormat, Prepare, Statement};
 use crate::error::{PgError, PgResult};
@@ -270,10 +271,13 @@ pub(super) fn call(words: &mut Words<'_>) -> PgResult<Statement> {
     words.expect("CALL")?;
     let unexpected = words.unexpected();
     let tokens = words.rest_tokens();
-    match words.parse(tokens, |parser| parser.parse_expr())? {
-        ast::Expr::Function(function) => Ok(Statement::Call(Box::new(function))),
-        _ => Err(unexpected),
+    let called = words.parse(tokens.clone(), |parser| parser.parse_expr())?;
+    if !matches!(&called, ast::Expr::Function(function) if function.args != ast::FunctionArguments::None)
+    {
+        return Err(unexpected);
     }
+    let query = words.parse(everything_from(tokens), |parser| parser.parse_query())?;
+    Ok(Statement::Call(query))
 }
 
 pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {

@@ -33,6 +33,17 @@ pub struct BoundChanges {
 }
 
 impl BoundChanges {
+    /// One change that is told like those of a `.gq` query.
+    pub(in crate::statement::bind) fn of_step(step: Bound) -> Self {
+        BoundChanges {
+            columns: summary_columns(),
+            params: step.params().to_vec(),
+            reads: step.reads().to_vec(),
+            steps: vec![step],
+            guard: None,
+        }
+    }
+
     /// Fails if the query's parameters do not suit.
     pub fn check(&self, execution: &Execution<'_>) -> PgResult<()> {
         match &self.guard {
@@ -43,7 +54,11 @@ impl BoundChanges {
 }
 
 impl Binder<'_> {
-    pub(super) fn changes(&mut self, call: &Call, changes: &[Change]) -> PgResult<BoundChanges> {
+    pub(in crate::statement::bind) fn changes(
+        &mut self,
+        call: &Call,
+        changes: &[Change],
+    ) -> PgResult<BoundChanges> {
         self.given = call.values.clone();
         self.parts = true;
         let mut steps = Vec::with_capacity(changes.len());
@@ -69,19 +84,9 @@ impl Binder<'_> {
             steps.push(step);
         }
         self.parts = false;
-        let column = |name: &str, ty| OutputColumn {
-            name: name.to_owned(),
-            ty,
-            table_oid: 0,
-            attnum: 0,
-        };
         Ok(BoundChanges {
             steps,
-            columns: vec![
-                column("affected_nodes", PgType::INT8),
-                column("affected_edges", PgType::INT8),
-                column("commit", PgType::TEXT),
-            ],
+            columns: summary_columns(),
             params: self.parameter_types()?,
             reads,
             guard: call.guard.clone(),
@@ -160,6 +165,21 @@ impl Binder<'_> {
         delete.selection = Some(self.gq_value(condition, Names::Row)?);
         Ok(Bound::Delete(Box::new(self.delete(&delete)?)))
     }
+}
+
+/// Of the row that says what was done.
+fn summary_columns() -> Vec<OutputColumn> {
+    let column = |name: &str, ty| OutputColumn {
+        name: name.to_owned(),
+        ty,
+        table_oid: 0,
+        attnum: 0,
+    };
+    vec![
+        column("affected_nodes", PgType::INT8),
+        column("affected_edges", PgType::INT8),
+        column("commit", PgType::TEXT),
+    ]
 }
 
 /// A statement to be filled in.

@@ -27,14 +27,14 @@ use super::graph_table::GraphRef;
 use super::lateral::has_columns;
 use super::scope::{Level, Scope};
 use super::typed::{Kind as TypedKind, Typed};
-use super::{Binder, unsupported};
+use super::{Binder, Bound, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::parse::fold;
 
 /// A call of `gq`, read and checked.
-struct Call {
-    query: Query,
+pub(super) struct Call {
+    pub(super) query: Arc<Query>,
     graph: GraphRef,
     /// One for each parameter.
     values: Vec<Typed>,
@@ -71,21 +71,28 @@ impl Binder<'_> {
         Ok(Factor::Item(item))
     }
 
-    /// The changes that a whole statement is, if it is `SELECT * FROM gq(…)` with such a query.
-    pub(super) fn gq_changes(&mut self, statement: &ast::Query) -> PgResult<Option<BoundChanges>> {
+    /// The changes that a whole statement is, if it is `SELECT * FROM gq(…)` or a call of a
+    /// stored query that makes changes.
+    pub(super) fn called_changes(&mut self, statement: &ast::Query) -> PgResult<Option<Bound>> {
         let Some((name, args)) = only_call(statement) else {
             return Ok(None);
         };
         let at = self.at(name);
         let (schema, function) = self.function_name(name, at)?;
         if !is_gq(schema.as_deref(), &function) {
-            return Ok(None);
+            return match self.stored_query(schema.as_deref(), &function) {
+                Some(query) if query.changes => self.stored_changes(&query, args, at).map(Some),
+                _ => Ok(None),
+            };
         }
         let params = self.params.clone();
         let scope = Scope::new(Vec::new(), Vec::new(), Rc::new(Level::default()), None);
         let call = self.gq_call(args, Ctx::new(scope, "FROM"), at)?;
         match &call.query.body {
-            Body::Changes(changes) => self.changes(&call, changes).map(Some),
+            Body::Changes(changes) => {
+                let changes = self.changes(&call, changes)?;
+                Ok(Some(Bound::Changes(Box::new(changes))))
+            }
             Body::Read(_) => {
                 // It is bound again, as what it is.
                 self.params = params;
@@ -166,7 +173,7 @@ impl Binder<'_> {
             schema,
         };
         let mut call = Call {
-            query,
+            query: Arc::new(query),
             graph,
             values: Vec::with_capacity(types.len()),
             guard: None,
@@ -194,6 +201,37 @@ impl Binder<'_> {
         }
         call.guard = Some(gq::check_parameters(&parameters, &types, json.expr.clone()));
         Ok(call)
+    }
+}
+
+impl Binder<'_> {
+    /// A query that was read and checked, with its arguments.
+    pub(super) fn gq_of(
+        &self,
+        query: Arc<Query>,
+        graph: GraphRef,
+        values: Vec<Typed>,
+        at: Option<u32>,
+    ) -> PgResult<Call> {
+        let mut open = Vec::new();
+        for (parameter, value) in query.parameters.iter().zip(&values) {
+            if parameter.nullable || value.constant().is_some_and(|value| !value.is_null()) {
+                continue;
+            }
+            if value.is_null_literal() {
+                let missing = gq::missing(&parameter.name);
+                return Err(positioned(sqlstate::from_function(&missing), at));
+            }
+            open.push((parameter.name.clone(), value.expr.clone()));
+        }
+        let guard = (!open.is_empty()).then(|| gq::check_given(open));
+        Ok(Call {
+            query,
+            graph,
+            values,
+            guard,
+            at,
+        })
     }
 }
 

@@ -22,7 +22,11 @@ use crate::statement::parse::graph_table::{
 };
 
 impl Binder<'_> {
-    pub(super) fn gq_read(&mut self, call: &Call, read: &Read) -> PgResult<QueryRel> {
+    pub(in crate::statement::bind) fn gq_read(
+        &mut self,
+        call: &Call,
+        read: &Read,
+    ) -> PgResult<QueryRel> {
         let around = std::mem::replace(&mut self.given, call.values.clone());
         self.graphs.push(call.graph.clone());
         self.guard = call.guard.clone();

@@ -13,13 +13,13 @@ use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::collect;
-use omnigraph_catalog::access::Action;
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::pg_catalog::{CatalogCache, CatalogInput, DatabaseRow, PgCatalog, Registry};
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::schema::{Schema, TypeId};
 use omnigraph_udfs::TableFunction;
 
+use super::no_session::NoSession;
 use super::types::type_name;
 use super::{
     Bound, BoundQuery, Environment, Execution, OnConflictAction, Relation, RelationColumn,
@@ -36,89 +36,6 @@ mod errors;
 struct World {
     catalog: Arc<PgCatalog>,
     tables: Vec<Relation>,
-}
-
-#[derive(Debug)]
-struct NoCalls;
-
-impl SessionCalls for NoCalls {
-    fn setting(&self, name: &str) -> Option<String> {
-        (name == "search_path").then(|| "main".to_owned())
-    }
-
-    fn set_config(&self, _name: &str, value: Option<&str>, _local: bool) -> PgResult<String> {
-        Ok(value.unwrap_or_default().to_owned())
-    }
-
-    fn backend_pid(&self) -> i32 {
-        7
-    }
-
-    fn user(&self) -> String {
-        "ada".to_owned()
-    }
-
-    fn check_interrupt(&self) -> PgResult<()> {
-        Ok(())
-    }
-
-    fn listening(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn may(&self, _actor: &str, _action: Action, _branch: Option<&str>) -> bool {
-        true
-    }
-
-    fn random(&self, count: usize) -> Vec<f64> {
-        vec![0.5; count]
-    }
-
-    fn seed_random(&self, _seed: f64) {}
-
-    fn cancel_backend(&self, _pid: i32) -> PgResult<bool> {
-        Ok(false)
-    }
-
-    fn terminate_backend(&self, _pid: i32) -> PgResult<bool> {
-        Ok(false)
-    }
-
-    fn notify(&self, _channel: &str, _payload: &str) -> PgResult<()> {
-        Ok(())
-    }
-
-    fn try_advisory_lock(&self, _key: i64, _shared: bool, _of_transaction: bool) -> PgResult<bool> {
-        Ok(true)
-    }
-
-    fn advisory_lock(&self, _key: i64, _shared: bool, _of_transaction: bool) -> PgResult<()> {
-        Ok(())
-    }
-
-    fn blocking_pids(&self, _pid: i32) -> Vec<i32> {
-        Vec::new()
-    }
-
-    fn transaction_id(&self, _started_at: i64) -> i64 {
-        1
-    }
-
-    fn assigned_transaction_id(&self, _started_at: i64) -> Option<i64> {
-        None
-    }
-
-    fn next_transaction_id(&self) -> i64 {
-        1
-    }
-
-    fn advisory_unlock(&self, _key: i64, _shared: bool) -> PgResult<bool> {
-        Ok(true)
-    }
-
-    fn advisory_unlock_all(&self) -> PgResult<()> {
-        Ok(())
-    }
 }
 
 impl Environment for World {
@@ -180,7 +97,7 @@ impl Environment for World {
     }
 
     fn session(&self) -> Arc<dyn SessionCalls> {
-        Arc::new(NoCalls)
+        Arc::new(NoSession)
     }
 }
 
@@ -322,6 +239,7 @@ fn world() -> World {
         actors: vec!["ada".to_owned()],
         current_actor: "ada".to_owned(),
         registry: Arc::new(Registry::default()),
+        stored: Vec::new(),
         cache: Arc::new(CatalogCache::default()),
         live: None,
     })

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use super::spec::File;
+use crate::cluster::spec::File;
 use crate::diagnostic::{Diagnostic, Place};
 
 /// The names, in their order.
-pub(super) fn declared(file: &File) -> Result<Vec<String>, Diagnostic> {
+pub fn declared(file: &File) -> Result<Vec<String>, Diagnostic> {
     let lines = match file.extension() {
         "gq" => gq_heads(&file.text),
         "sql" => sql_heads(&file.text),
@@ -107,7 +107,7 @@ fn without_text(text: &str) -> String {
 }
 
 /// `-- query: name(…)`
-fn sql_heads(text: &str) -> Vec<(usize, String)> {
+pub(super) fn sql_heads(text: &str) -> Vec<(usize, String)> {
     static HEAD: OnceLock<Regex> = OnceLock::new();
     let head = HEAD.get_or_init(|| {
         Regex::new(r"^\s*--\s*query:\s*([A-Za-z_][A-Za-z0-9_]*)").expect("the pattern is fixed")
@@ -120,8 +120,8 @@ fn sql_heads(text: &str) -> Vec<(usize, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::digest;
     use super::*;
+    use crate::cluster::address::digest;
 
     fn file(path: &str, text: &str) -> File {
         File {
