@@ -384,10 +384,9 @@ impl Databases {
             other => other,
         })?;
         let mut graphs = self.shared.graphs.write();
-        graphs.entry(name.to_owned()).or_insert_with(|| Database {
-            state: State::Serving(graph),
-            guard: Guard::new(Rules::Everything),
-        });
+        graphs
+            .entry(name.to_owned())
+            .or_insert_with(|| Database::open_to_all(State::Serving(graph)));
         Ok(())
     }
 

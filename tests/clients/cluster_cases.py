@@ -16,8 +16,8 @@ def psycopg_calls_stored_queries_with_typed_parameters(server):
     with connect(server, autocommit=True) as connection:
         for binary in (False, True):
             cursor = connection.cursor(binary=binary)
-            found = cursor.execute("select name, title from find_person(%s) order by name", ["an"]).fetchall()
-            want = cursor.execute("select name, title from person where name like '%%an%%' order by name limit 20").fetchall()
+            found = cursor.execute("select \"p.name\", \"p.title\" from find_person(%s) order by 1", ["an"]).fetchall()
+            want = cursor.execute("select name, title from person where name like %s order by name limit 20", ["%an%"]).fetchall()
             ok(found, "nobody was found")
             eq(found, want, f"binary={binary}")
             # A Python float is float8, the parameter real: there is one query of the name.
@@ -56,7 +56,7 @@ def psql_lists_stored_queries(server):
     options = {"graph": None, "user": "act-yuki", "password": "act-yuki"}
     target = ["-h", cluster.host, "-p", str(cluster.port), "-U", "act-yuki", "-d", "company"]
     listed = server.psql(*target, "-At", "-c", "\\df *.find_person", **options).stdout
-    has(listed, "pg_omnigraph|find_person|TABLE(slug text, name text, title text, email text)|name text|func")
+    has(listed, 'pg_omnigraph|find_person|TABLE("p.slug" text, "p.name" text, "p.title" text, "p.email" text)|name text|func')
     described = server.psql(*target, "-At", "-c", "\\df+ *.record_signal", **options).stdout
     has(described, "Write down something the world told us")
     has(described, "|proc|")

@@ -205,7 +205,7 @@ impl Cluster {
     ) -> std::result::Result<Arc<Policy>, Diagnostic> {
         let text = self.payload(address, resource).await?.unwrap_or_default();
         match policy::load(&address.to_string(), &text) {
-            Ok((bundle, _)) => Ok(Arc::new(Policy::new(bundle))),
+            Ok((bundle, _)) => Policy::new(bundle).map(Arc::new),
             Err(found) => Err(found.into_iter().next().unwrap_or_else(|| {
                 Diagnostic::error("policy_invalid", "the policy cannot be read")
             })),

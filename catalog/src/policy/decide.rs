@@ -4,14 +4,26 @@
 //! among its actions and its scope covers the branch. Doubt denies: a rule with a scope covers
 //! no request that names no branch.
 
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
 use super::action::Action;
-use super::load::{Bundle, Rule, Scope};
+use super::cedar::Compiled;
+use super::load::Bundle;
+use crate::diagnostic::Diagnostic;
 
 /// A bundle, ready to be asked.
 #[derive(Debug)]
 pub struct Policy {
     bundle: Bundle,
+    compiled: Compiled,
+    /// What was decided already: a bundle never changes its mind.
+    decided: Mutex<HashMap<String, Decision>>,
 }
+
+/// How many decisions are remembered; then they are made anew.
+const DECISIONS: usize = 10_000;
 
 /// Somebody wants something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +48,12 @@ impl Decision {
 }
 
 impl Policy {
-    pub fn new(bundle: Bundle) -> Policy {
-        Policy { bundle }
+    pub fn new(bundle: Bundle) -> Result<Policy, Diagnostic> {
+        Ok(Policy {
+            compiled: Compiled::new(&bundle)?,
+            bundle,
+            decided: Mutex::default(),
+        })
     }
 
     pub fn bundle(&self) -> &Bundle {
@@ -49,37 +65,32 @@ impl Policy {
     }
 
     pub fn check(&self, request: Request<'_>) -> Decision {
-        let rules = self.bundle.rules.iter();
-        let mut by: Vec<String> = rules
-            .filter(|rule| self.permits(rule, request))
-            .map(|rule| rule.id.clone())
-            .collect();
-        if by.is_empty() {
-            return Decision::Denied;
+        // No name has a zero in it.
+        let branch = request.branch.map_or("\0", |branch| branch);
+        let key = format!("{}\0{branch}\0{}", request.action, request.actor);
+        if let Some(decision) = self.decided.lock().get(&key) {
+            return decision.clone();
         }
-        by.sort();
-        Decision::Allowed(by)
-    }
-
-    fn permits(&self, rule: &Rule, request: Request<'_>) -> bool {
-        let group = self.bundle.groups.get(&rule.group);
-        let covered = match (rule.scope, request.branch) {
-            (Scope::Any, _) => true,
-            (Scope::Protected, Some(branch)) => self.is_protected(branch),
-            (Scope::Unprotected, Some(branch)) => !self.is_protected(branch),
-            (Scope::Protected | Scope::Unprotected, None) => false,
+        let decision = match self.compiled.decide(request) {
+            Some(rules) => Decision::Allowed(rules),
+            None => Decision::Denied,
         };
-        // What covers only some rows is not enforced, so it permits nothing.
-        !rule.narrowed
-            && covered
-            && rule.actions.contains(&request.action)
-            && group.is_some_and(|group| group.contains(request.actor))
+        let mut decided = self.decided.lock();
+        if decided.len() >= DECISIONS {
+            decided.clear();
+        }
+        decided.insert(key, decision.clone());
+        decision
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
     use super::super::load;
+    use super::super::load::{Kind, Rule, Scope};
     use super::*;
 
     const BUNDLE: &str = r#"
@@ -109,7 +120,7 @@ rules:
 "#;
 
     fn policy() -> Policy {
-        Policy::new(load("p.yaml", BUNDLE).unwrap().0)
+        Policy::new(load("p.yaml", BUNDLE).unwrap().0).unwrap()
     }
 
     /// Every actor, action and kind of branch: what is allowed, and all else is not.
@@ -172,5 +183,117 @@ rules:
         };
         assert!(ask("eve\"; permit(principal, action, resource);").is_allowed());
         assert!(!ask("eve").is_allowed());
+    }
+
+    /// The rules read as they are written, by nobody who knows of Cedar.
+    fn as_written(bundle: &Bundle, request: Request<'_>) -> Decision {
+        let protected = |branch: &str| bundle.protected_branches.contains(branch);
+        let permits = |rule: &&Rule| {
+            let covered = match (rule.scope, request.branch) {
+                (Scope::Any, _) => true,
+                (Scope::Protected, Some(branch)) => protected(branch),
+                (Scope::Unprotected, Some(branch)) => !protected(branch),
+                (Scope::Protected | Scope::Unprotected, None) => false,
+            };
+            !rule.narrowed
+                && covered
+                && rule.actions.contains(&request.action)
+                && bundle.groups[&rule.group].contains(request.actor)
+        };
+        let rules = bundle.rules.iter().filter(permits);
+        let mut by: Vec<String> = rules.map(|rule| rule.id.clone()).collect();
+        by.sort();
+        match by.is_empty() {
+            true => Decision::Denied,
+            false => Decision::Allowed(by),
+        }
+    }
+
+    const NAMES: [&str; 6] = [
+        "ada",
+        "bob",
+        "main",
+        "",
+        "a\"; permit(principal, action, resource);//",
+        "é\\\n\u{1f}",
+    ];
+
+    fn bundles() -> impl Strategy<Value = Bundle> {
+        let name = || proptest::sample::select(&NAMES[..]).prop_map(str::to_owned);
+        let scope = prop_oneof![
+            Just(Scope::Any),
+            Just(Scope::Protected),
+            Just(Scope::Unprotected)
+        ];
+        let rule = (
+            0..NAMES.len(),
+            btree_set(proptest::sample::select(&Action::ALL[..]), 1..4),
+            scope,
+            any::<bool>(),
+            any::<bool>(),
+        );
+        let groups = vec(btree_set(name(), 0..4), NAMES.len());
+        (groups, btree_set(name(), 0..3), vec(rule, 0..8)).prop_map(
+            |(groups, protected_branches, rules)| Bundle {
+                kind: Kind::Graph,
+                groups: NAMES
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .zip(groups)
+                    .collect(),
+                protected_branches,
+                rules: rules
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, (group, actions, scope, narrowed, also))| Rule {
+                        id: format!("{}{at}", NAMES[group]),
+                        group: NAMES[group].to_owned(),
+                        actions,
+                        scope,
+                        narrowed: narrowed && also,
+                    })
+                    .collect(),
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Whatever a bundle says, Cedar decides as the rules read, by the same rules.
+        #[test]
+        fn cedar_decides_as_the_rules_are_written(bundle in bundles()) {
+            let policy = Policy::new(bundle.clone()).unwrap();
+            for actor in NAMES {
+                for action in Action::ALL {
+                    for branch in [None].into_iter().chain(NAMES.map(Some)) {
+                        let request = Request { actor, action, branch };
+                        // Twice: the second time it is remembered.
+                        for _ in 0..2 {
+                            prop_assert_eq!(policy.check(request), as_written(&bundle, request), "{:?}", request);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rules_are_readable_in_cedar() {
+        let policy = policy();
+        let text = |id: &str| {
+            let rules = &policy.bundle().rules;
+            super::super::text(rules.iter().find(|rule| rule.id == id).unwrap())
+        };
+        assert_eq!(
+            text("draft").unwrap(),
+            "@id(\"draft\")\npermit (\n    principal in Group::\"writers\",\n    action in [Action::\"change\"],\n    resource is Branch\n)\nunless { resource in Branches::\"protected\" };"
+        );
+        assert!(
+            text("merge")
+                .unwrap()
+                .contains("resource in Branches::\"protected\"\n);")
+        );
+        assert_eq!(text("narrow"), None);
     }
 }

@@ -16,6 +16,7 @@ mod init;
 mod lint;
 mod load;
 mod output;
+mod policy;
 mod progress;
 mod queries;
 mod revert;
@@ -63,6 +64,7 @@ enum Command {
     Schema(schema::Schema),
     Cleanup(cleanup::Cleanup),
     Cluster(cluster::Cluster),
+    Policy(policy::Policy),
     Queries(queries::Queries),
     Lint(lint::Lint),
     Version(version::Version),
@@ -146,6 +148,7 @@ impl Command {
             Command::Schema(command) => command.format(),
             Command::Cleanup(command) => command.format,
             Command::Cluster(command) => command.format(),
+            Command::Policy(command) => command.format(),
             Command::Queries(command) => command.format(),
             Command::Lint(command) => command.format,
             Command::Version(command) => command.format,
@@ -167,6 +170,7 @@ impl Command {
             Command::Schema(command) => command.run().boxed_local().await,
             Command::Cleanup(command) => command.run().boxed_local().await,
             Command::Cluster(command) => command.run().boxed_local().await,
+            Command::Policy(command) => command.run(),
             Command::Queries(command) => command.run(),
             Command::Lint(command) => command.run(),
             Command::Version(command) => Ok(command.run()),

@@ -126,7 +126,7 @@ const cases = {
     if (!settings.cluster_port) return;
     await using({ port: settings.cluster_port, user: 'act-yuki', password: 'act-yuki', database: 'company' }, async (client) => {
       const found = await client.query('select * from find_person(name => $1)', ['an']);
-      const want = await client.query("select slug, name, title, email from person where name like '%an%' order by name, slug limit 20");
+      const want = await client.query('select slug as "p.slug", name as "p.name", title as "p.title", email as "p.email" from person where name like \'%an%\' order by name, slug limit 20');
       assert.deepEqual(found.rows, want.rows);
       assert.ok(found.rows.length > 0);
       const named = { name: 'doors', text: 'select decision, confidence from one_way_doors($1)', values: [0.9] };

@@ -418,3 +418,68 @@ async fn blobs_outside_are_read_where_the_cluster_allows_it() {
     let read = client.query("SELECT blob_from_uri($1)", &[&uri]).await;
     assert_eq!(code(read), "42501");
 }
+
+#[test]
+fn policies_are_checked_tested_and_explained() {
+    let directory = config();
+    let here = directory.path();
+    let policy = |arguments: &[&str]| {
+        let output = Command::new(program())
+            .arg("policy")
+            .args(arguments)
+            .current_dir(here)
+            .output()
+            .expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text)
+    };
+    assert_eq!(
+        policy(&["validate", "base.yaml", "server.yaml"]),
+        (
+            Some(0),
+            "base.yaml: a graph policy, 5 rules\nserver.yaml: a server policy, 1 rules\n"
+                .to_owned()
+        )
+    );
+    let (_, text) = policy(&["explain", "base.yaml"]);
+    assert!(
+        text.contains("draft: writers may change on unprotected branches\n")
+            && text.contains("    principal in Group::\"writers\",\n")
+            && text.contains("unless { resource in Branches::\"protected\" };"),
+        "{text}"
+    );
+    let ask = |actor, action, branch| {
+        let (code, text) = policy(&[
+            "explain",
+            "base.yaml",
+            "--actor",
+            actor,
+            "--action",
+            action,
+            "--branch",
+            branch,
+        ]);
+        assert_eq!(code, Some(0));
+        text
+    };
+    assert!(
+        ask("bob", "change", "draft").starts_with("allow: bob may change on draft\n  by draft\n")
+    );
+    assert!(ask("bob", "change", "main").starts_with("deny: bob may not change on main\n"));
+    std::fs::write(
+        here.join("cases.yaml"),
+        "cases:\n  - { actor: bob, action: change, branch: draft, expect: allow }\n  - { actor: eve, action: read, expect: deny }\n  - { actor: ada, action: change, branch: main, expect: allow }\n",
+    )
+    .expect("a file");
+    let (code, text) = policy(&["test", "base.yaml", "--cases", "cases.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("cases.yaml:4: ada change on main: expected allow, decided deny\n")
+            && text.ends_with("2 as expected, 1 not\n"),
+        "{text}"
+    );
+    edit(here, "base.yaml", "leads: [cyd]", "leeds: [cyd]");
+    let (code, text) = policy(&["validate", "base.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("error[unknown_group] base.yaml:"), "{text}");
+}
