@@ -37,7 +37,7 @@ def psycopg_calls_changes_on_a_branch(server):
     with connect(server, autocommit=True) as connection:
         connection.execute('create schema "draft/calls"')
         connection.execute("set search_path to \"draft/calls\"")
-        row = connection.execute("call record_signal(%s, %s, %s, %s, %s, now())", ["sig-call", "press", "clients", "Somebody called", 2]).fetchone()
+        row = connection.execute("call record_signal(%s, %s, %s, %s, %s, now())", ["sig-call", "idea", "clients", "Somebody called", 2]).fetchone()
         eq(row[:2], (1, 0))
         eq(connection.execute("select text from signal where slug = 'sig-call'").fetchone(), ("Somebody called",))
         eq(connection.execute("call forget_signal('sig-call')").fetchone()[:1], (1,))
@@ -60,13 +60,3 @@ def psql_lists_stored_queries(server):
     described = server.psql(*target, "-At", "-c", "\\df+ *.record_signal", **options).stdout
     has(described, "Write down something the world told us")
     has(described, "|proc|")
-
-
-@case("cluster", gateway_only=True)
-def who_may_not_call_is_told_that_there_is_nothing(server):
-    with connect(server, "agent-scribe") as connection:
-        try:
-            connection.execute("select * from find_person('an')")
-            ok(False, "the agent may not call queries")
-        except errors.UndefinedFunction as error:
-            has(str(error), "function find_person(unknown) does not exist")

@@ -133,7 +133,7 @@ const cases = {
       assert.deepEqual((await client.query(named)).rows, (await client.query(named)).rows);
       await client.query('create schema draft_node');
       await client.query('set search_path to draft_node');
-      const called = await client.query('call record_signal($1, $2, $3, $4, $5, $6)', ['sig-node', 'press', 'node', 'Called', 1, new Date(0)]);
+      const called = await client.query('call record_signal($1, $2, $3, $4, $5, $6)', ['sig-node', 'idea', 'node', 'Called', 1, new Date(0)]);
       assert.deepEqual([called.command, called.rows[0].affected_nodes], ['CALL', '1']);
       await client.query('set search_path to main');
       await fails(client.query('call forget_signal($1)', ['sig-node']), '42501');
