@@ -1,8 +1,9 @@
-# The gateway in an image of its own: built with the same profile as everything else.
+# The server and the tool in an image of their own, built with the same profile as everything else.
 #
 #   docker build -t omnigraph .
-#   docker run -p 127.0.0.1:5432:5432 -v "$PWD/demo:/store" -v "$PWD/credentials.json:/run/credentials.json:ro" \
-#       omnigraph --store /store --bind 0.0.0.0:5432 --credentials /run/credentials.json
+#   docker run -p 127.0.0.1:5432:5432 -v omnigraph:/data -v "$PWD/credentials.json:/run/secrets/omnigraph_tokens:ro" omnigraph
+#
+# docs/operate/containers.md has the variables, docker/entrypoint.sh what they are by default.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends protobuf-compiler mold && rm -rf /var/lib/apt/lists/*
@@ -11,15 +12,17 @@ COPY . .
 ENV CARGO_TARGET_DIR=/target RUSTFLAGS="-C link-arg=-fuse-ld=mold"
 RUN --mount=type=cache,target=/target --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --profile quick --locked --workspace --bins \
-    && install -D -t /out /target/quick/omnigraph /target/quick/omnigraph-server
+    && scripts/package.sh --bin /target/quick --out /out
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home omnigraph
-COPY --from=build /out/ /usr/local/bin/
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --create-home omnigraph \
+    && install -d -o omnigraph -g omnigraph /data
+COPY --from=build /out/ /
 USER omnigraph
-EXPOSE 5432
+VOLUME /data
+EXPOSE 5432 8080
 # SIGTERM lets running statements finish; the stop timeout of the container has to be longer than --drain.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["omnigraph-server"]
-CMD ["--help"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/readyz"]
+ENTRYPOINT ["/usr/local/bin/omnigraph-entrypoint"]

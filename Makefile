@@ -39,7 +39,7 @@ BENCH   ?=
 MINUTES ?= 30
 CONTRACT = cargo test $(PROFILE) --workspace --lib tests::contract::
 
-.PHONY: help demo build setup test unit sql cost faults crash s3 clients check bench bench-graph soak docs run
+.PHONY: help demo build setup test unit sql cost faults crash s3 clients operate check bench bench-graph soak docs run
 
 help:
 	@sed -n '3,11s/^# \{0,1\}//p' Makefile
@@ -64,6 +64,7 @@ test: build
 	python3 tests/clients/run.py --bin "$(BIN)"
 	python3 tests/crash/run.py --bin "$(BIN)"
 	python3 tests/s3/run.py --bin "$(BIN)" -- $(CONTRACT)
+	python3 tests/operate/run.py --bin "$(BIN)"
 
 unit: setup
 	cargo test $(PROFILE) --workspace --lib
@@ -87,6 +88,11 @@ crash: build
 s3: build
 	scripts/setup.sh tests
 	python3 tests/s3/run.py --bin "$(BIN)" $(ARGS) -- $(CONTRACT)
+
+# The entrypoint, the package, health, metrics, the audit log and the doctor, with the built programs.
+operate: build
+	scripts/setup.sh tests
+	python3 tests/operate/run.py --bin "$(BIN)" $(ARGS)
 
 clients: build
 	scripts/setup.sh tests

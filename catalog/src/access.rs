@@ -304,6 +304,11 @@ impl Databases {
         &self.shared.store
     }
 
+    /// How many bytes each cache of the engine holds.
+    pub fn cached_bytes(&self) -> [(&'static str, u64); 4] {
+        self.shared.resources.cached_bytes()
+    }
+
     /// All graphs by name, quarantined ones included.
     pub fn list(&self) -> Vec<(String, State)> {
         self.shared
@@ -406,6 +411,7 @@ impl Databases {
             managed: self.shared.cluster.is_some(),
             guard: database.guard.clone(),
             published: database.published.clone(),
+            decided: Arc::default(),
         };
         let held = self.shared.graphs.read().get(name).cloned();
         if let Some(database) = &held
@@ -514,7 +520,20 @@ impl Resource<'_> {
     }
 }
 
-/// One graph as one actor may see and change it. Cheap to clone.
+/// What policy said to a request, for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    pub action: Action,
+    pub branch: Option<String>,
+    pub allowed: bool,
+    /// The rules that allowed it.
+    pub rules: Vec<String>,
+}
+
+/// How many decisions one statement can have in the audit log.
+const DECIDED: usize = 100;
+
+/// One graph as one actor may see and change it. Cheap to clone; clones are of one session.
 #[derive(Debug, Clone)]
 pub struct GraphAccess {
     graph: Graph,
@@ -524,6 +543,8 @@ pub struct GraphAccess {
     /// A cluster declares its schema.
     managed: bool,
     published: Published,
+    /// Since somebody last asked.
+    decided: Arc<Mutex<Vec<Decided>>>,
 }
 
 impl GraphAccess {
@@ -536,12 +557,35 @@ impl GraphAccess {
             guard: Guard::new(Rules::Everything),
             managed: false,
             published: Published::default(),
+            decided: Arc::default(),
         }
     }
 
     /// Is its schema declared in a cluster's files? Then it is changed there.
     pub fn is_managed(&self) -> bool {
         self.managed
+    }
+
+    /// What was decided since this was last asked; the same request once.
+    pub fn take_decided(&self) -> Vec<Decided> {
+        std::mem::take(&mut *self.decided.lock())
+    }
+
+    fn note(&self, action: Action, branch: Option<&str>, decision: &Decision) {
+        let mut decided = self.decided.lock();
+        let known = |one: &Decided| one.action == action && one.branch.as_deref() == branch;
+        if decided.len() >= DECIDED || decided.iter().any(known) {
+            return;
+        }
+        decided.push(Decided {
+            action,
+            branch: branch.map(str::to_owned),
+            allowed: decision.is_allowed(),
+            rules: match decision {
+                Decision::Allowed(rules) => rules.clone(),
+                Decision::Denied => Vec::new(),
+            },
+        });
     }
 
     pub fn graph(&self) -> &Graph {
@@ -570,13 +614,13 @@ impl GraphAccess {
             action,
             branch,
         });
+        self.note(action, branch, &decision);
         match decision {
             Decision::Allowed(rules) => {
                 tracing::trace!(actor = %self.actor, %action, ?resource, ?rules, "allowed");
                 Ok(())
             }
             Decision::Denied => {
-                tracing::info!(graph = %self.name, actor = %self.actor, %action, ?resource, "denied");
                 let on = match resource {
                     Resource::Graph => String::new(),
                     Resource::Reference(reference) => format!(" on \"{reference}\""),

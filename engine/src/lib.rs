@@ -61,6 +61,7 @@ pub use commit::{CommitInfo, CommitOutcome, HistoryKind};
 pub use dataset::{ResourceLimits, Resources};
 pub use error::{Error, Result};
 pub use graph::{BranchInfo, Graph};
+pub use maintain::examine::{Damage, DamagedObject, Examined};
 pub use maintain::vacuum::{VacuumOptions, VacuumReport};
 pub use refs::Reference;
 pub use snapshot::Snapshot;

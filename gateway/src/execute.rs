@@ -65,6 +65,7 @@ impl Reading {
 #[derive(Debug, Clone)]
 pub struct Executor {
     template: Arc<SessionState>,
+    memory_bytes: usize,
 }
 
 /// Rows come in batches of this size.
@@ -89,7 +90,14 @@ impl Executor {
             .with_batch_size(BATCH_ROWS);
         Ok(Executor {
             template: Arc::new(session_state_with(config, Arc::new(runtime))),
+            memory_bytes: limits.memory_bytes,
         })
+    }
+
+    /// The memory that running statements have asked for, and all that they may have.
+    pub fn memory(&self) -> (u64, u64) {
+        let reserved = self.template.runtime_env().memory_pool.reserved();
+        (reserved as u64, self.memory_bytes as u64)
     }
 
     /// A state for one execution of a statement.

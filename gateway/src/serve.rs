@@ -1,6 +1,8 @@
 //! From a checked configuration to a server: the store, its graphs, and who listens.
 
 use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,9 +10,12 @@ use futures::future::LocalBoxFuture;
 use omnigraph_catalog::access::{Databases, State};
 use omnigraph_catalog::cluster::Cluster;
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
 
 use crate::config::{Config, CredentialSource, Durability};
 use crate::execute::Limits;
+use crate::http::{self, Status};
 use crate::server::{self, Banner};
 use crate::serving;
 use crate::session::connect::Gateway;
@@ -68,6 +73,37 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let shared = Shared::new(databases, &Limits::default(), facts)?;
     let registry = Arc::<Registry>::default();
+    if let Some(listener) = listen(&config).await? {
+        let status = Status {
+            registry: Arc::clone(&registry),
+            shared: Arc::clone(&shared),
+        };
+        announce(listener.local_addr()?)?;
+        tokio::spawn(http::serve(listener, Arc::new(status)));
+    }
     server::run(config, Gateway::new(shared), registry, Banner { graphs }).await?;
     Ok(())
+}
+
+/// Where health and metrics are told. A port that nobody asked for may be taken.
+async fn listen(config: &Config) -> io::Result<Option<TcpListener>> {
+    let Some(place) = &config.http else {
+        return Ok(None);
+    };
+    match http::bind(place.address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if place.by_default && error.kind() == io::ErrorKind::AddrInUse => {
+            warn!(%error, "no health and metrics; --http HOST:PORT says where they shall be");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// For whoever started us and has to know the port.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    info!(%address, "listening for HTTP");
+    let mut out = io::stdout().lock();
+    writeln!(out, "OMNIGRAPH_HTTP_LISTEN_ADDR={address}")?;
+    out.flush()
 }

@@ -14,7 +14,7 @@ use tracing::{Instrument, debug, debug_span, info, warn};
 
 use crate::config::{Config, CredentialSource};
 use crate::session::protocol::{Backends, terminated};
-use crate::session::registry::Registry;
+use crate::session::registry::{Phase, Registry};
 use crate::wire::startup::{LOGIN_TIMEOUT, Shared, serve};
 
 /// Connections that have not logged in, beyond which new ones are closed unheard.
@@ -72,7 +72,9 @@ pub async fn run<B: Backends>(
         accepting.spawn(accept(listener, Arc::clone(&shared), stopped.clone()));
     }
 
+    registry.enter(Phase::Accepting);
     stops.next().await;
+    registry.enter(Phase::Stopping);
     info!(sessions = registry.len(), drain = ?config.drain, "stopping: no new connections, running statements finish");
     // Receivers are there until the accepting tasks end.
     let _ = stop.send(true);
@@ -186,6 +188,9 @@ fn greet(config: &Config, banner: &Banner, addresses: &[SocketAddr]) {
     match &config.credentials {
         CredentialSource::File { path, actors } => {
             info!(file = %path.display(), actors, "credentials");
+        }
+        CredentialSource::Environment { name, actors } => {
+            info!(variable = name, actors, "credentials");
         }
         CredentialSource::Nobody => {
             warn!("--unauthenticated: everybody on this machine may do everything, under any name");

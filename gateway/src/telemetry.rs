@@ -16,7 +16,7 @@ pub fn start(format: LogFormat) {
         // Libraries tell of each file they write, and Lance's that it does not know the kind of
         // a store that it was given: of interest to who asks for it.
         EnvFilter::new(
-            "warn,lance_io::object_store=error,omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info",
+            "warn,lance_io::object_store=error,omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info,omnigraph_audit=info",
         )
     } else {
         filter

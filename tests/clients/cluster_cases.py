@@ -47,7 +47,7 @@ def psycopg_calls_changes_on_a_branch(server):
             ok(False, "main is protected")
         except errors.InsufficientPrivilege:
             pass
-        connection.execute('drop schema "draft/calls"')
+        connection.execute('drop schema "draft/calls" cascade')
 
 
 @case("cluster", gateway_only=True)

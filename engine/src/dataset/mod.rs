@@ -126,6 +126,16 @@ impl Resources {
         self.maintenance
     }
 
+    /// How many bytes each cache holds, as far as it is known now.
+    pub fn cached_bytes(&self) -> [(&'static str, u64); 4] {
+        [
+            ("columns", self.columns.weighted_size()),
+            ("deletions", self.deletions.weighted_size()),
+            ("indexes", self.indexes.weighted_size()),
+            ("stored_indexes", self.stored_indexes.weighted_size()),
+        ]
+    }
+
     /// What traversals walk over.
     pub fn topologies(&self) -> &Arc<Topologies> {
         &self.topologies

@@ -3,6 +3,7 @@
 pub(crate) mod background;
 mod blobs;
 pub(crate) mod compact;
+pub(crate) mod examine;
 mod mark;
 pub(crate) mod tail;
 pub(crate) mod vacuum;

@@ -5,16 +5,19 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use omnigraph_gateway::config::Args;
+use omnigraph_gateway::config;
 use omnigraph_gateway::serve::{STACK_BYTES, serve};
 use omnigraph_gateway::telemetry;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let config = match args.check() {
-        Ok(config) => config,
-        Err(mistakes) => {
+    let (args, mut mistakes) = match config::read(std::env::args_os().collect()) {
+        Ok(read) => read,
+        Err(error) => error.exit(),
+    };
+    let checked = args.check().map_err(|found| mistakes.extend(found));
+    let config = match checked {
+        Ok(config) if mistakes.is_empty() => config,
+        _ => {
             for mistake in mistakes {
                 eprintln!("omnigraph-server: {mistake}");
             }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use omnigraph_catalog::cluster::address::Address;
@@ -206,11 +206,15 @@ impl Config {
 
     /// The cluster's storage root: beside cluster.yaml, or where it says.
     async fn root(&self, spec: &Spec) -> Result<Root, Stop> {
-        let directory = self.config.display().to_string();
-        let url = spec.storage.as_deref().unwrap_or(&directory);
-        let store = Store::connect(url, &StoreOptions::default()).await;
-        Ok(Root::new(store.map_err(Failure::from)?, resources()))
+        root_of(&self.config, spec).await
     }
+}
+
+pub(super) async fn root_of(config: &Path, spec: &Spec) -> Result<Root, Stop> {
+    let directory = config.display().to_string();
+    let url = spec.storage.as_deref().unwrap_or(&directory);
+    let store = Store::connect(url, &StoreOptions::default()).await;
+    Ok(Root::new(store.map_err(Failure::from)?, resources()))
 }
 
 impl Validate {

@@ -10,6 +10,8 @@ mod branch;
 mod cleanup;
 mod cluster;
 mod commits;
+mod completion;
+mod doctor;
 mod export;
 mod failure;
 mod init;
@@ -65,6 +67,8 @@ enum Command {
     Cleanup(cleanup::Cleanup),
     Cluster(cluster::Cluster),
     Policy(policy::Policy),
+    Doctor(doctor::Doctor),
+    Completion(completion::Completion),
     Queries(queries::Queries),
     Lint(lint::Lint),
     Version(version::Version),
@@ -149,6 +153,8 @@ impl Command {
             Command::Cleanup(command) => command.format,
             Command::Cluster(command) => command.format(),
             Command::Policy(command) => command.format(),
+            Command::Doctor(command) => command.format,
+            Command::Completion(_) => Format { json: false },
             Command::Queries(command) => command.format(),
             Command::Lint(command) => command.format,
             Command::Version(command) => command.format,
@@ -171,6 +177,8 @@ impl Command {
             Command::Cleanup(command) => command.run().boxed_local().await,
             Command::Cluster(command) => command.run().boxed_local().await,
             Command::Policy(command) => command.run(),
+            Command::Doctor(command) => command.run().boxed_local().await,
+            Command::Completion(command) => command.run(),
             Command::Queries(command) => command.run(),
             Command::Lint(command) => command.run(),
             Command::Version(command) => Ok(command.run()),

@@ -348,6 +348,10 @@ impl Work {
         self.kept.generic(make)
     }
 
+    pub fn calls_stored_queries(&self) -> bool {
+        !self.stored.is_empty()
+    }
+
     /// May other sessions run it? Not if functions in it act on the session they were bound in.
     fn can_be_shared(&self) -> bool {
         self.lookup.is_some()

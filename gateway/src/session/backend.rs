@@ -2,17 +2,18 @@
 //! statements. Their futures are boxed, so that the loop's own stays small.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use futures::FutureExt;
 
-use super::Session;
 use super::prepared::PreparedStatements;
 use super::protocol::{Backend, Column, Described, Execution, Place, Timeouts, TransactionStatus};
 use super::settings::Settings;
 use super::shared::now;
 use super::transaction::State;
+use super::{Session, audit};
 use crate::error::{PgError, PgResult};
 use crate::plan::{Prepared, Statement};
 use crate::statement::parse::{self, ParsedStatement};
@@ -56,9 +57,14 @@ impl Backend for Session {
         place: Place,
     ) -> PgResult<Execution> {
         self.show_running(statement);
+        self.verb = statement.statement().map_or("OTHER", audit::verb);
         self.execute_statement(statement, params, place)
             .boxed()
             .await
+    }
+
+    fn ended(&mut self, took: Duration, error: Option<&PgError>) {
+        self.audit(took, error);
     }
 
     async fn copy_write(&mut self, data: Bytes) -> PgResult<()> {
@@ -75,7 +81,11 @@ impl Backend for Session {
 
     async fn end_implicit(&mut self) -> PgResult<()> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Open(open) if !open.block => self.commit(open).boxed().await.map(drop),
+            State::Open(open) if !open.block => {
+                let committed = self.commit(open).boxed().await;
+                self.verb = "COMMIT";
+                committed.map(drop)
+            }
             other => {
                 self.state = other;
                 Ok(())

@@ -72,6 +72,7 @@ impl Common {
 
     /// A commit of this session's was published: whoever listens is told.
     pub fn tell_commit(&self, branch: &str, commit: CommitId) {
+        self.handle.metrics().commit();
         self.settings
             .lock()
             .learn("last_commit", commit.to_string());

@@ -86,6 +86,7 @@ impl Backends for Gateway {
             past: None,
             catalogs: None,
             names: NoNames::shared(),
+            verb: "CONNECT",
             graph,
             common,
         };

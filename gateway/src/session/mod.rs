@@ -6,6 +6,7 @@
 //! they share is here: which branch is meant, what it shows, and how a transaction begins
 //! and ends.
 
+pub mod audit;
 pub mod backend;
 pub mod catalogs;
 pub mod common;
@@ -70,6 +71,8 @@ pub struct Session {
     /// The catalogs that statements are bound in, and names for what they show.
     catalogs: Option<(Option<String>, Arc<Catalogs>)>,
     names: Arc<dyn ObjectNames>,
+    /// Of the statement that runs, for the audit log.
+    verb: &'static str,
 }
 
 /// The graph of a session.

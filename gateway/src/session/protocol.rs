@@ -60,6 +60,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error::{PgError, PgResult};
+use crate::metrics::Metrics;
 use crate::session::prepared::PreparedStatements;
 use crate::sqlstate;
 use crate::text::{ObjectNames, TextFormat};
@@ -139,6 +140,9 @@ pub trait Backend: Send + 'static {
     /// The client gave up (57014 was made of its words already) or broke the protocol: forget
     /// what was copied. `fail` follows.
     fn copy_abort(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// A statement has ended: for the audit log.
+    fn ended(&mut self, _took: Duration, _error: Option<&PgError>) {}
 
     /// The end of a query string, or Sync: commits the implicit transaction, if there is one.
     fn end_implicit(&mut self) -> impl Future<Output = PgResult<()>> + Send;
@@ -402,6 +406,7 @@ struct Mailbox {
     interrupt: Arc<Interrupt>,
     state: Mutex<MailboxState>,
     arrived: Notify,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -430,7 +435,13 @@ impl SessionHandle {
     const MAX_NOTIFICATIONS: usize = 10_000;
 
     pub fn new(pid: i32) -> Self {
+        SessionHandle::counted(pid, Arc::default())
+    }
+
+    /// A session whose statements are counted among a server's.
+    pub fn counted(pid: i32, metrics: Arc<Metrics>) -> Self {
         SessionHandle(Arc::new(Mailbox {
+            metrics,
             pid,
             running: Mutex::new(false),
             interrupt: Arc::default(),
@@ -441,6 +452,10 @@ impl SessionHandle {
 
     pub fn pid(&self) -> i32 {
         self.0.pid
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// The interrupt of the statement this session runs.

@@ -3,18 +3,40 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use rand::RngCore;
 use subtle::ConstantTimeEq;
 
 use crate::error::PgError;
+use crate::metrics::Metrics;
 use crate::session::protocol::SessionHandle;
 
 /// Sessions are in it from login to the end of the connection.
 #[derive(Debug, Default)]
 pub struct Registry {
     sessions: Mutex<HashMap<i32, Entry>>,
+    phase: AtomicU8,
+    metrics: Arc<Metrics>,
+}
+
+/// Where a server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Starting,
+    Accepting,
+    Stopping,
+}
+
+impl Phase {
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Accepting => "accepting",
+            Phase::Stopping => "stopping",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +55,28 @@ pub struct Registered {
 }
 
 impl Registry {
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Accepting,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Phases only follow each other.
+    pub fn enter(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Starting => 0,
+            Phase::Accepting => 1,
+            Phase::Stopping => 2,
+        };
+        self.phase.fetch_max(number, Ordering::Relaxed);
+    }
+
     /// Enters a new session under a free process id, with a secret of `secret_length` bytes.
     pub fn register(self: &Arc<Self>, secret_length: usize) -> Registered {
         let mut secret = vec![0; secret_length];
@@ -43,7 +87,7 @@ impl Registry {
             // Positive, and not to be guessed from one's own.
             let pid = (rng.next_u32() >> 1) as i32;
             if pid > 0 && !sessions.contains_key(&pid) {
-                break SessionHandle::new(pid);
+                break SessionHandle::counted(pid, Arc::clone(&self.metrics));
             }
         };
         let entry = Entry {

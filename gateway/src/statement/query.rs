@@ -46,6 +46,10 @@ impl Session {
     ) -> PgResult<(Arc<Work>, Arc<Snapshots>)> {
         for _ in 0..REBINDS {
             let work = self.current(statement).await?;
+            if work.calls_stored_queries() {
+                let access = &self.attached()?.access;
+                access.check(Action::InvokeQuery, Resource::Graph)?;
+            }
             let branches: Vec<BranchName> = work
                 .branches
                 .iter()

@@ -193,6 +193,13 @@ where
         }
     }
 
+    /// Counts a statement, and has it audited.
+    pub(super) fn ended(&mut self, begun: Instant, error: Option<&PgError>) {
+        let took = begun.elapsed();
+        self.handle.metrics().statement(took, error);
+        self.backend.ended(took, error);
+    }
+
     /// When a statement that begins now has to be done.
     pub(super) fn statement_deadline(&self) -> Option<Instant> {
         self.backend
@@ -227,6 +234,8 @@ where
             }
             Err(error) => {
                 self.held = None;
+                // The statements were told before: what failed is their commit.
+                self.ended(Instant::now(), Some(&error));
                 self.failed(error).await
             }
         }

@@ -5,6 +5,7 @@ use chrono::Utc;
 use datafusion::common::ScalarValue;
 use omnigraph_catalog::types::PgType;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::error::{PgError, PgResult};
 use crate::session::protocol::{Backend, Execution, Next, Place};
@@ -154,8 +155,10 @@ where
         let statement = portal.statement.clone();
         let formats = portal.formats.clone();
         self.handle.begin_statement();
+        let begun = Instant::now();
         let result = self.run_portal(&statement, &formats, state, max_rows).await;
         self.handle.end_statement();
+        self.ended(begun, result.as_ref().err());
         let state = result?;
         // The portal is gone if the statement ended its transaction.
         if let Ok(portal) = self.portals.find(&name) {

@@ -69,8 +69,10 @@ where
             };
             self.fresh = false;
             self.handle.begin_statement();
+            let begun = Instant::now();
             let result = self.run_one(parsed, place, large).await;
             self.handle.end_statement();
+            self.ended(begun, result.as_ref().err());
             result?;
         }
         Ok(())

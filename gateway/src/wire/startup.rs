@@ -107,6 +107,7 @@ where
     };
     match session(shared, &mut channel, packet, opened, peer).await {
         Ok((backend, registered, permit)) => {
+            shared.registry.metrics().connected();
             let connection = Connection::new(channel, backend, registered.handle.clone());
             Some(Session {
                 connection,
@@ -116,6 +117,7 @@ where
         }
         Err(mut error) => {
             error.severity = Severity::Fatal;
+            shared.registry.metrics().login_failed();
             debug!(?peer, code = error.code, message = %error.message, "login failed");
             if !is_lost(&error) {
                 reply::error(&mut channel.out, &error);

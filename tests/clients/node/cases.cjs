@@ -137,7 +137,7 @@ const cases = {
       assert.deepEqual([called.command, called.rows[0].affected_nodes], ['CALL', '1']);
       await client.query('set search_path to main');
       await fails(client.query('call forget_signal($1)', ['sig-node']), '42501');
-      await client.query('drop schema draft_node');
+      await client.query('drop schema draft_node cascade');
     });
   },
   async refuses_a_wrong_password() {

@@ -143,6 +143,7 @@ impl Session {
                 Err(error)
                     if attempt < ATTEMPTS && error.code == sqlstate::SERIALIZATION_FAILURE =>
                 {
+                    self.common.handle.metrics().conflict();
                     if attempt >= ALONE_FROM {
                         let longest = LONGEST_PAUSE_MS.min(1 << attempt.min(10));
                         let pause = rand::random_range(0..=longest);

@@ -1,15 +1,20 @@
 //! What `omnigraph-server` is told on its command line, checked as a whole before anything
 //! starts: every mistake is reported, not only the first.
 
+mod file;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use url::Url;
+use zeroize::Zeroizing;
 
 use omnigraph_catalog::cluster::spec::storage_of;
 
+pub use self::file::read;
 use crate::auth::Authenticator;
 use crate::auth::credentials::Credentials;
 use crate::tls::Tls;
@@ -18,9 +23,13 @@ use crate::tls::Tls;
 #[derive(Debug, Parser)]
 #[command(name = "omnigraph-server", version)]
 pub struct Args {
+    /// A file of settings (YAML: the names of these flags). Flags and variables come first.
+    #[arg(long, value_name = "FILE", env = "OMNIGRAPH_CONFIG")]
+    pub config: Option<PathBuf>,
+
     /// Where the graphs are: a directory or s3://bucket/prefix. Every graphs/<name>.omni in it
     /// is served as database <name>.
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, value_name = "DIR|URL", env = "OMNIGRAPH_STORE")]
     pub store: Option<String>,
 
     /// Serve what was applied to a cluster: its config directory or its storage root.
@@ -33,47 +42,70 @@ pub struct Args {
     pub cluster: Option<String>,
 
     /// Do not start unless every graph of the cluster can be served.
-    #[arg(long, env = "OMNIGRAPH_REQUIRE_ALL_GRAPHS")]
+    #[arg(long, env = "OMNIGRAPH_REQUIRE_ALL_GRAPHS", value_parser = BoolishValueParser::new())]
     pub require_all_graphs: bool,
 
     /// How often a cluster is looked at for a new revision.
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration, env = "OMNIGRAPH_POLL")]
     pub poll: Duration,
 
     /// Address and port to listen on; port 0 takes a free one. May be given several times.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5432")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5432",
+        env = "OMNIGRAPH_BIND",
+        value_delimiter = ','
+    )]
     pub bind: Vec<String>,
 
-    /// Who may connect: a JSON file {"actor": "token", …}.
-    #[arg(long, value_name = "FILE")]
+    /// Where /healthz, /readyz and /metrics are told over HTTP, or off [default: port 8080 of
+    /// the first --bind]
+    #[arg(
+        long,
+        alias = "http",
+        value_name = "HOST:PORT|off",
+        env = "OMNIGRAPH_HTTP_BIND"
+    )]
+    pub http_bind: Option<String>,
+
+    /// Who may connect: a JSON file {"actor": "token", …}. Without it, the same as text in
+    /// OMNIGRAPH_SERVER_BEARER_TOKENS_JSON, or the token of the actor "default" in
+    /// OMNIGRAPH_SERVER_BEARER_TOKEN.
+    #[arg(long, value_name = "FILE", env = "OMNIGRAPH_SERVER_BEARER_TOKENS_FILE")]
     pub credentials: Option<PathBuf>,
 
     /// Let everybody in under any name. Loopback addresses only.
-    #[arg(long)]
+    #[arg(long, env = "OMNIGRAPH_UNAUTHENTICATED", value_parser = BoolishValueParser::new())]
     pub unauthenticated: bool,
 
     /// The server's certificate with its chain (PEM). Re-read when it changes.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "OMNIGRAPH_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
 
     /// The certificate's private key (PEM).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "OMNIGRAPH_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
 
     /// How long running statements may go on after SIGINT or SIGTERM.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, env = "OMNIGRAPH_DRAIN")]
     pub drain: Duration,
 
     /// Sessions at a time.
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200,
+        env = "OMNIGRAPH_MAX_CONNECTIONS"
+    )]
     pub max_connections: u32,
 
     /// What an acknowledged commit on a local file system has survived.
-    #[arg(long, value_enum, default_value_t = Durability::Fsync)]
+    #[arg(long, value_enum, default_value_t = Durability::Fsync, env = "OMNIGRAPH_DURABILITY")]
     pub durability: Durability,
 
     /// How the log on standard error looks.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "OMNIGRAPH_LOG_FORMAT")]
     pub log_format: LogFormat,
 }
 
@@ -97,6 +129,8 @@ pub struct Config {
     /// Of a cluster: how it is served.
     pub cluster: Option<ClusterConfig>,
     pub binds: Vec<SocketAddr>,
+    /// `None`: nowhere.
+    pub http: Option<HttpPlace>,
     pub authenticator: Authenticator,
     /// Where the credentials came from, for the log.
     pub credentials: CredentialSource,
@@ -104,6 +138,14 @@ pub struct Config {
     pub drain: Duration,
     pub max_connections: usize,
     pub durability: Durability,
+}
+
+/// Where health and metrics are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpPlace {
+    pub address: SocketAddr,
+    /// Nobody asked for it.
+    pub by_default: bool,
 }
 
 /// How a cluster is served.
@@ -123,7 +165,15 @@ pub enum Store {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
     Nobody,
-    File { path: PathBuf, actors: usize },
+    File {
+        path: PathBuf,
+        actors: usize,
+    },
+    /// A variable of the environment.
+    Environment {
+        name: &'static str,
+        actors: usize,
+    },
 }
 
 impl std::fmt::Display for Store {
@@ -142,29 +192,33 @@ impl Args {
         let store = note(&mut mistakes, self.check_store());
         let binds = note(&mut mistakes, self.check_binds());
         let authenticator = note(&mut mistakes, self.check_authenticator(binds.as_deref()));
+        let http = note(&mut mistakes, self.check_http(binds.as_deref()));
         let tls = note(&mut mistakes, self.check_tls());
         if self.max_connections == 0 || self.max_connections > 100_000 {
             mistakes.push("--max-connections must be between 1 and 100000".to_owned());
         }
-        match (store, binds, authenticator, tls) {
-            (Some(store), Some(binds), Some((authenticator, credentials)), Some(tls))
-                if mistakes.is_empty() =>
-            {
-                Ok(Config {
-                    store,
-                    cluster: self.cluster.is_some().then_some(ClusterConfig {
-                        require_all_graphs: self.require_all_graphs,
-                        poll: self.poll,
-                    }),
-                    binds,
-                    authenticator,
-                    credentials,
-                    tls,
-                    drain: self.drain,
-                    max_connections: self.max_connections as usize,
-                    durability: self.durability,
-                })
-            }
+        match (store, binds, http, authenticator, tls) {
+            (
+                Some(store),
+                Some(binds),
+                Some(http),
+                Some((authenticator, credentials)),
+                Some(tls),
+            ) if mistakes.is_empty() => Ok(Config {
+                store,
+                cluster: self.cluster.is_some().then_some(ClusterConfig {
+                    require_all_graphs: self.require_all_graphs,
+                    poll: self.poll,
+                }),
+                binds,
+                http,
+                authenticator,
+                credentials,
+                tls,
+                drain: self.drain,
+                max_connections: self.max_connections as usize,
+                durability: self.durability,
+            }),
             _ => Err(mistakes),
         }
     }
@@ -206,10 +260,41 @@ impl Args {
         Ok(addresses)
     }
 
+    fn check_http(&self, binds: Option<&[SocketAddr]>) -> Result<Option<HttpPlace>, String> {
+        let Some(text) = &self.http_bind else {
+            return Ok(binds.and_then(<[_]>::first).map(|first| {
+                let port = if first.port() == 0 { 0 } else { HTTP_PORT };
+                HttpPlace {
+                    address: SocketAddr::new(first.ip(), port),
+                    by_default: true,
+                }
+            }));
+        };
+        if text == "off" {
+            return Ok(None);
+        }
+        let address = text
+            .to_socket_addrs()
+            .map_err(|error| error.to_string())
+            .and_then(|mut found| found.next().ok_or_else(|| "no address".to_owned()))
+            .map_err(|error| format!("--http-bind {text}: {error} (expected HOST:PORT or off)"))?;
+        Ok(Some(HttpPlace {
+            address,
+            by_default: false,
+        }))
+    }
+
     fn check_authenticator(
         &self,
         binds: Option<&[SocketAddr]>,
     ) -> Result<(Authenticator, CredentialSource), String> {
+        if let (None, false) = (&self.credentials, self.unauthenticated)
+            && let Some((name, credentials)) = tokens_of_environment()?
+        {
+            let actors = credentials.actors();
+            let source = CredentialSource::Environment { name, actors };
+            return Ok((Authenticator::scram(credentials), source));
+        }
         match (&self.credentials, self.unauthenticated) {
             (Some(_), true) => {
                 Err("--credentials and --unauthenticated exclude each other".to_owned())
@@ -246,6 +331,38 @@ impl Args {
             (None, Some(_)) => Err("--tls-key without --tls-cert".to_owned()),
         }
     }
+}
+
+/// Where HTTP is spoken if nobody says otherwise.
+const HTTP_PORT: u16 = 8080;
+/// Variables that hold tokens themselves.
+const TOKENS: &str = "OMNIGRAPH_SERVER_BEARER_TOKENS_JSON";
+const TOKEN: &str = "OMNIGRAPH_SERVER_BEARER_TOKEN";
+const AWS_SECRET: &str = "OMNIGRAPH_SERVER_BEARER_TOKENS_AWS_SECRET";
+
+/// The tokens that the environment holds. One that is set and empty is a mistake, and not the
+/// next one's turn.
+fn tokens_of_environment() -> Result<Option<(&'static str, Credentials)>, String> {
+    if std::env::var_os(AWS_SECRET).is_some() {
+        return Err(format!(
+            "{AWS_SECRET}: this build does not read AWS Secrets Manager; give --credentials FILE"
+        ));
+    }
+    let read = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
+    if let Some(json) = read(TOKENS) {
+        let credentials = Credentials::parse(json.as_bytes());
+        return credentials
+            .map(|credentials| Some((TOKENS, credentials)))
+            .map_err(|error| format!("{TOKENS}: {error}"));
+    }
+    let Some(token) = read(TOKEN) else {
+        return Ok(None);
+    };
+    let json = Zeroizing::new(serde_json::json!({ "default": *token }).to_string());
+    let credentials = Credentials::parse(json.as_bytes());
+    credentials
+        .map(|credentials| Some((TOKEN, credentials)))
+        .map_err(|error| format!("{TOKEN}: {error}"))
 }
 
 fn note<T>(mistakes: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
