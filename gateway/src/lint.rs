@@ -51,7 +51,7 @@ pub const CODES: &[Code] = &[
     of_query("Q004", "an unknown property", "query q() { match { $p: Person } return { $p.name } }"),
     of_query("Q005", "an unknown variable", "query q() { match { $p: Person } return { $q } }"),
     of_query("Q006", "an unknown parameter", "query q() { insert Person { slug: $slug } }"),
-    of_query("Q007", "values whose types do not go together", "query q() { match { $p: Person } $p.age = \"1\" return { $p } }"),
+    of_query("Q007", "values whose types do not go together", "query q() { match { $p: Person  $p.age = \"1\" } return { $p } }"),
     of_query("Q008", "a required property is not given", "query q() { insert Person { age: 1 } }"),
     of_query("Q009", "it can be written, and means nothing", "query q($a: I32, $a: I32) { match { $p: Person } return { $p } }"),
     Code { code: "Q010", means: "a query in SQL", before: "", schema: PERSON, queries: Some(("queries.sql", "-- query: q()\nSELECT nope FROM person;")) },
@@ -92,8 +92,7 @@ fn migration(old: &Schema, schema: &File) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for step in steps {
         if step.kind.is_soft_drop() {
-            let message = format!("{step}: older commits keep it until vacuum");
-            found.push(warning("M002", message));
+            found.push(warning("M002", step.to_string()));
         }
         if step.validates() {
             let message = format!("{step}: a row that breaks it refuses the change");
@@ -228,7 +227,7 @@ mod tests {
         let queries = [
             file(
                 "a.gq",
-                "query q($least: I32?) { match { $p: Person } $p.age >= $least return { $p.slug } }",
+                "query q($least: I32?) { match { $p: Person  $p.age >= $least } return { $p.slug } }",
             ),
             file(
                 "b.sql",

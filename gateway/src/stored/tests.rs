@@ -59,7 +59,9 @@ fn mistakes(path: &str, text: &str) -> Vec<String> {
             found.message
         )
     });
-    found.collect()
+    let mut found: Vec<String> = found.collect();
+    found.sort_by_key(|one| one.split_once(' ').map(|(_, rest)| rest.to_owned()));
+    found
 }
 
 #[test]
@@ -69,13 +71,13 @@ query findPerson($name: String, $minAge: I32?) @description(\"By name\") {
   match { $p: Person { name: $name } $p.age >= $minAge } return { $p.slug, $p.age as years, count($p) }
 }
 query add($slug: String, $score: F32?) { insert Person { slug: $slug, name: $slug, score: $score } }
-query words($q: String) { match { $p: Person } search($p.name, $q) return { $p.slug } }
+query words($q: String) { match { $p: Person  search($p.name, $q) } return { $p.slug } }
 ";
     assert_eq!(
         compiled("a.gq", text),
         [
             "add(slug text, score real DEFAULT NULL) changes affected_nodes bigint, affected_edges bigint, commit text",
-            "find_person(name text, min_age integer DEFAULT NULL) reads slug text, years integer, count bigint",
+            "find_person(name text, min_age integer DEFAULT NULL) reads p.slug text, years integer, count bigint",
             "words(q text) reads ?",
         ]
     );
@@ -109,7 +111,7 @@ fn mistakes_have_their_places() {
             "query a() {\n match { $p: Person } return { $p.nope } }\nquery b() { match { $p: Person } return { $p.slug } }"
         ),
         [
-            "query_typecheck_failed query.people.a a.gq:2:36: query a: type Person has no property \"nope\""
+            "query_typecheck_failed query.people.a a.gq:2:35: query a: type Person has no property \"nope\""
         ]
     );
     assert_eq!(
@@ -139,8 +141,8 @@ fn mistakes_have_their_places() {
             "-- query: a()\nSELECT * FROM b()\n-- query: b()\nSELECT * FROM a()"
         ),
         [
-            "query_typecheck_failed query.people.a a.sql:2: the stored query a calls itself",
-            "query_typecheck_failed query.people.b a.sql:4: the stored query b calls itself",
+            "query_typecheck_failed query.people.a a.sql:2:15: the stored query a calls itself",
+            "query_typecheck_failed query.people.b a.sql:4:15: the stored query b calls itself",
         ]
     );
     assert_eq!(
