@@ -287,7 +287,8 @@ def the_package_runs_as_a_user_who_owns_nothing_else(bench):
 @case
 def health_readiness_and_metrics_are_told(bench):
     store = bench.store("watched")
-    environment = bench.environment(OMNIGRAPH_STORE=str(store), OMNIGRAPH_BIND="127.0.0.1:0", OMNIGRAPH_UNAUTHENTICATED="1", OMNIGRAPH_LOG_FORMAT="json")
+    environment = bench.environment(OMNIGRAPH_STORE=str(store), OMNIGRAPH_BIND="127.0.0.1:0", OMNIGRAPH_UNAUTHENTICATED="1", OMNIGRAPH_LOG_FORMAT="json",
+                                    OMNIGRAPH_LOG="info,omnigraph_audit=debug")
     broken = store / "graphs" / "broken.omni" / "_graph"
     broken.mkdir(parents=True)
     (broken / "graph.json").write_text("damaged")

@@ -6,10 +6,10 @@ use omnigraph_catalog::cluster::Cluster;
 use omnigraph_catalog::cluster::address::Address as Named;
 use omnigraph_catalog::cluster::spec::{Provider, Spec};
 use omnigraph_catalog::diagnostic::Diagnostic;
-use omnigraph_engine::Graph;
+use omnigraph_engine::{Error, Graph};
 use serde_json::{Value, json};
 
-use crate::cli::address::{self, Address};
+use crate::cli::address::{Address, Durable, resources};
 use crate::cli::cluster::{Stop, ended, lines, root_of};
 use crate::cli::output::Output;
 use crate::cli::{Exit, Failure, Format};
@@ -56,7 +56,14 @@ impl Doctor {
                     graph: graph.clone(),
                     allow_network_fs: false,
                 };
-                findings.graph(graph, &address.open().await?).await?;
+                if address.folder().is_some_and(|folder| !folder.exists()) {
+                    let message = format!("graph \"{graph}\" does not exist");
+                    return Err(Failure::new(message).into());
+                }
+                let store = address.store(Durable::default()).await?;
+                findings
+                    .opened(graph, Graph::open(store, resources()).await)
+                    .await?;
             }
             (None, None) => {}
         }
@@ -85,6 +92,30 @@ impl Doctor {
 }
 
 impl Findings {
+    /// A graph, or why it cannot even be opened.
+    async fn opened(&mut self, name: &str, opened: Result<Graph, Error>) -> Result<(), Failure> {
+        let error = match opened {
+            Ok(graph) => return self.graph(name, &graph).await,
+            Err(error @ Error::Unavailable { .. }) => return Err(error.into()),
+            Err(error) => error,
+        };
+        let (code, hint) = match &error {
+            Error::Corrupt { object, .. } if object.starts_with("_graph/branches/") => {
+                (code("log_entry"), hint("log_entry"))
+            }
+            Error::Corrupt { object, .. } if object.starts_with("_graph/refs/") => {
+                (code("names"), hint("names"))
+            }
+            _ => (
+                "graph_unopenable",
+                "`omnigraph cluster refresh` records what is there.",
+            ),
+        };
+        let found = Diagnostic::error(code, error.to_string());
+        self.found.push(found.about(name).hint(hint));
+        Ok(())
+    }
+
     async fn graph(&mut self, name: &str, graph: &Graph) -> Result<(), Failure> {
         let examined = graph.examine().await?;
         for damage in &examined.damage {
@@ -133,14 +164,8 @@ impl Findings {
         for id in spec.graphs.keys() {
             let address = Named::Graph(id.clone()).to_string();
             let place = omnigraph_catalog::cluster::files::graph(root.store(), id);
-            match Graph::open(place, address::resources()).await {
-                Ok(graph) => self.graph(&address, &graph).await?,
-                Err(error) => self.found.push(
-                    Diagnostic::error("graph_unopenable", error.to_string())
-                        .about(address)
-                        .hint("`omnigraph cluster refresh` records what is there."),
-                ),
-            }
+            let opened = Graph::open(place, resources()).await;
+            self.opened(&address, opened).await?;
         }
         Ok(())
     }

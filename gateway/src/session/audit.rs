@@ -1,8 +1,9 @@
 //! The audit log: who did what, by which rule, and how it ended.
 //!
 //! One structured line for each decision of policy that a statement needed, written when the
-//! statement has ended, under the target `omnigraph_audit`: changes and refusals as INFO, reads as
-//! DEBUG (`OMNIGRAPH_LOG=info,omnigraph_audit=debug`). Texts, parameters and rows are not in it.
+//! statement has ended, under the target `omnigraph_audit`: refusals, and changes that a rule
+//! allowed, as INFO; reads, and everything on a server without policies, as DEBUG
+//! (`OMNIGRAPH_LOG=info,omnigraph_audit=debug`). Texts, parameters and rows are not in it.
 
 use std::time::Duration;
 
@@ -49,7 +50,9 @@ impl Session {
         let rules = decided.rules.join(",");
         let decision = if decided.allowed { "allow" } else { "deny" };
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if decided.allowed && decided.action == Action::Read {
+        // What no rule was asked about is of interest to who wants all.
+        let plain = decided.action == Action::Read || decided.rules.is_empty();
+        if decided.allowed && plain {
             debug!(target: TARGET, actor, graph, session, statement, action, branch, decision, rules, outcome, micros, "audit");
         } else {
             info!(target: TARGET, actor, graph, session, statement, action, branch, decision, rules, outcome, micros, "audit");
