@@ -74,6 +74,8 @@ pub(crate) fn verb(statement: &Statement) -> &'static str {
         Statement::Truncate { .. } => "TRUNCATE",
         Statement::CreateSchema { .. } => "CREATE SCHEMA",
         Statement::DropSchema { .. } => "DROP SCHEMA",
+        Statement::CreateDatabase { .. } => "CREATE DATABASE",
+        Statement::Define(_) => "DEFINE",
         Statement::Vacuum(_) => "VACUUM",
         Statement::Execute { .. } => "EXECUTE",
         Statement::Explain(_) => "EXPLAIN",

@@ -128,6 +128,14 @@ impl Environment for Detached {
         Ok(same.then(|| (self.branch.clone(), Arc::clone(&self.schema))))
     }
 
+    fn graph_as_of(
+        &self,
+        schema: Option<&str>,
+        _reference: &str,
+    ) -> PgResult<Option<(BranchName, Arc<Schema>)>> {
+        self.graph(schema)
+    }
+
     fn catalog(&self) -> Arc<dyn CatalogLookup> {
         let catalog: Arc<PgCatalog> = Arc::clone(&self.catalog);
         catalog

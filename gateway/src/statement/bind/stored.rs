@@ -251,6 +251,7 @@ impl Binder<'_> {
         let graph = GraphRef {
             name: self.env.database(),
             branch,
+            at: None,
             schema,
         };
         self.gq_of(query, graph, values, at)
