@@ -1,8 +1,7 @@
 //! From a checked configuration to a server: the store, its graphs, and who listens.
 
 use std::error::Error;
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -11,7 +10,7 @@ use omnigraph_catalog::access::{Databases, State};
 use omnigraph_catalog::cluster::Cluster;
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::{Config, CredentialSource, Durability};
 use crate::execute::Limits;
@@ -73,15 +72,19 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let shared = Shared::new(databases, &Limits::default(), facts)?;
     let registry = Arc::<Registry>::default();
+    let mut banner = Banner {
+        graphs,
+        ..Banner::default()
+    };
     if let Some(listener) = listen(&config).await? {
         let status = Status {
             registry: Arc::clone(&registry),
             shared: Arc::clone(&shared),
         };
-        announce(listener.local_addr()?)?;
+        banner.http = Some(listener.local_addr()?);
         tokio::spawn(http::serve(listener, Arc::new(status)));
     }
-    server::run(config, Gateway::new(shared), registry, Banner { graphs }).await?;
+    server::run(config, Gateway::new(shared), registry, banner).await?;
     Ok(())
 }
 
@@ -98,12 +101,4 @@ async fn listen(config: &Config) -> io::Result<Option<TcpListener>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// For whoever started us and has to know the port.
-fn announce(address: SocketAddr) -> io::Result<()> {
-    info!(%address, "listening for HTTP");
-    let mut out = io::stdout().lock();
-    writeln!(out, "OMNIGRAPH_HTTP_LISTEN_ADDR={address}")?;
-    out.flush()
 }

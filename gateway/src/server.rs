@@ -29,6 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Banner {
     /// The graphs that are served.
     pub graphs: Vec<String>,
+    /// Where health and metrics are told.
+    pub http: Option<SocketAddr>,
 }
 
 /// Listens and serves until the process is told to stop. Prints `OMNIGRAPH_LISTEN_ADDR=…` on
@@ -52,7 +54,7 @@ pub async fn run<B: Backends>(
         .map(TcpListener::local_addr)
         .collect::<io::Result<Vec<_>>>()?;
     greet(&config, &banner, &addresses);
-    announce(&addresses)?;
+    announce(&addresses, banner.http)?;
 
     if let Some(tls) = &config.tls {
         tokio::spawn(tls.clone().watch());
@@ -202,16 +204,22 @@ fn greet(config: &Config, banner: &Banner, addresses: &[SocketAddr]) {
         names = banner.graphs.join(", "),
         "graphs"
     );
+    if let Some(address) = banner.http {
+        info!(%address, "listening for HTTP");
+    }
     for address in addresses {
         info!(%address, tls = config.tls.is_some(), max_connections = config.max_connections, "listening");
     }
 }
 
 /// For whoever started us and has to know the port.
-fn announce(addresses: &[SocketAddr]) -> io::Result<()> {
+fn announce(addresses: &[SocketAddr], http: Option<SocketAddr>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for address in addresses {
         writeln!(out, "OMNIGRAPH_LISTEN_ADDR={address}")?;
+    }
+    if let Some(address) = http {
+        writeln!(out, "OMNIGRAPH_HTTP_LISTEN_ADDR={address}")?;
     }
     out.flush()
 }

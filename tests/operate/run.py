@@ -114,7 +114,8 @@ class Bench:
         threading.Thread(target=listen, daemon=True).start()
         try:
             until = time.monotonic() + 60
-            while "OMNIGRAPH_LISTEN_ADDR" not in said:
+            off = environment.get("OMNIGRAPH_HTTP_BIND") == "off"
+            while "OMNIGRAPH_LISTEN_ADDR" not in said or not (off or "OMNIGRAPH_HTTP_LISTEN_ADDR" in said):
                 ok(process.poll() is None, f"ended with {process.poll()}: {''.join(log)}")
                 ok(time.monotonic() < until, "does not listen")
                 time.sleep(0.02)
