@@ -13,7 +13,7 @@ while [ "$SECONDS" -lt "$until_second" ]; do
   echo "== round $round, SEED=$SEED =="
   SOAK=20 cargo test --profile quick --workspace -- tests::
   python3 tests/crash/run.py --bin "$BIN" --kills 60 --blob-mb 1024 --seed "$SEED"
-  python3 tests/s3/run.py --bin "$BIN" --kills 20 --seed "$SEED"
+  python3 tests/s3/run.py --bin "$BIN" --kills 20 --commits 10000 --seed "$SEED"
   python3 tests/clients/run.py --bin "$BIN"
 done
 echo "$round rounds in $MINUTES minutes, all passed"

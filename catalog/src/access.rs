@@ -770,6 +770,14 @@ impl GraphAccess {
             .await
     }
 
+    /// Two states as they are best compared.
+    pub async fn comparable(&self, from: Snapshot, to: Snapshot) -> Result<(Snapshot, Snapshot)> {
+        for state in [&from, &to] {
+            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
+        }
+        self.graph.comparable(from, to).boxed().await
+    }
+
     /// What differs between two states in one type, a page at a time.
     pub fn diff(
         &self,

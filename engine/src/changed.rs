@@ -2,20 +2,25 @@
 //!
 //! A row that is live in the same place of the same file on both sides is the same row. What
 //! remains is paired by id, in ranges of ids, so that memory is bounded whatever the change.
-//! A pair may still be equal by value: its row was only moved to another file.
+//! A pair may still be equal by value: its row was only moved to another file. Where the commits
+//! between the two versions list what they wrote, rows that were only moved are passed over
+//! unread.
 
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::AsArray;
 use roaring::RoaringBitmap;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::schema::ID_COLUMN;
 use crate::table::{Chunk, RowPosition, Table};
 
 /// Pairs that are in memory at the same time.
 const AT_ONCE: u64 = 1 << 18;
 /// Ids looked at for each boundary between ranges.
 const SAMPLES: u64 = 64;
+/// Rows that are found again together.
+const RELOCATED: usize = 1 << 16;
 
 /// Offsets by the number of their chunk.
 pub(crate) type Places = BTreeMap<u32, RoaringBitmap>;
@@ -82,6 +87,14 @@ impl Pairs {
         [&self.sides[0].places, &self.sides[1].places]
     }
 
+    /// Is a row of one of these places among the pairs?
+    pub fn hold(&self, old: Option<RowPosition>, new: Option<RowPosition>) -> bool {
+        self.sides.iter().zip([old, new]).any(|(side, at)| {
+            at.and_then(|at| Some(side.places.get(&at.chunk)?.contains(at.offset)))
+                .unwrap_or(false)
+        })
+    }
+
     /// The next range of ids; some may hold none.
     pub async fn next(&mut self) -> Result<Option<Vec<Pair>>> {
         let range = self.range;
@@ -127,14 +140,20 @@ impl Side {
     }
 }
 
-/// The live rows of `table` that are not, in the same place, live rows of `other`.
+/// The live rows of `table` that are not, in the same place, live rows of `other`. Of files that
+/// `other` lacks, where it is known what was written since: the rows with those ids.
 pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Result<Places> {
     let Some(table) = table else {
         return Ok(Places::new());
     };
     let others = Located::of(other).await?;
+    let listed = other.and_then(|other| {
+        let written = table.written_since(&other.key());
+        written.or_else(|| other.written_since(&table.key()))
+    });
+    let chunks = table.chunks().await?;
     let mut found = Places::new();
-    for (number, chunk) in table.chunks().await?.iter().enumerate() {
+    for (number, chunk) in chunks.iter().enumerate() {
         let offsets: RoaringBitmap = match others.chunk(chunk) {
             // Live here and gone there: exactly what the other side deleted.
             Some((_, same)) => match &same.deleted {
@@ -144,6 +163,7 @@ pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Resul
                     .collect(),
                 None => RoaringBitmap::new(),
             },
+            None if listed.is_some() => continue,
             None => {
                 let mut all: RoaringBitmap = (0..chunk.rows).collect();
                 if let Some(deleted) = &chunk.deleted {
@@ -154,6 +174,40 @@ pub(crate) async fn moved(table: Option<&Table>, other: Option<&Table>) -> Resul
         };
         if !offsets.is_empty() {
             found.insert(number as u32, offsets);
+        }
+    }
+    if let Some(listed) = listed {
+        let ids: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let own = |chunk: &Chunk| others.chunk(chunk).is_none();
+        for at in table.find_ids_among(&ids, own).await?.into_iter().flatten() {
+            found.entry(at.chunk).or_default().insert(at.offset);
+        }
+    }
+    Ok(found)
+}
+
+/// Where rows that nobody has written are in another version, whose files may be others.
+pub(crate) async fn relocated(
+    old: &Table,
+    new: &Table,
+    rows: impl Iterator<Item = RowPosition>,
+) -> Result<Vec<RowPosition>> {
+    let located = Located::of(Some(new)).await?;
+    let chunks = old.chunks().await?;
+    let mut found = Vec::new();
+    let mut elsewhere = Vec::new();
+    for row in rows {
+        match located.row(&chunks[row.chunk as usize], row.offset) {
+            Some(place) => found.push(place),
+            None => elsewhere.push(row),
+        }
+    }
+    for rows in elsewhere.chunks(RELOCATED) {
+        let held = old.take(rows, &[ID_COLUMN]).await?;
+        let ids: Vec<&str> = held.column(0).as_string::<i32>().iter().flatten().collect();
+        for place in new.find_ids(&ids).await? {
+            let place = place.ok_or_else(|| Error::internal("a row was lost in maintenance"))?;
+            found.push(place);
         }
     }
     Ok(found)

@@ -11,6 +11,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use crate::changed::{Pair, Pairs};
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::index::tuple_equality;
 use crate::schema::{TypeDef, TypeId};
 use crate::snapshot::Snapshot;
@@ -63,6 +64,20 @@ pub fn types(from: &Snapshot, to: &Snapshot) -> Vec<TypeId> {
         }
     }
     all
+}
+
+impl Graph {
+    /// The two states as they are best compared: the newer one knows what its commits list as
+    /// written since the other, if it descends of it.
+    pub async fn comparable(&self, from: Snapshot, to: Snapshot) -> Result<(Snapshot, Snapshot)> {
+        if from.state.generation <= to.state.generation {
+            let to = self.shared.since(&from, to).await?;
+            Ok((from, to))
+        } else {
+            let from = self.shared.since(&to, from).await?;
+            Ok((from, to))
+        }
+    }
 }
 
 /// The rows of one type that differ, by ascending id, a page at a time.

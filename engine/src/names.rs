@@ -91,6 +91,11 @@ impl CommitId {
         }
         Err(Error::invalid(format!("\"{text}\" is not a commit id")))
     }
+
+    /// When its commit was begun, in microseconds since 1970.
+    pub(crate) fn created_at(&self) -> i64 {
+        self.0.timestamp_ms() as i64 * 1000
+    }
 }
 
 impl fmt::Display for CommitId {

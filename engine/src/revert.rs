@@ -2,7 +2,7 @@
 
 use arrow::array::UInt32Array;
 use arrow::compute::concat_batches;
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 
 use crate::commit::{CommitInfo, history};
 use crate::diff::{self, RowDiff, TypeDiff};
@@ -37,6 +37,7 @@ impl Graph {
         actor: &str,
     ) -> Result<Option<CommitInfo>> {
         let (after, before) = self.around(branch, commit).await?;
+        let after = self.shared.since(&before, after).boxed().await?;
         let options = TransactionOptions {
             actor: actor.to_owned(),
             ..TransactionOptions::default()

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::Lineage;
 use crate::names::{BranchName, CommitId};
 use crate::schema::{Schema, TypeId};
-use crate::table::{BaseTable, Overlay, Table};
+use crate::table::{BaseTable, Overlay, Table, TableKey, WrittenSince};
 use crate::write::conditions::ReadSet;
 use crate::write::locks::{LockSet, LockStrength};
 
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub(crate) reads: Option<Arc<ReadSet>>,
     /// The locks of the transaction that it is of.
     pub(crate) locks: Option<Arc<LockSet>>,
+    /// What is known to be written since older states.
+    pub(crate) written: Arc<HashMap<TypeId, Arc<[WrittenSince]>>>,
 }
 
 /// One published state of a branch.
@@ -74,6 +76,7 @@ impl Snapshot {
             overlays: Arc::default(),
             reads: None,
             locks: None,
+            written: Arc::default(),
         }
     }
 
@@ -120,12 +123,18 @@ impl Snapshot {
             reads.add(id);
         }
         let overlay = self.overlays.get(&id).cloned();
-        Some(Table::new(
-            def.clone(),
-            base.clone(),
-            overlay,
-            self.state.clone(),
-        ))
+        let table = Table::new(def.clone(), base.clone(), overlay, self.state.clone());
+        Some(table.noting(self.written.get(&id).cloned()))
+    }
+
+    /// Its table differs from that version in rows with these ids at the most.
+    pub(crate) fn note(&mut self, id: TypeId, version: TableKey, ids: Vec<String>) {
+        let noted = Arc::make_mut(&mut self.written).entry(id).or_default();
+        let since = WrittenSince {
+            version,
+            ids: ids.into(),
+        };
+        *noted = noted.iter().cloned().chain([since]).collect();
     }
 
     /// The table with this SQL name.

@@ -95,6 +95,15 @@ pub struct Table {
     /// The state that it is read in, which knows why a file may be missing.
     state: Arc<SnapshotState>,
     view: Option<Arc<[ViewColumn]>>,
+    /// What its commits list as written since other versions.
+    written: Option<Arc<[WrittenSince]>>,
+}
+
+/// The ids of all rows in which a table may differ from an older version of it.
+#[derive(Debug, Clone)]
+pub(crate) struct WrittenSince {
+    pub version: TableKey,
+    pub ids: Arc<[String]>,
 }
 
 /// A column of a table that is read under another definition than its own.
@@ -218,7 +227,25 @@ impl Table {
             overlay,
             state,
             view: None,
+            written: None,
         }
+    }
+
+    pub(crate) fn noting(self, written: Option<Arc<[WrittenSince]>>) -> Self {
+        Table { written, ..self }
+    }
+
+    /// The ids of all rows in which it may differ from that version, if they are known.
+    pub(crate) fn written_since(&self, version: &TableKey) -> Option<Arc<[String]>> {
+        let mut noted = self.written.iter().flat_map(|noted| noted.iter());
+        let found = noted.find(|noted| noted.version == *version);
+        found.map(|noted| noted.ids.clone())
+    }
+
+    /// Has the other one the same rows, in whichever files?
+    pub(crate) fn same_rows(&self, other: &Table) -> bool {
+        let untouched = self.overlay.is_none() && other.overlay.is_none();
+        untouched && self.base.same_rows(&other.base)
     }
 
     async fn explained<T>(&self, result: Result<T>) -> Result<T> {
@@ -252,6 +279,7 @@ impl Table {
         };
         Ok(Table {
             overlay: Some(Arc::new(overlay)),
+            written: None,
             ..self
         })
     }

@@ -63,10 +63,13 @@ def a_large_blob_is_written_and_read_in_little_memory(bench):
     allow = ["--allow-blobs", f"file://{files}/"]
     within_memory(store, "load", "--mode", "append", "--data", lines(bench, files), *allow, store.graph)
     (files / "large").unlink()
+    store.tool("branch", "create", "put", store.graph)
     out = bench.folder / "out"
     within_memory(store, "blob", "get", "Document.content", "large", "--output", out, store.graph)
     eq(digest_of(out), digest, "the bytes that were read")
+    within_memory(store, "blob", "put", "Document.content", "none", "--input", out, "--branch", "put", store.graph)
     out.unlink()
+    eq(json.loads(store.tool("blob", "stat", "--json", "Document.content", "none", "--branch", "put", store.graph).stdout)["sha256"], digest, "the bytes that were put")
     stat = json.loads(store.tool("blob", "stat", "--json", "Document.content", "large", store.graph).stdout)
     eq(stat, {"length": bench.blob_mb << 20, "sha256": digest, "uri": None}, "what is known of it")
     eq(json.loads(store.tool("blob", "stat", "--json", "Document.content", "empty", store.graph).stdout)["length"], 0, "an empty blob")

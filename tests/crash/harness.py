@@ -131,6 +131,8 @@ class Store:
         self.bench, self.url = bench, url
         self.environment = {**os.environ, "OMNIGRAPH_ACTOR": "tool", **(environment or {})}
         self.graph = f"{url}/graphs/{GRAPH}.omni"
+        # What a server is told to serve, and whom.
+        self.served = ["--store", url, "--unauthenticated"]
 
     @property
     def folder(self):
@@ -199,8 +201,7 @@ class Server:
         self.store, self.started = store, time.monotonic()
         if copies > 1:
             prefix = [*prefix, "sh", "-c", '"$@" & ' * copies + "wait", "sh"]
-        command = [*prefix, str(store.bench.bin_dir / "omnigraph-server"), "--store", store.url,
-                   "--bind", "127.0.0.1:0", "--unauthenticated", *arguments]
+        command = [*prefix, str(store.bench.bin_dir / "omnigraph-server"), *store.served, "--bind", "127.0.0.1:0", *arguments]
         # In a session of its own, so that a wrapped server ends with its wrapper.
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                         env=store.environment, start_new_session=True, **{"stderr": store.bench.log, **options})
@@ -224,10 +225,10 @@ class Server:
         self.ports = [int(address.rpartition(":")[2]) for address in addresses]
         self.port = self.ports[0]
 
-    def connect(self, actor="somebody", copy=0, **more):
+    def connect(self, actor="somebody", copy=0, graph=GRAPH, **more):
         import psycopg
 
-        return psycopg.connect(host=self.host, port=self.ports[copy], user=actor, dbname=GRAPH, autocommit=True, connect_timeout=20, **more)
+        return psycopg.connect(host=self.host, port=self.ports[copy], user=actor, dbname=graph, autocommit=True, connect_timeout=20, **more)
 
     def rows(self, sql, parameters=None, actor="reader"):
         with self.connect(actor) as connection:

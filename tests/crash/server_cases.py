@@ -1,7 +1,8 @@
-"""Two server processes on one store: nothing is lost, nothing is doubled, and each sees at
-once what the other acknowledged."""
+"""Several server processes on one store: nothing is lost, nothing is doubled, and each sees at
+once what the others acknowledged."""
 
 import threading
+import time
 
 from harness import case, eq, ok, sqlstate
 from storm import Storm
@@ -124,3 +125,29 @@ def what_one_server_acknowledged_the_other_shows_at_once(bench):
     eq(sorted(outcomes), ["23505", "made"], "two inserts of one key")
     for connection in connections:
         connection.close()
+
+
+@case("servers")
+def every_writer_of_three_servers_gets_its_share(bench):
+    """The slowest of twelve commits at least a third as often as all do on the average."""
+    store = bench.store().make()
+    servers = [store.start() for _ in range(3)]
+    storms = [Storm(4, bench.seed, f"writer{at}") for at in range(3)]
+    try:
+        for storm, server in zip(storms, servers):
+            storm.blow(server)
+        time.sleep(max(10, min(bench.kills, 60)))
+        for storm in storms:
+            storm.stop()
+        for storm in storms:
+            storm.calm()
+        shares = sorted(writer.commits for storm in storms for writer in storm.writers)
+        print(f"      commits of each: {shares}", flush=True)
+        ok(shares[0] * 3 * len(shares) >= sum(shares), f"the slowest got less than a third of the mean: {shares}")
+        every = storms[0]
+        every.writers = [writer for storm in storms for writer in storm.writers]
+        for server in servers:
+            every.verify(server)
+    finally:
+        for storm in storms:
+            storm.end()

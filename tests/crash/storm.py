@@ -137,8 +137,8 @@ class Writer(threading.Thread):
 
 
 class Storm:
-    def __init__(self, writers, seed, prefix="writer"):
-        self.writers = [Writer(f"{prefix}{number}", seed) for number in range(writers)]
+    def __init__(self, writers, seed, prefix="writer", kind=Writer):
+        self.writers = [kind(f"{prefix}{number}", seed) for number in range(writers)]
         # How the commits that were on their way at a crash ended.
         self.made_it = self.did_not = 0
         for writer in self.writers:

@@ -73,6 +73,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="the folder with omnigraph and omnigraph-server")
     parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--commits", type=int, default=150, help="commits over a store that fails")
     parser.add_argument("--only", action="append", default=[], help="a case; may be given again")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or random.randrange(1 << 30)))
     arguments = parser.parse_args(own)
@@ -81,7 +82,9 @@ def main():
     wanted = clients.python_with("python-s3", [*clients.REQUIREMENTS, *REQUIREMENTS])
     if pathlib.Path(sys.executable) != wanted:
         os.execv(wanted, [str(wanted), *sys.argv])
-    import s3_cases  # noqa: F401 - it registers its cases
+    import chaos_cases  # noqa: F401 - it registers its cases
+    import s3_blob_cases  # noqa: F401
+    import s3_cases  # noqa: F401
 
     print(f"seed {arguments.seed}", flush=True)
     runner = harness.Runner(arguments.only)
@@ -90,6 +93,7 @@ def main():
         def bench_of(folder):
             bench = harness.Bench(arguments.bin.resolve(), folder, arguments.seed, arguments.kills)
             bench.endpoint, bench.environment, bench.url = endpoint, environment(endpoint), f"s3://{BUCKET}/{folder.name}"
+            bench.commits = arguments.commits
             return bench
 
         for function in harness.CASES:

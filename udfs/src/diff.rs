@@ -108,11 +108,17 @@ pub(crate) fn between(
     from: Snapshot,
     to: Snapshot,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
-    futures::stream::iter(diff::types(&from, &to))
-        .map(move |id| Ok::<_, Error>(context.access()?.diff(&from, &to, id)?))
-        .map_ok(|pages| pages.map_err(Error::from))
-        .try_flatten()
-        .map(|page| batch(&page?))
+    futures::stream::once(async move {
+        let (from, to) = context.access()?.comparable(from, to).await?;
+        let types = diff::types(&from, &to);
+        let pages = futures::stream::iter(types)
+            .map(move |id| Ok::<_, Error>(context.access()?.diff(&from, &to, id)?))
+            .map_ok(|pages| pages.map_err(Error::from))
+            .try_flatten();
+        Ok::<_, Error>(pages)
+    })
+    .try_flatten()
+    .map(|page| batch(&page?))
 }
 
 fn batch(found: &TypeDiff) -> Result<RecordBatch> {

@@ -3,7 +3,8 @@
 //!
 //! Runs one query of the `.gq` language on the session's branch. `query` is a constant; its
 //! columns have the names that its `return` gives them and SQL's types. `params` is a JSON
-//! object with a member for each parameter `$name`; one whose type ends in `?` may be left out.
+//! object with a member for each parameter `$name`; one whose type ends in `?` may be left out. A
+//! Blob is `base64:…`, or for a query that changes the graph a URI whose bytes may be read.
 //!
 //! A query that changes the graph is one commit, and runs only as the whole of
 //! `SELECT * FROM gq(…)` or `CALL gq(…)`. Inside of a transaction block it is part of the
@@ -22,13 +23,15 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::DataType;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, Volatility};
 use datafusion::scalar::ScalarValue;
 use omnigraph_catalog::provider::to_sql;
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::query::{self, Parameter};
-use omnigraph_engine::schema::Schema;
+use omnigraph_engine::blob::VALUE_TYPE;
+use omnigraph_engine::query::{self, BlobUris, Parameter};
+use omnigraph_engine::schema::{PropertyType, Scalar, Schema};
 
 use crate::error::{Error, Result};
 use crate::function::{Argument, Call, Column, TableFunction};
@@ -89,50 +92,81 @@ impl TableFunction for Gq {
     }
 }
 
-/// The values of a query's parameters in SQL's types, out of a JSON object.
-pub fn arguments(json: &str, parameters: &[Parameter], types: &[PgType]) -> Result<Vec<ArrayRef>> {
-    let values = query::arguments(json, parameters)
-        .map_err(|error| Error::value(INVALID_PARAMETER_VALUE, error.to_string()))?;
-    let values = values.iter().zip(types);
-    values
-        .map(|(value, ty)| Ok(to_sql(value, &ty.arrow())?))
-        .collect()
+/// What a query asks for.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    pub all: Arc<Vec<Parameter>>,
+    /// Of each, the type that SQL knows it by.
+    pub types: Arc<Vec<PgType>>,
+    pub uris: BlobUris,
 }
 
-/// The value of the parameter at a place, for parameters that come with the execution.
-pub fn parameter(
-    parameters: &Arc<Vec<Parameter>>,
-    types: &Arc<Vec<PgType>>,
-    at: usize,
-    json: Expr,
-) -> Expr {
-    let ty = types.get(at).copied().unwrap_or(PgType::TEXT);
-    over_arguments(
-        "gq_parameter",
-        at,
-        ty,
-        parameters,
-        types,
-        json,
-        move |values| {
+impl Parameters {
+    /// Their values in SQL's types, out of a JSON object; blobs that may be URIs as values.
+    pub fn values(&self, json: &str) -> Result<Vec<ArrayRef>> {
+        let values = query::arguments(json, &self.all, self.uris)
+            .map_err(|error| Error::value(INVALID_PARAMETER_VALUE, error.to_string()))?;
+        let values = values.iter().zip(self.types.iter());
+        values
+            .map(|(value, ty)| match *value.data_type() {
+                VALUE_TYPE => Ok(value.clone()),
+                _ => Ok(to_sql(value, &ty.arrow())?),
+            })
+            .collect()
+    }
+
+    /// Whether the one at a place is a value of a blob, and not its bytes.
+    pub fn is_blob_value(&self, at: usize) -> bool {
+        let blob = PropertyType::Scalar(Scalar::Blob);
+        self.uris == BlobUris::Taken && self.all.get(at).is_some_and(|one| one.ty == blob)
+    }
+
+    /// The value of the one at a place, where they come with the execution.
+    pub fn value(&self, at: usize, json: Expr) -> Expr {
+        let returns = match self.is_blob_value(at) {
+            true => VALUE_TYPE,
+            false => self.types.get(at).copied().unwrap_or(PgType::TEXT).arrow(),
+        };
+        self.over_values("gq_parameter", at, returns, json, move |values| {
             values.get(at).cloned().ok_or_else(|| {
                 Error::Engine(omnigraph_engine::Error::internal(
                     "a parameter without a value",
                 ))
             })
-        },
-    )
-}
+        })
+    }
 
-/// True, or an error for parameters that do not suit: also where none of them is looked at.
-pub fn check_parameters(
-    parameters: &Arc<Vec<Parameter>>,
-    types: &Arc<Vec<PgType>>,
-    json: Expr,
-) -> Expr {
-    over_arguments("gq_check", 0, PgType::BOOL, parameters, types, json, |_| {
-        Ok(Arc::new(BooleanArray::from(vec![true])))
-    })
+    /// True, or an error if they do not suit: also where none of them is looked at.
+    pub fn check(&self, json: Expr) -> Expr {
+        self.over_values("gq_check", 0, DataType::Boolean, json, |_| {
+            Ok(Arc::new(BooleanArray::from(vec![true])))
+        })
+    }
+
+    fn over_values(
+        &self,
+        name: &str,
+        at: usize,
+        returns: DataType,
+        json: Expr,
+        read: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
+    ) -> Expr {
+        let identity = format!("{at} of {:?}, {:?}", self.all, self.uris);
+        let parameters = self.clone();
+        // It is over constants: there is one row.
+        let body = move |arrays: &[ArrayRef], _: usize| {
+            let json = arrays.first().and_then(|json| json.as_string_opt::<i32>());
+            let text = match json {
+                Some(json) if json.is_valid(0) => json.value(0),
+                _ => "{}",
+            };
+            read(&parameters.values(text)?)
+        };
+        PgFunction::new(name, returns, Volatility::Immutable, Arc::new(body))
+            .identity(identity)
+            .lenient()
+            .over(vec![json])
+    }
 }
 
 /// A required parameter that was left out or is NULL.
@@ -166,30 +200,4 @@ pub fn check_given(parameters: Vec<(String, Expr)>) -> Expr {
     .identity(identity)
     .lenient()
     .over(values)
-}
-
-fn over_arguments(
-    name: &str,
-    at: usize,
-    returns: PgType,
-    parameters: &Arc<Vec<Parameter>>,
-    types: &Arc<Vec<PgType>>,
-    json: Expr,
-    read: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
-) -> Expr {
-    let identity = format!("{at} of {parameters:?}");
-    let (parameters, types) = (Arc::clone(parameters), Arc::clone(types));
-    // It is over constants: there is one row.
-    let body = move |arrays: &[ArrayRef], _: usize| {
-        let json = arrays.first().and_then(|json| json.as_string_opt::<i32>());
-        let text = match json {
-            Some(json) if json.is_valid(0) => json.value(0),
-            _ => "{}",
-        };
-        read(&arguments(text, &parameters, &types)?)
-    };
-    PgFunction::new(name, returns.arrow(), Volatility::Immutable, Arc::new(body))
-        .identity(identity)
-        .lenient()
-        .over(vec![json])
 }

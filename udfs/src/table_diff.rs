@@ -107,8 +107,10 @@ impl TableFunction for TableDiff {
                 .or_else(|| named(&to))
                 .or_else(|| named(&from))
                 .ok_or_else(|| unknown(&table))?;
-            let pages = context.access()?.diff(&from, &to, def.id)?;
-            let blobs = context.access()?.blobs().clone();
+            let access = context.access()?;
+            let (from, to) = access.comparable(from, to).await?;
+            let pages = access.diff(&from, &to, def.id)?;
+            let blobs = access.blobs().clone();
             Ok::<_, Error>(pages.then(move |page| {
                 let (blobs, def, schema) = (blobs.clone(), def.clone(), of_schema.clone());
                 async move { batch(&blobs, schema, &def, &page?).await }

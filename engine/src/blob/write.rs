@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryBuilder};
 use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use super::Blobs;
@@ -28,6 +29,25 @@ pub(crate) enum Uris {
 }
 
 impl Blobs {
+    /// The value that stands for the bytes of `pieces`, however many they are. They are durable
+    /// then, and vacuum's to remove unless a row that is committed refers to them.
+    pub async fn write<E: From<Error>>(
+        &self,
+        pieces: impl Stream<Item = std::result::Result<Bytes, E>>,
+    ) -> std::result::Result<Vec<u8>, E> {
+        let mut pieces = std::pin::pin!(pieces);
+        let mut first = Vec::new();
+        while first.len() <= PACK {
+            match pieces.try_next().await? {
+                Some(piece) => first.extend_from_slice(&piece),
+                None if first.len() <= INLINE => return Ok(Cell::Bytes(&first).write()),
+                None => return Ok(self.put_whole(&first).await?),
+            }
+        }
+        let first = futures::stream::iter([Ok(Bytes::from(first))]);
+        self.put(first.chain(pieces)).await
+    }
+
     /// Values of a column as those that can be stored: long bytes and imports are written to
     /// objects, which are durable then. `Err` says which row was refused.
     pub(crate) async fn admit(
@@ -81,7 +101,7 @@ impl Blobs {
             Cell::Bytes(bytes) => {
                 let pieces = bytes
                     .chunks(PACK)
-                    .map(|piece| Ok(Bytes::copy_from_slice(piece)));
+                    .map(|piece| Ok::<_, Error>(Bytes::copy_from_slice(piece)));
                 self.put(futures::stream::iter(pieces)).await
             }
             Cell::Object(_) | Cell::External { .. } => Ok(cell.write()),
@@ -125,14 +145,16 @@ impl Blobs {
     }
 
     /// Writes what comes to an object of its own, a piece at a time.
-    async fn put(&self, pieces: impl futures::Stream<Item = Result<Bytes>>) -> Result<Vec<u8>> {
+    async fn put<E: From<Error>>(
+        &self,
+        pieces: impl Stream<Item = std::result::Result<Bytes, E>>,
+    ) -> std::result::Result<Vec<u8>, E> {
         let mut pieces = std::pin::pin!(pieces);
         let object = ulid(&*self.environment);
         let mut upload = self.store.upload(&layout::blob(object.0)).await?;
         let mut hasher = Sha256::new();
         let mut length = 0;
-        while let Some(piece) = futures::StreamExt::next(&mut pieces).await {
-            let piece = piece?;
+        while let Some(piece) = pieces.try_next().await? {
             hasher.update(&piece);
             length += piece.len() as u64;
             upload.write(piece).await?;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::{ChangedIds, Commit, EntryKind, LogEntry, Written};
 use crate::maintain::vacuum::open_for_too_long;
 use crate::schema::TypeId;
-use crate::snapshot::SnapshotState;
+use crate::snapshot::{Snapshot, SnapshotState};
 use crate::storage::layout;
 
 pub(super) struct Between<'a> {
@@ -69,6 +69,18 @@ impl Between<'_> {
             self.refuse_written(table, ids, &one.commit, Some(&one.listed))?;
         }
         Ok(())
+    }
+
+    /// The state that the proposal is applied to, with what is known to be written since its
+    /// base.
+    pub async fn over(&self, state: &Arc<SnapshotState>) -> Result<Snapshot> {
+        let now = Snapshot::of(state.clone());
+        if !self.group.is_empty() {
+            // No log lists yet what those before it write.
+            return Ok(now);
+        }
+        let base = Snapshot::of(self.proposal.base.clone());
+        self.branch.graph.since(&base, now).await
     }
 
     fn refuse_written(

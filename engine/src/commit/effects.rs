@@ -178,11 +178,12 @@ async fn moved_positions(
     state: &Arc<SnapshotState>,
     between: &Between<'_>,
 ) -> Result<HashMap<Arc<str>, RowPosition>> {
-    let (rows, before): (Vec<&Arc<str>>, Vec<RowPosition>) = changes
-        .rows
-        .iter()
-        .filter_map(|(row, change)| change.base.map(|base| (row, base)))
-        .unzip();
+    let held = changes.rows.iter();
+    let held = held.filter_map(|(row, change)| change.base.map(|base| (row, base)));
+    let mut held: Vec<(&Arc<str>, RowPosition)> = held.collect();
+    // So that what is read comes in one order.
+    held.sort_unstable();
+    let (rows, before): (Vec<&Arc<str>>, Vec<RowPosition>) = held.into_iter().unzip();
     let ids: Vec<&str> = rows.iter().map(|row| &***row).collect();
     let found = unchanged(proposal, id, &ids, &before, state, between).await?;
     Ok(rows.into_iter().cloned().zip(found).collect())

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::log::read_object;
+use super::log::{LogStore, read_object};
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::{BranchState, Commit, CommitPointer, EntryKind, ForkPoint, Lineage, LogEntry};
 use crate::graph::GraphShared;
 use crate::names::CommitId;
 use crate::storage::layout;
+
+/// How long after a commit was begun its last try may be, in microseconds; clocks may differ.
+const LATEST_TRY: i64 = 600 * 1_000_000;
 
 /// A commit where a log holds it: published by the entry, or re-stated by it.
 #[derive(Debug, Clone)]
@@ -73,23 +76,37 @@ pub(crate) async fn point(graph: &GraphShared, at: &ForkPoint) -> Result<Point> 
 /// A commit by its id. What points to a commit is written with its data, so it may name one
 /// that was never published; the log decides.
 pub(crate) async fn find(graph: &GraphShared, id: CommitId) -> Result<Point> {
-    let unknown = || unknown(id);
     let pointer: CommitPointer = read_object(&graph.store, &layout::commit(id))
         .await?
-        .ok_or_else(unknown)?;
-    let entry = graph
-        .logs
-        .entry(&pointer.branch, pointer.seq)
-        .await?
-        .ok_or_else(unknown)?;
-    if !commits_of(&entry).iter().any(|commit| commit.id == id) {
-        return Err(unknown());
-    }
+        .ok_or_else(|| unknown(id))?;
+    let entry = published(&graph.logs, &pointer, id).await?;
     Ok(Point {
         branch_id: pointer.branch,
-        entry,
+        entry: entry.ok_or_else(|| unknown(id))?,
         commit: id,
     })
+}
+
+/// The entry that lists a commit. It is the one pointed at, or one behind it: a pointer that
+/// was written on an earlier try may have been carried out late, over the newer one.
+pub(super) async fn published(
+    logs: &LogStore,
+    pointer: &CommitPointer,
+    id: CommitId,
+) -> Result<Option<Arc<LogEntry>>> {
+    let last = id.created_at() + LATEST_TRY;
+    for seq in pointer.seq.. {
+        let Some(entry) = logs.entry(&pointer.branch, seq).await? else {
+            break;
+        };
+        if commits_of(&entry).iter().any(|commit| commit.id == id) {
+            return Ok(Some(entry));
+        }
+        if entry.time > last {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// The point itself, or if its entry has forgotten its tables one that states the same commit.

@@ -57,6 +57,11 @@ impl LogStore {
         Ok(Some(entry))
     }
 
+    /// Is the entry in memory?
+    pub fn holds(&self, branch_id: &str, seq: u64) -> bool {
+        self.entries.contains_key(&(branch_id.to_owned(), seq))
+    }
+
     fn decode(&self, key: &str, seq: u64, bytes: &[u8]) -> Result<Arc<LogEntry>> {
         let entry: LogEntry = format::decode(key, bytes)?;
         if entry.seq != seq {
@@ -143,7 +148,7 @@ impl LogStore {
         // Who comes from the entry after it walks; anybody else wants this one only.
         let number = seq / layout::ENTRIES_PER_FOLDER;
         let after = (seq + 1) / layout::ENTRIES_PER_FOLDER;
-        let walks = self.entries.contains_key(&(branch_id.to_owned(), seq + 1))
+        let walks = self.holds(branch_id, seq + 1)
             || self.outlines.contains_key(&(branch_id.to_owned(), after));
         if !walks {
             return self.existing(branch_id, seq).await;

@@ -10,6 +10,7 @@ mod checkpoint;
 pub(crate) mod common;
 mod effects;
 pub(crate) mod history;
+mod listed;
 pub(crate) mod log;
 pub(crate) mod names;
 mod outcome;

@@ -6,11 +6,11 @@
 //! open slot, at which a try may have been made before that. From then on the answer is the
 //! same for ever.
 
-use super::history::unknown;
-use super::log::{BranchLog, LogStore, read_object};
+use super::history::{published, unknown};
+use super::log::{BranchLog, read_object};
 use super::turn;
 use crate::error::{Error, Result};
-use crate::format::{self, Abandoned, CommitPointer, EntryKind};
+use crate::format::{self, Abandoned, CommitPointer};
 use crate::graph::{Graph, GraphShared};
 use crate::names::CommitId;
 use crate::storage::layout;
@@ -36,7 +36,7 @@ impl Graph {
     pub async fn commit_outcome(&self, id: CommitId) -> Result<CommitOutcome> {
         let graph = &self.shared;
         let pointer = pointer(graph, id).await?;
-        if is_listed(&graph.logs, &pointer, id).await? {
+        if published(&graph.logs, &pointer, id).await?.is_some() {
             return Ok(CommitOutcome::Committed);
         }
         graph.prove_writable().await?;
@@ -52,9 +52,9 @@ impl Graph {
             log.publish(entry).await?;
         }
         let pointer = self::pointer(graph, id).await?;
-        Ok(match is_listed(&graph.logs, &pointer, id).await? {
-            true => CommitOutcome::Committed,
-            false => CommitOutcome::Aborted,
+        Ok(match published(&graph.logs, &pointer, id).await? {
+            Some(_) => CommitOutcome::Committed,
+            None => CommitOutcome::Aborted,
         })
     }
 }
@@ -79,12 +79,4 @@ async fn pointer(graph: &GraphShared, id: CommitId) -> Result<CommitPointer> {
     read_object(&graph.store, &layout::commit(id))
         .await?
         .ok_or_else(|| unknown(id))
-}
-
-async fn is_listed(logs: &LogStore, pointer: &CommitPointer, id: CommitId) -> Result<bool> {
-    let entry = logs.entry(&pointer.branch, pointer.seq).await?;
-    Ok(entry.is_some_and(|entry| match &entry.kind {
-        EntryKind::Commits { commits } => commits.iter().any(|commit| commit.id == id),
-        _ => false,
-    }))
 }

@@ -85,7 +85,8 @@ pub(super) async fn prepare(
             if let Some(prepared) = whole {
                 return Ok(prepared);
             }
-            merge.places(&proposal.base, state).boxed().await?
+            let after = between.over(state).boxed().await?;
+            merge.places(&proposal.base, &after).boxed().await?
         }
     };
     build(proposal, state, deletions, place, room).await

@@ -10,7 +10,9 @@
 //!
 //! [`TableVersion::commit`]: table::TableVersion::commit
 
+mod files;
 mod handler;
+mod lance;
 mod reshape;
 mod table;
 mod write_behind;
@@ -18,16 +20,20 @@ mod write_behind;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ::lance::session::Session;
 use arrow::array::{Array, ArrayRef};
-use lance::session::Session;
 use lance_io::object_store::ObjectStoreRegistry;
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
+use self::lance::Lance;
 use crate::index::{ChunkIndex, StoredIndex};
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
+pub(crate) use files::Wall;
+#[cfg(test)]
+pub(crate) use files::{Directory, Files};
 pub use reshape::FilledColumn;
 pub use table::{Fragment, Staged, TableChange, TableLocation, TableVersion};
 pub(crate) use write_behind::WriteBehind;
@@ -67,7 +73,7 @@ impl Default for ResourceLimits {
 /// numbers: sibling branches give one number to different things.
 #[derive(Debug)]
 pub struct Resources {
-    session: Arc<Session>,
+    wall: Arc<dyn Wall>,
     stores: Arc<RwLock<HashMap<String, Arc<WriteBehind>>>>,
     columns: moka::future::Cache<(Arc<str>, String), ArrayRef>,
     deletions: moka::future::Cache<String, Arc<RoaringBitmap>>,
@@ -86,13 +92,19 @@ impl Resources {
             write_behind::SCHEME,
             Arc::new(write_behind::Provider::new(stores.clone())),
         );
+        let (bytes, registry) = (limits.metadata_bytes, Arc::new(registry));
+        let wall = Arc::new(Lance::new(Session::new(bytes, bytes, registry)));
+        Self::over(wall, stores, limits)
+    }
+
+    fn over(
+        wall: Arc<dyn Wall>,
+        stores: Arc<RwLock<HashMap<String, Arc<WriteBehind>>>>,
+        limits: &ResourceLimits,
+    ) -> Arc<Self> {
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Arc::new(Resources {
-            session: Arc::new(Session::new(
-                limits.metadata_bytes,
-                limits.metadata_bytes,
-                Arc::new(registry),
-            )),
+            wall,
             stores,
             columns: moka::future::Cache::builder()
                 .max_capacity(limits.column_bytes)
@@ -120,6 +132,12 @@ impl Resources {
             topologies: Arc::new(Topologies::new(limits.topology_bytes)),
             maintenance: limits.maintenance,
         })
+    }
+
+    /// With tables behind another wall.
+    #[cfg(test)]
+    pub(crate) fn behind(wall: Arc<dyn Wall>, limits: &ResourceLimits) -> Arc<Self> {
+        Self::over(wall, Arc::default(), limits)
     }
 
     pub(crate) fn maintenance(&self) -> bool {
@@ -168,15 +186,15 @@ impl Resources {
 }
 
 /// Lance's error, seen from outside.
-fn lance_error(error: lance::Error) -> crate::error::Error {
+fn lance_error(error: ::lance::Error) -> crate::error::Error {
     use crate::error::Error;
-    if error.is_not_found() || matches!(error, lance::Error::DatasetNotFound { .. }) {
+    if error.is_not_found() || matches!(error, ::lance::Error::DatasetNotFound { .. }) {
         return Error::Missing {
             message: error.to_string(),
         };
     }
     match &error {
-        lance::Error::IO { .. } => Error::Unavailable {
+        ::lance::Error::IO { .. } => Error::Unavailable {
             message: error.to_string(),
         },
         _ => Error::internal(error),

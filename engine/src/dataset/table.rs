@@ -4,27 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use datafusion::physical_plan::SendableRecordBatchStream;
-use lance::dataset::builder::DatasetBuilder;
-use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
-use lance::dataset::transaction::{Operation, TransactionBuilder, UpdateMode};
-use lance::dataset::{CommitBuilder, Dataset, InsertBuilder, WriteMode, WriteParams};
-use lance_core::utils::deletion::DeletionVector;
+use lance::dataset::transaction::{Operation, UpdateMode};
 use lance_table::format::Fragment as LanceFragment;
-use lance_table::io::deletion::{
-    deletion_file_path, relative_deletion_file_path, write_deletion_file,
-};
+use lance_table::io::deletion::{deletion_file_path, relative_deletion_file_path};
 use object_store::path::Path;
 use roaring::RoaringBitmap;
 
-use super::handler::PinnedHandler;
-use super::{Resources, WriteBehind, lance_error, write_behind};
+use super::files::{Directory, Files};
+use super::{FilledColumn, Resources, WriteBehind};
 use crate::error::{Error, Result};
 use crate::storage::Store;
 
 /// Rows in one data file at the most: what is decoded, cached and indexed as one piece.
-const ROWS_PER_FILE: usize = 1 << 17;
+pub(super) const ROWS_PER_FILE: usize = 1 << 17;
 
 /// A single row costs about as much to read as this many that lie side by side.
 const ROWS_PER_PAGE_READ: usize = 64;
@@ -118,7 +112,7 @@ impl TableChange {
 /// A table at one version. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TableVersion {
-    dataset: Arc<Dataset>,
+    files: Arc<dyn Files>,
     location: TableLocation,
     fragments: Arc<Vec<Fragment>>,
     front: Arc<WriteBehind>,
@@ -133,25 +127,10 @@ impl TableVersion {
         dir: &str,
         schema: SchemaRef,
     ) -> Result<TableVersion> {
-        let (key, front) = resources.front(store);
-        let url = write_behind::url(&key, &store.path(dir));
-        let params = WriteParams {
-            mode: WriteMode::Create,
-            ..write_params(resources)
-        };
-        let dataset = InsertBuilder::new(url.as_str())
-            .with_params(&params)
-            .execute(vec![RecordBatch::new_empty(schema)])
-            .await
-            .map_err(lance_error)?;
-        front
-            .settle([dataset.manifest_location().path.clone()])
-            .await?;
-        // The main line stays at this first version for ever; what the log names is
-        // detached, beginning with a restatement of it.
-        Self::wrap(resources.clone(), front, Arc::new(dataset), dir.to_owned())
-            .commit(TableChange::default())
-            .await
+        let directory = Directory::new(resources.front(store), store, dir);
+        let files = resources.wall.create(&directory, schema).await?;
+        let front = directory.front;
+        Ok(Self::wrap(resources.clone(), front, files, dir.to_owned()))
     }
 
     pub async fn open(
@@ -159,25 +138,18 @@ impl TableVersion {
         store: &Store,
         location: &TableLocation,
     ) -> Result<TableVersion> {
-        let (store_key, front) = resources.front(store);
-        let key = (format!("{store_key}/{}", location.dir), location.version);
+        let directory = Directory::new(resources.front(store), store, &location.dir);
+        let key = (
+            format!("{}/{}", directory.store, location.dir),
+            location.version,
+        );
         let open = async {
-            let handler = PinnedHandler {
-                version: location.version,
-                size: Some(location.manifest_size),
-            };
-            let dataset =
-                DatasetBuilder::from_uri(write_behind::url(&store_key, &store.path(&location.dir)))
-                    .with_version(location.version)
-                    .with_session(resources.session.clone())
-                    .with_commit_handler(Arc::new(handler))
-                    .load()
-                    .await
-                    .map_err(lance_error)?;
+            let (version, size) = (location.version, location.manifest_size);
+            let files = resources.wall.open(&directory, version, size).await?;
             Ok(Self::wrap(
                 resources.clone(),
-                front,
-                Arc::new(dataset),
+                directory.front.clone(),
+                files,
                 location.dir.clone(),
             ))
         };
@@ -191,12 +163,11 @@ impl TableVersion {
     fn wrap(
         resources: Arc<Resources>,
         front: Arc<WriteBehind>,
-        dataset: Arc<Dataset>,
+        files: Arc<dyn Files>,
         dir: String,
     ) -> TableVersion {
-        let fragments: Vec<Fragment> = dataset
-            .manifest()
-            .fragments
+        let fragments: Vec<Fragment> = files
+            .fragments()
             .iter()
             .map(|fragment| describe(&dir, fragment))
             .collect();
@@ -206,13 +177,13 @@ impl TableVersion {
             .sum();
         let location = TableLocation {
             dir,
-            version: dataset.version_id(),
-            manifest_size: dataset.manifest_location().size.unwrap_or(0),
+            version: files.version(),
+            manifest_size: files.manifest().1,
             rows,
             fragments: fragments.len() as u32,
         };
         TableVersion {
-            dataset,
+            files,
             location,
             fragments: Arc::new(fragments),
             front,
@@ -226,7 +197,7 @@ impl TableVersion {
 
     /// The Arrow schema of its columns, under their physical names.
     pub fn schema(&self) -> SchemaRef {
-        Arc::new(self.dataset.schema().into())
+        self.files.schema()
     }
 
     pub fn fragments(&self) -> &[Fragment] {
@@ -242,24 +213,13 @@ impl TableVersion {
         let Some(file) = &fragment.deletion_file else {
             return Ok(None);
         };
-        let read = async {
-            let vector = self
-                .lance_fragment(fragment.id)?
-                .get_deletion_vector()
-                .await
-                .map_err(lance_error)?;
-            Ok::<_, Error>(Arc::new(match vector.as_deref() {
-                None | Some(DeletionVector::NoDeletions) => RoaringBitmap::new(),
-                Some(DeletionVector::Set(set)) => set.iter().copied().collect(),
-                Some(DeletionVector::Bitmap(bitmap)) => bitmap.clone(),
-            }))
-        };
+        let read = async { self.files.deleted(fragment.id).await.map(Arc::new) };
         let bitmap = self
             .resources
             .deletions
             .try_get_with(file.clone(), read)
             .await
-            .map_err(|error| (*error).clone())?;
+            .map_err(|error: Arc<Error>| (*error).clone())?;
         Ok(Some(bitmap))
     }
 
@@ -309,11 +269,7 @@ impl TableVersion {
             self.resources.columns.contains_key(&key)
         });
         if sparse && !cached {
-            let reader = self.reader(fragment, names).await?;
-            let batch = reader
-                .take_as_batch(offsets, None)
-                .await
-                .map_err(lance_error)?;
+            let batch = self.files.take(fragment.id, names, offsets).await?;
             return in_order(&batch, names);
         }
         let wanted = UInt32Array::from(offsets.to_vec());
@@ -340,30 +296,8 @@ impl TableVersion {
         names: &[&str],
         rows: std::ops::Range<u32>,
     ) -> Result<Vec<ArrayRef>> {
-        let reader = self.reader(fragment, names).await?;
-        let batch = reader
-            .read_range_as_batch(rows.start as usize..rows.end as usize)
-            .await
-            .map_err(lance_error)?;
+        let batch = self.files.read(fragment.id, names, rows).await?;
         in_order(&batch, names)
-    }
-
-    async fn reader(&self, fragment: &Fragment, names: &[&str]) -> Result<FragmentReader> {
-        let projection = self.dataset.schema().project(names).map_err(lance_error)?;
-        let config = FragReadConfig::default().with_ignore_deletions(true);
-        self.lance_fragment(fragment.id)?
-            .open(&projection, config)
-            .await
-            .map_err(lance_error)
-    }
-
-    pub(super) fn lance_fragment(&self, id: u64) -> Result<FileFragment> {
-        let fragments = &self.dataset.manifest().fragments;
-        let fragment = fragments
-            .iter()
-            .find(|fragment| fragment.id == id)
-            .ok_or_else(|| Error::internal(format!("fragment {id} is not in this version")))?;
-        Ok(FileFragment::new(self.dataset.clone(), fragment.clone()))
     }
 
     /// Writes rows to files that no version holds yet.
@@ -371,13 +305,8 @@ impl TableVersion {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Staged::default());
         }
-        let params = self.append_params();
-        let transaction = InsertBuilder::new(self.dataset.clone())
-            .with_params(&params)
-            .execute_uncommitted(batches.clone())
-            .await
-            .map_err(lance_error)?;
-        let staged = staged(transaction.operation)?;
+        let fragments = self.files.stage(batches.clone()).await?;
+        let staged = Staged { fragments };
         self.keep(&staged, &batches).await;
         Ok(staged)
     }
@@ -398,26 +327,14 @@ impl TableVersion {
 
     /// As [`TableVersion::stage`], for rows without end.
     pub async fn stage_stream(&self, rows: SendableRecordBatchStream) -> Result<Staged> {
-        let params = self.append_params();
-        let transaction = InsertBuilder::new(self.dataset.clone())
-            .with_params(&params)
-            .execute_uncommitted_stream(rows)
-            .await
-            .map_err(lance_error)?;
-        staged(transaction.operation)
+        let fragments = self.files.stage_stream(rows).await?;
+        Ok(Staged { fragments })
     }
 
     /// The key that the first file of written rows will have.
     pub fn staged_key(&self, staged: &Staged) -> Option<Arc<str>> {
         let first = staged.fragments.first()?;
         Some(describe(&self.location.dir, first).key)
-    }
-
-    fn append_params(&self) -> WriteParams {
-        WriteParams {
-            mode: WriteMode::Append,
-            ..write_params(&self.resources)
-        }
     }
 
     /// The next version: this one with `change` applied. Its files may still be on their
@@ -473,26 +390,27 @@ impl TableVersion {
         Ok(next)
     }
 
-    /// The next version, detached: nobody sees it until a log entry names it.
-    pub(super) async fn publish(&self, operation: Operation) -> Result<TableVersion> {
-        let transaction = TransactionBuilder::new(self.dataset.version_id(), operation).build();
-        let dataset = CommitBuilder::new(self.dataset.clone())
-            .with_detached(true)
-            .with_skip_auto_cleanup(true)
-            .with_commit_handler(PinnedHandler::writer())
-            .execute(transaction)
-            .await
-            .map_err(lance_error)?;
-        Ok(Self::wrap(
-            self.resources.clone(),
-            self.front.clone(),
-            Arc::new(dataset),
-            self.location.dir.clone(),
-        ))
+    /// The next version, whose columns are those of `target`, by their physical names. New ones
+    /// are NULL in every row unless they are in `filled`.
+    pub async fn reshape(
+        &self,
+        target: &ArrowSchema,
+        filled: Vec<FilledColumn>,
+    ) -> Result<TableVersion> {
+        Ok(self.over(self.files.reshape(target, filled).await?))
     }
 
-    pub(super) fn dataset(&self) -> &Arc<Dataset> {
-        &self.dataset
+    async fn publish(&self, operation: Operation) -> Result<TableVersion> {
+        Ok(self.over(self.files.publish(operation).await?))
+    }
+
+    fn over(&self, files: Arc<dyn Files>) -> TableVersion {
+        Self::wrap(
+            self.resources.clone(),
+            self.front.clone(),
+            files,
+            self.location.dir.clone(),
+        )
     }
 
     /// A fragment with more of its rows gone, and which are gone then; `None` if all are.
@@ -514,24 +432,18 @@ impl TableVersion {
         if deleted.len() >= u64::from(fragment.rows) {
             return Ok(None);
         }
-        let store = self.dataset.object_store(None).await.map_err(lance_error)?;
-        let file = write_deletion_file(
-            &self.root(),
-            id,
-            self.dataset.version_id(),
-            &DeletionVector::Bitmap(deleted.clone()),
-            &store,
-        )
-        .await
-        .map_err(lance_error)?;
-        let mut rest = self.lance_fragment(id)?.metadata().clone();
+        let file = self.files.write_deleted(id, deleted.clone()).await?;
+        let held = self.files.fragments().iter().find(|held| held.id == id);
+        let mut rest = held
+            .cloned()
+            .ok_or_else(|| Error::internal(format!("fragment {id} is not in this version")))?;
         rest.deletion_file = file;
         Ok(Some((rest, deleted)))
     }
 
     /// The path of the table's directory.
     fn root(&self) -> Path {
-        dataset_root(&self.dataset.manifest_location().path)
+        dataset_root(&self.files.manifest().0)
     }
 
     /// The objects that this version is made of, by their keys in the store.
@@ -555,7 +467,7 @@ impl TableVersion {
     }
 
     fn paths_since(&self, before: Option<&TableVersion>) -> Vec<Path> {
-        let manifest = &self.dataset.manifest_location().path;
+        let (manifest, _) = self.files.manifest();
         let base = self.root();
         let known: std::collections::HashSet<(&str, Option<&str>)> = before
             .map(|before| {
@@ -566,14 +478,9 @@ impl TableVersion {
                     .collect()
             })
             .unwrap_or_default();
-        let mut paths = vec![manifest.clone()];
-        for (fragment, described) in self
-            .dataset
-            .manifest()
-            .fragments
-            .iter()
-            .zip(self.fragments.iter())
-        {
+        let mut paths = vec![manifest];
+        let fragments = self.files.fragments().iter();
+        for (fragment, described) in fragments.zip(self.fragments.iter()) {
             if known.contains(&(&*described.key, described.deletion_file.as_deref())) {
                 continue;
             }
@@ -600,7 +507,7 @@ fn in_order(batch: &RecordBatch, names: &[&str]) -> Result<Vec<ArrayRef>> {
         .collect()
 }
 
-fn dataset_root(manifest: &Path) -> Path {
+pub(super) fn dataset_root(manifest: &Path) -> Path {
     let parts: Vec<_> = manifest.parts().collect();
     parts[..parts.len().saturating_sub(2)]
         .iter()
@@ -631,25 +538,5 @@ fn describe(dir: &str, fragment: &LanceFragment) -> Fragment {
             .deletion_file
             .as_ref()
             .map(|file| format!("{dir}/{}", relative_deletion_file_path(fragment.id, file))),
-    }
-}
-
-fn staged(operation: Operation) -> Result<Staged> {
-    match operation {
-        Operation::Append { fragments } => Ok(Staged { fragments }),
-        _ => Err(Error::internal("writing rows did not give an append")),
-    }
-}
-
-fn write_params(resources: &Arc<Resources>) -> WriteParams {
-    WriteParams {
-        max_rows_per_file: ROWS_PER_FILE,
-        enable_stable_row_ids: false,
-        enable_v2_manifest_paths: true,
-        auto_cleanup: None,
-        skip_auto_cleanup: true,
-        session: Some(resources.session.clone()),
-        commit_handler: Some(PinnedHandler::writer()),
-        ..WriteParams::default()
     }
 }

@@ -12,7 +12,6 @@ use super::compact::{self, SMALL};
 use crate::commit::publish::BranchShared;
 use crate::dataset::{Fragment, TableVersion};
 use crate::error::Result;
-use crate::snapshot::Snapshot;
 
 /// Small files of a table before some are put together.
 const FILES: usize = 16;
@@ -47,18 +46,7 @@ struct Job(Arc<BranchShared>);
 impl Job {
     async fn run(&self) -> Result<()> {
         let state = self.0.known_state().await?;
-        let mut tables = Vec::new();
-        for (id, table) in &state.tables {
-            if !due(table.version().await?.fragments()).is_empty() {
-                tables.push(*id);
-            }
-        }
-        if compact::rewrite(&self.0, &state, due, ACTOR).await? > 0 {
-            let snapshot = Snapshot::of(self.0.known_state().await?);
-            for table in tables.into_iter().filter_map(|id| snapshot.table(id)) {
-                table.store_indexes().await?;
-            }
-        }
+        compact::rewrite(&self.0, &state, due, ACTOR).await?;
         Ok(())
     }
 }

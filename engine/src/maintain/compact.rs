@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::format::{BranchState, EntryKind};
 use crate::graph::Graph;
 use crate::schema::TypeId;
-use crate::snapshot::SnapshotState;
+use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::BaseTable;
 
 /// Files below this many rows are put together.
@@ -127,7 +127,7 @@ pub(crate) async fn rewrite(
         if written.is_empty() {
             return Ok(0);
         }
-        let _turn = branch.turn().await;
+        let turn = branch.turn().await;
         let head = branch.head_state().await?;
         let (state, tables) = applied(&head, &written).await?;
         if tables == 0 {
@@ -135,10 +135,26 @@ pub(crate) async fn rewrite(
         }
         let published = branch.restate(&head, EntryKind::Maintain, state, actor);
         if published.await?.is_some() {
+            drop(turn);
+            store_indexes(branch, written.into_keys()).await;
             return Ok(tables);
         }
     }
     Ok(0)
+}
+
+/// The files are published, whatever becomes of their indexes.
+async fn store_indexes(branch: &Arc<BranchShared>, tables: impl Iterator<Item = TypeId>) {
+    let stored = async {
+        let snapshot = Snapshot::of(branch.known_state().await?);
+        for table in tables.filter_map(|id| snapshot.table(id)) {
+            table.store_indexes().await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = stored.await {
+        tracing::warn!(branch = %branch.name, %error, "indexes of rewritten files were not stored");
+    }
 }
 
 /// Rows of some files, in one.

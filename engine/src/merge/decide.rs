@@ -12,7 +12,7 @@ use super::schemas::NewRules;
 use super::table_plan::{TablePlan, holds};
 use super::three_way::{Decision, Page, Sheet};
 use super::unique::PutRow;
-use crate::changed::{self, Pair};
+use crate::changed::{self, Pair, Pairs};
 use crate::error::{ConstraintViolation, Result};
 use crate::schema::{ID_COLUMN, TypeDef, TypeKind};
 use crate::table::RowPosition;
@@ -21,18 +21,18 @@ use crate::write::files::FileWriter;
 use crate::write::value::ValueChecker;
 
 impl Plan {
-    /// Decides the rows of one page. `number`: from which base they were found to differ.
+    /// Decides the rows of one page, of which some were among `earlier` pairs.
     pub(super) async fn decide(
         &mut self,
         versions: &Versions,
         table: &mut TablePlan,
-        number: usize,
+        earlier: &[Pairs],
         pairs: &[Pair],
     ) -> Result<()> {
         let mut rows = if versions.bases.len() == 1 {
             rows_of_one_base(versions, pairs).await?
         } else {
-            rows_of_bases(versions, number, pairs).await?
+            rows_of_bases(versions, earlier, pairs).await?
         };
         if !versions.theirs_lacks.is_empty() {
             // What theirs has not is ours: its rows are looked at.

@@ -151,6 +151,7 @@ impl Graph {
             return Ok(Vec::new());
         }
         let bases = self.base_states(&bases, &ours, &theirs).await?;
+        let (ours, theirs) = self.since_bases(&bases, ours, theirs).await?;
         let plan = Plan::make(&self.shared, bases, ours, theirs, OnConflict::Fail, false)
             .boxed()
             .await;
@@ -210,6 +211,20 @@ impl Graph {
         Ok(states)
     }
 
+    /// Both sides, with what their commits list as written since the bases.
+    async fn since_bases(
+        &self,
+        bases: &[Snapshot],
+        mut ours: Snapshot,
+        mut theirs: Snapshot,
+    ) -> Result<(Snapshot, Snapshot)> {
+        for base in bases {
+            ours = self.shared.since(base, ours).boxed().await?;
+            theirs = self.shared.since(base, theirs).boxed().await?;
+        }
+        Ok((ours, theirs))
+    }
+
     async fn try_merge(
         &self,
         theirs: &Snapshot,
@@ -228,9 +243,11 @@ impl Graph {
             });
         }
         if bases.contains(&ours.commit()) {
-            return fast_forward(&branch, &ours, theirs, &options.actor).await;
+            let theirs = self.shared.since(&ours, theirs.clone()).await?;
+            return fast_forward(&branch, &ours, &theirs, &options.actor).await;
         }
         let bases = self.base_states(&bases, &ours, theirs).await?;
+        let (ours, theirs) = self.since_bases(&bases, ours, theirs.clone()).await?;
         let mut plan = Plan::make(
             &self.shared,
             bases,

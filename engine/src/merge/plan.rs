@@ -159,7 +159,7 @@ impl Plan {
         let untouched = versions
             .bases
             .iter()
-            .all(|base| base.key() == versions.ours.key());
+            .all(|base| base.key() == versions.ours.key() || base.same_rows(&versions.ours));
         let adopts = untouched
             && !new_to_ours.counts
             && schemas::fits(&self.schema, def, self.theirs.own_def(def.id))
@@ -187,12 +187,14 @@ impl Plan {
                 .await?;
         }
         self.find_lost(def).await?;
-        for (number, pairs) in pairs.iter_mut().enumerate() {
+        for number in 0..pairs.len() {
+            let (earlier, rest) = pairs.split_at_mut(number);
+            let [pairs, ..] = rest else { break };
             while let Some(mut range) = pairs.next().await? {
                 // In the order of the files, so that each is read about once.
                 range.sort_unstable_by_key(|pair| (pair.new, pair.old));
                 for page in range.chunks(PAGE) {
-                    self.decide(&versions, &mut table, number, page).await?;
+                    self.decide(&versions, &mut table, earlier, page).await?;
                     if self.failing() {
                         return Ok(());
                     }

@@ -13,7 +13,7 @@ use super::claims::{Claims, TableClaims};
 use super::plan::Plan;
 use super::reshape::Shape;
 use super::{Counts, unique};
-use crate::changed::{Located, Pair, Pairs, Places};
+use crate::changed::{self, Pair, Pairs, Places};
 use crate::commit::proposal::Proposal;
 use crate::commit::rebase::{Place, Prepared, build, table_of};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl MergeChange {
         if base.branch_id != state.branch_id || base.seq != state.seq {
             return Err(again(state, "", "something was committed"));
         }
-        let places = self.places(base, state).await?;
+        let places = self.places(base, &Snapshot::of(state.clone())).await?;
         let merged = shape.over(state, proposal.id);
         let prepared = build(proposal, &merged, places, place, room).await?;
         shape.stated(prepared, state, &merged).await.map(Some)
@@ -112,17 +112,18 @@ impl MergeChange {
         })
     }
 
-    /// Where the rows that are replaced or deleted are in `state`; a conflict if the merge must
-    /// be done again.
+    /// Where the rows that are replaced or deleted are in the state that comes `after` the base;
+    /// a conflict if the merge must be done again.
     pub async fn places(
         &self,
         base: &Arc<SnapshotState>,
-        state: &Arc<SnapshotState>,
+        after: &Snapshot,
     ) -> Result<BTreeMap<TypeId, Vec<RowPosition>>> {
+        let state = &after.state;
         if base.schema.digest() != state.schema.digest() {
             return Err(again(state, "", "its schema was changed"));
         }
-        let (before, after) = (Snapshot::of(base.clone()), Snapshot::of(state.clone()));
+        let before = Snapshot::of(base.clone());
         let mut places = BTreeMap::new();
         for def in base.schema.nodes().chain(base.schema.edges()) {
             let merged = self.tables.get(&def.id);
@@ -130,17 +131,23 @@ impl MergeChange {
             let (Some(old), Some(new)) = (old, new) else {
                 return Err(Error::internal("a type of the schema has no table"));
             };
-            let moved = old.key() != new.key();
-            let relocated = if moved {
-                self.pass(def, merged, &old, &new, state).await?
-            } else {
+            let relocated = if old.same_rows(&new) {
                 HashMap::new()
-            };
-            let Some(merged) = merged else { continue };
-            let found = if moved {
-                found_again(merged, &old, &new, &relocated, state).await?
             } else {
+                self.pass(def, merged, &old, &new, state).await?
+            };
+            // What is adopted replaces all rows.
+            let Some(merged) = merged.filter(|merged| merged.adopted.is_none()) else {
+                continue;
+            };
+            let found = if old.key() == new.key() {
                 positions(&merged.replaced).collect()
+            } else {
+                let replaced = || positions(&merged.replaced);
+                let stayed = replaced().filter(|at| !relocated.contains_key(at));
+                let mut found = changed::relocated(&old, &new, stayed).await?;
+                found.extend(replaced().filter_map(|at| relocated.get(&at)));
+                found
             };
             places.insert(def.id, found);
         }
@@ -251,25 +258,6 @@ fn clash(def: &TypeDef, claims: &Claims, own: &TableClaims, rows: &RecordBatch) 
             .get(node)
             .is_some_and(|node| texts(column).any(|end| node.deleted.contains_id(end)))
     }))
-}
-
-async fn found_again(
-    merged: &MergedTable,
-    old: &Table,
-    new: &Table,
-    relocated: &HashMap<RowPosition, RowPosition>,
-    state: &SnapshotState,
-) -> Result<Vec<RowPosition>> {
-    let places = Located::of(Some(new)).await?;
-    let chunks = old.chunks().await?;
-    positions(&merged.replaced)
-        .map(|at| {
-            places
-                .row(&chunks[at.chunk as usize], at.offset)
-                .or_else(|| relocated.get(&at).copied())
-                .ok_or_else(|| again(state, &old.def().table, "a row was changed"))
-        })
-        .collect()
 }
 
 fn positions(places: &Places) -> impl Iterator<Item = RowPosition> + '_ {

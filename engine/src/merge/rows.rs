@@ -6,7 +6,7 @@ use arrow::compute::interleave;
 
 use super::plan::Versions;
 use super::three_way::{Page, Sheet};
-use crate::changed::{Located, Pair};
+use crate::changed::{Pair, Pairs};
 use crate::error::Result;
 use crate::table::{RowPosition, Table};
 
@@ -69,28 +69,21 @@ pub(super) async fn rows_of_one_base(versions: &Versions, pairs: &[Pair]) -> Res
     })
 }
 
-/// With several bases rows are looked up by id in all of them; those that an earlier base has
-/// shown already are left out.
+/// With several bases rows are looked up by id in all of them; those that the comparison with
+/// an earlier base has shown already are left out.
 pub(super) async fn rows_of_bases(
     versions: &Versions,
-    number: usize,
+    earlier: &[Pairs],
     pairs: &[Pair],
 ) -> Result<Rows> {
     let ids: Vec<&str> = pairs.iter().map(|pair| pair.id.as_str()).collect();
-    let their_chunks = versions.theirs.chunks().await?;
     let mut shown = vec![false; pairs.len()];
     let mut bases = Vec::with_capacity(versions.bases.len());
     for (at, base) in versions.bases.iter().enumerate() {
         let found = base.find_ids(&ids).await?;
-        if at < number {
-            let places = Located::of(Some(base)).await?;
+        if let Some(earlier) = earlier.get(at) {
             for (row, pair) in pairs.iter().enumerate() {
-                shown[row] |= match pair.new {
-                    Some(new) => places
-                        .row(&their_chunks[new.chunk as usize], new.offset)
-                        .is_none(),
-                    None => found[row].is_some(),
-                };
+                shown[row] |= earlier.hold(found[row], pair.new);
             }
         }
         bases.push(found);

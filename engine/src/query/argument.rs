@@ -52,9 +52,22 @@ impl From<String> for BadArgument {
     }
 }
 
+/// What a URI may be in the place of the bytes of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobUris {
+    /// What the row that it is stored in is to have: blobs are values of [`crate::blob`].
+    Taken,
+    /// An error: blobs are bytes.
+    Refused,
+}
+
 /// One array of one value for each parameter, in their order and of the types that the engine
 /// has them in.
-pub fn arguments(json: &str, parameters: &[Parameter]) -> Result<Vec<ArrayRef>, BadArgument> {
+pub fn arguments(
+    json: &str,
+    parameters: &[Parameter],
+    uris: BlobUris,
+) -> Result<Vec<ArrayRef>, BadArgument> {
     let mut cells: Vec<Option<Cell<'_>>> = vec![None; parameters.len()];
     let mut scanner = Scanner::new(json);
     scanner.expect(b'{')?;
@@ -71,7 +84,11 @@ pub fn arguments(json: &str, parameters: &[Parameter]) -> Result<Vec<ArrayRef>, 
             else {
                 return Err(BadArgument::Unknown(name.into_owned()));
             };
-            let cell = Cell::read(&mut scanner, &parameters[at].ty).and_then(Cell::held);
+            let cell = Cell::read(&mut scanner, &parameters[at].ty);
+            let cell = match uris {
+                BlobUris::Taken => cell,
+                BlobUris::Refused => cell.and_then(Cell::held),
+            };
             let cell = cell.map_err(|refusal| match refusal {
                 Refusal::Malformed(reason) => BadArgument::Malformed(reason),
                 Refusal::Unsuitable(reason) => BadArgument::Unsuitable {
@@ -99,7 +116,10 @@ pub fn arguments(json: &str, parameters: &[Parameter]) -> Result<Vec<ArrayRef>, 
                 ty: parameter.ty.to_string(),
             });
         }
-        let mut column = ColumnBuilder::new(&parameter.ty);
+        let mut column = match uris {
+            BlobUris::Taken => ColumnBuilder::of_rows(&parameter.ty),
+            BlobUris::Refused => ColumnBuilder::new(&parameter.ty),
+        };
         column.append(&cell);
         let value = column.finish();
         values.push(value.map_err(|error| BadArgument::Malformed(error.to_string()))?);

@@ -20,7 +20,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use argument::{BadArgument, arguments};
+pub use argument::{BadArgument, BlobUris, arguments};
 pub use check::{check, check_one};
 pub use error::{Kind, QueryErrors};
 pub use syntax::Operator;

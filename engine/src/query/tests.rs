@@ -1,5 +1,7 @@
 //! What the language takes and refuses.
 
+use arrow::array::AsArray;
+
 use super::*;
 use crate::schema::{RandomIds, Schema};
 
@@ -342,7 +344,10 @@ fn arguments_are_read_by_their_types() {
         &schema(),
     );
     let parameters = queries.expect("a query").remove(0).parameters;
-    let read = |json: &str| arguments(json, &parameters).map_err(|error| error.to_string());
+    let read = |json: &str| {
+        let read = arguments(json, &parameters, BlobUris::Refused);
+        read.map_err(|error| error.to_string())
+    };
     let values = read(r#"{"a": "9007199254740993", "b": ["x"]}"#).expect("they suit");
     assert_eq!(values.len(), 3);
     assert_eq!(values[2].null_count(), 1);
@@ -358,4 +363,26 @@ fn arguments_are_read_by_their_types() {
         let error = read(json).expect_err(json);
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn a_blob_among_arguments_is_bytes_or_a_value() {
+    let queries = check(
+        "query q($a: Blob) { match { $p: Person } return { $p } }",
+        &schema(),
+    );
+    let parameters = queries.expect("a query").remove(0).parameters;
+    let read = |value: &str, uris| arguments(&format!(r#"{{"a": "{value}"}}"#), &parameters, uris);
+    let bytes = read("base64:aGk=", BlobUris::Refused).expect("bytes");
+    assert_eq!(bytes[0].as_binary::<i32>().value(0), b"hi");
+    let value = read("base64:aGk=", BlobUris::Taken).expect("a value");
+    assert_eq!(value[0].as_binary::<i64>().value(0), b"hi");
+    let value = read("s3://a/b", BlobUris::Taken).expect("a URI");
+    let uri = crate::blob::uri(value[0].as_binary::<i64>().value(0)).expect("a value");
+    assert_eq!(uri, Some("s3://a/b"));
+    let refused = read("s3://a/b", BlobUris::Refused).expect_err("a URI");
+    assert!(
+        refused.to_string().contains("outside the graph"),
+        "{refused}"
+    );
 }

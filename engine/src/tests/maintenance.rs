@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::merge_histories::many;
+use super::merges::{conflicts, kinds, run_all};
 use super::*;
 use crate::commit::ancestry::Ancestors;
 use crate::dataset::Fragment;
@@ -28,14 +30,18 @@ async fn files(graph: &Graph, table: &str) -> usize {
 
 /// Puts all files of each table together.
 async fn compact(graph: &Graph) {
-    let (branch, state) = graph.shared.resolve(&main(), false).await.unwrap();
-    let all = |files: &[Fragment]| vec![(0..files.len()).collect()];
-    let tables = compact::rewrite(&branch, &state, all, "t").await.unwrap();
-    assert!(tables > 0);
+    assert!(compact_on(graph, "main").await > 0);
 }
 
-/// Requests of a lookup by key, first cold and then again.
-async fn lookups(graph: &Graph, id: &str) -> (u64, u64) {
+/// How many tables got other files.
+pub(super) async fn compact_on(graph: &Graph, on: &str) -> u64 {
+    let (branch, state) = graph.shared.resolve(&branch(on), false).await.unwrap();
+    let all = |files: &[Fragment]| vec![(0..files.len()).collect()];
+    compact::rewrite(&branch, &state, all, "t").await.unwrap()
+}
+
+/// Requests of a lookup by key and the bytes that it reads, first cold and then again.
+async fn lookups(graph: &Graph, id: &str) -> [(u64, u64); 2] {
     let mut costs = Vec::new();
     for _ in 0..2 {
         let before = graph.store().counts();
@@ -43,17 +49,18 @@ async fn lookups(graph: &Graph, id: &str) -> (u64, u64) {
         let table = snapshot.table_named("person").unwrap();
         let found = table.lookup(&[id], &[0, 1, 2]).await.unwrap();
         assert_eq!(found.batch.num_rows(), 1);
-        costs.push(graph.store().counts().since(&before).total());
+        let cost = graph.store().counts().since(&before);
+        costs.push((cost.total(), cost.bytes_read));
     }
-    (costs[0], costs[1])
+    [costs[0], costs[1]]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_commits_of_one_row_leave_few_files_and_their_history() {
-    const COMMITS: usize = 1_000;
+async fn thousands_of_commits_of_one_row_leave_few_files_and_their_history() {
+    let commits = 1_000 * soak().min(10) as usize;
     let fixture = Fixture::in_memory().await;
     let graph = looked_after(&fixture).await;
-    for number in 0..COMMITS {
+    for number in 0..commits {
         let name = format!("p{number}");
         add_people(&graph, "main", &[&name]).await.unwrap();
     }
@@ -66,36 +73,41 @@ async fn a_thousand_commits_of_one_row_leave_few_files_and_their_history() {
     }
     let left = files(&graph, "person").await;
     assert!(left <= 24, "{left} files");
-    assert_eq!(people(&graph, "main").await.len(), COMMITS);
-    let commits: Vec<CommitInfo> = graph
+    assert_eq!(people(&graph, "main").await.len(), commits);
+    let rows: Vec<CommitInfo> = graph
         .commits("main", Ancestors::All)
         .try_collect()
         .await
         .unwrap();
-    let (made, kept): (Vec<_>, Vec<_>) = commits
+    let (made, kept): (Vec<_>, Vec<_>) = rows
         .iter()
         .partition(|row| matches!(row.kind, HistoryKind::Commit(_)));
-    assert_eq!(made.len(), COMMITS + 1);
+    assert_eq!(made.len(), commits + 1);
     assert!(
-        !kept.is_empty() && kept.len() < COMMITS / 8,
+        !kept.is_empty() && kept.len() < commits / 8,
         "{}",
         kept.len()
     );
     for back in [1, 500] {
         let then = people(&graph, &format!("main~{back}")).await;
-        assert_eq!(then.len(), COMMITS - back);
+        assert_eq!(then.len(), commits - back);
     }
     // A lookup asks as much of the store as in a table of one file, once its keys are known,
-    // and before that a request or two for each file.
-    let reopened = fixture.reopened().await;
-    let (cold, warm) = lookups(&reopened, "p7").await;
+    // and before that a request or two for each file, and not twice the bytes.
+    let [cold, warm] = lookups(&fixture.reopened().await, "p7").await;
     compact(&graph).await;
     assert_eq!(files(&graph, "person").await, 1);
-    let (cold_compacted, warm_compacted) = lookups(&fixture.reopened().await, "p7").await;
-    assert_eq!(warm, warm_compacted);
+    let [cold_compacted, warm_compacted] = lookups(&fixture.reopened().await, "p7").await;
+    assert_eq!(warm.0, warm_compacted.0);
     assert!(
-        cold <= cold_compacted + 3 * left as u64,
-        "{cold} {cold_compacted}"
+        warm.1 <= 2 * warm_compacted.1,
+        "{warm:?} {warm_compacted:?}"
+    );
+    let told = format!("{left} files: {cold:?}, one: {cold_compacted:?}");
+    assert!(cold.0 <= cold_compacted.0 + 3 * left as u64, "{told}");
+    assert!(
+        cold.1 <= 2 * cold_compacted.1 + 3_000 * left as u64,
+        "{told}"
     );
 }
 
@@ -138,6 +150,99 @@ async fn transactions_and_loads_that_were_open_meanwhile_are_not_disturbed() {
     compact(graph).await;
     commit(emptier).await.unwrap();
     assert!(people(graph, "main").await.is_empty());
+}
+
+/// Whoever wrote beside others commits or conflicts by rows, whenever the files were rewritten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_conflict_and_files_do_not() {
+    // What somebody else commits before, and at which moments all files are put together.
+    for (theirs, conflicts) in [("b", false), ("a", true)] {
+        for moments in 1..8 {
+            for processes in [1, 2] {
+                let fixture = Fixture::in_memory().await;
+                let graph = &fixture.graph;
+                for name in ["a", "b", "c"] {
+                    add_people(graph, "main", &[name]).await.unwrap();
+                }
+                let other = match processes {
+                    1 => graph.clone(),
+                    _ => fixture.reopened().await,
+                };
+                let compact = async |moment: usize| {
+                    if moments & moment > 0 {
+                        compact_on(&other, "main").await;
+                    }
+                };
+                let update = async |graph: &Graph, name: &str, age: &str| {
+                    let mut transaction = begin(graph, "main").await;
+                    let def = transaction
+                        .snapshot()
+                        .schema()
+                        .table("person")
+                        .unwrap()
+                        .clone();
+                    let row = rows(&def, &[&[Some(name), Some(name), Some(age), None]]);
+                    transaction.update(def.id, row).await.unwrap();
+                    transaction
+                };
+                compact(1).await;
+                let mine = update(graph, "a", "31").await;
+                compact(2).await;
+                commit(update(&other, theirs, "32").await).await.unwrap();
+                compact(4).await;
+                let told = commit(mine).await;
+                let what = format!("{theirs} {moments} {processes}: {told:?}");
+                match told {
+                    Err(crate::error::Error::Conflict { id, .. }) => {
+                        assert_eq!((conflicts, id.as_str()), (true, "a"), "{what}")
+                    }
+                    told => assert!(told.is_ok() && !conflicts, "{what}"),
+                }
+                let snapshot = fixture.reopened().await.snapshot("main").await.unwrap();
+                let expected = if conflicts {
+                    ["30", "30", "32"]
+                } else {
+                    ["30", "31", "32"]
+                };
+                assert_eq!(column(&snapshot, "person", "age").await, expected, "{what}");
+            }
+        }
+    }
+}
+
+/// Rows in which the bases of a crosswise merge differ, and one of which a side has left as it
+/// was: nothing but its file is another.
+#[tokio::test]
+async fn rows_that_bases_disagree_about_are_told_whatever_file_they_are_in() {
+    for (source, target) in [("b", "main"), ("main", "b")] {
+        let fixture = Fixture::in_memory().await;
+        let graph = &fixture.graph;
+        many(graph).await;
+        graph
+            .create_branch(&branch("b"), "main", "a")
+            .await
+            .unwrap();
+        run_all(graph, "main", "put person - z0 1 -").await;
+        run_all(graph, "b", "put person - z1 1 -").await;
+        let before = graph.snapshot("main").await.unwrap().commit();
+        for (from, into) in [("b", "main"), (before.to_string().as_str(), "b")] {
+            super::merges::merge(graph, from, into).await.unwrap();
+        }
+        for on in ["main", "b"] {
+            assert!(compact_on(graph, on).await > 0);
+        }
+        run_all(
+            graph,
+            target,
+            "put person - z0 2 -; put person - z1 2 -; put person - z2 2 -",
+        )
+        .await;
+        let told = conflicts(super::merges::merge(graph, source, target).await);
+        let mut ids: Vec<&str> = told.iter().map(|conflict| conflict.id.as_str()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["z0", "z1"], "{source} into {target}");
+        assert_eq!(kinds(&told), "DivergentUpdate age");
+    }
 }
 
 /// Rows that are deleted or updated while their files are rewritten are so in the new file.

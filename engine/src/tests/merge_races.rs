@@ -90,6 +90,14 @@ async fn what_is_written_meanwhile_counts_as_written_before() {
             ("put leads z a u", "CardinalityViolation src"),
             ("delete leads l; put leads z a u", ""),
             (many.as_str(), ""),
+            ("compact", ""),
+            ("put person - z 1 -; compact", ""),
+            ("put person - a 3 -; compact", "DivergentUpdate age"),
+            ("compact; delete person b", "OrphanEdge dst"),
+            (
+                "compact; put leads z a u; compact",
+                "CardinalityViolation src",
+            ),
         ] {
             let fixture = branched(ours).await;
             let (graph, faults) =

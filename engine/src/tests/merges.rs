@@ -29,6 +29,10 @@ async fn merge_by(
 
 /// One statement on a branch, in a commit of its own.
 async fn run(graph: &Graph, on: &str, operation: &str) {
+    if operation == "compact" {
+        super::maintenance::compact_on(graph, on).await;
+        return;
+    }
     let mut transaction = begin(graph, on).await;
     let words: Vec<&str> = operation.split(' ').collect();
     let cells: Vec<Option<&str>> = words[2..]

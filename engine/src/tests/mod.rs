@@ -23,6 +23,7 @@ mod merge_races;
 mod merge_schemas;
 mod merges;
 mod migrations;
+mod model_wall;
 mod names;
 mod pairs;
 mod rebases;
@@ -33,6 +34,7 @@ mod simulation;
 mod slots;
 mod transactions;
 mod vacuum;
+mod walls;
 mod write_behind;
 
 use std::sync::Arc;

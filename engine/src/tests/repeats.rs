@@ -235,3 +235,29 @@ async fn who_is_told_aborted_is_told_so_for_ever() {
     );
     assert!(teams(&graph).await.is_empty());
 }
+
+/// What points to a commit is written before every try. A request that the store carried out
+/// late may put an earlier word over the last one.
+#[tokio::test]
+async fn a_pointer_that_lies_behind_leads_to_the_commit() {
+    let fixture = Fixture::in_memory().await;
+    let graph = &fixture.graph;
+    for name in ["a", "b", "c"] {
+        add_people(graph, "main", &[name]).await.unwrap();
+    }
+    let commit = add_people(graph, "main", &["d"]).await.unwrap();
+    let key = crate::storage::layout::commit(commit.id);
+    for back in 0..=commit.seq {
+        let pointer = crate::format::CommitPointer {
+            branch: graph.branch(&main()).await.unwrap().id,
+            seq: commit.seq - back,
+            restated: None,
+        };
+        let late = crate::format::encode(&pointer).unwrap();
+        fixture.store.write(&key, late).await.unwrap();
+        let graph = fixture.reopened().await;
+        assert_eq!(people(&graph, &commit.id.to_string()).await.len(), 4);
+        let outcome = graph.commit_outcome(commit.id).await.unwrap();
+        assert_eq!(outcome, crate::CommitOutcome::Committed);
+    }
+}

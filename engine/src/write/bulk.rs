@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-
-use crate::changed::Located;
+use crate::changed;
 use crate::error::{Error, Result};
 use crate::schema::{TypeId, TypeKind};
 use crate::snapshot::{Snapshot, SnapshotState};
-use crate::table::{RowPosition, Table};
+use crate::table::RowPosition;
 
 #[derive(Debug, Default)]
 pub(crate) struct BulkChange {
@@ -43,7 +41,7 @@ impl BulkChange {
             };
             let found = match old.key() == new.key() {
                 true => rows.clone(),
-                false => relocated(&old, &new, rows).await?,
+                false => changed::relocated(&old, &new, rows.iter().copied()).await?,
             };
             places.insert(id, found);
         }
@@ -86,25 +84,4 @@ impl BulkChange {
         }
         Ok(())
     }
-}
-
-/// Where rows are once files of the table were rewritten.
-async fn relocated(old: &Table, new: &Table, rows: &[RowPosition]) -> Result<Vec<RowPosition>> {
-    let located = Located::of(Some(new)).await?;
-    let chunks = old.chunks().await?;
-    let mut found = Vec::with_capacity(rows.len());
-    let mut lost = Vec::new();
-    for row in rows {
-        match located.row(&chunks[row.chunk as usize], row.offset) {
-            Some(place) => found.push(place),
-            None => lost.push(*row),
-        }
-    }
-    let ids = old.rows(&lost, &[0]).await?;
-    let ids: Vec<&str> = ids.column(0).as_string::<i32>().iter().flatten().collect();
-    for place in new.find_ids(&ids).await? {
-        let place = place.ok_or_else(|| Error::internal("a row was lost in maintenance"))?;
-        found.push(place);
-    }
-    Ok(found)
 }

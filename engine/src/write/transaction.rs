@@ -121,6 +121,7 @@ impl Transaction {
             overlays: Arc::new(overlays),
             reads: None,
             locks: None,
+            written: Arc::default(),
         }
     }
 

@@ -360,6 +360,12 @@ async fn places_outside_are_closed_unless_they_are_allowed() {
     ] {
         assert_eq!(code(client.query(sql, &[]).await), "42501", "{sql}");
     }
+    let add = "query add($raw: Blob?) { insert Note { text: \"a\", raw: $raw } }";
+    let uri = r#"{"raw": "file:///etc/passwd"}"#;
+    let constant = format!("SELECT * FROM gq($q${add}$q$, '{uri}')");
+    assert_eq!(code(client.query(&constant, &[]).await), "42501");
+    let passed = format!("SELECT * FROM gq($q${add}$q$, $1::text::json)");
+    assert_eq!(code(client.query(&passed, &[&uri]).await), "42501");
     for sql in [
         "SELECT blob_from_uri('/etc/passwd')",
         "INSERT INTO note (text, raw) VALUES ('a', blob_from_uri('http://assets/a'))",
@@ -385,4 +391,49 @@ async fn places_outside_are_closed_unless_they_are_allowed() {
         "{detail}"
     );
     assert_eq!(one(&client, "SELECT count(*) FROM note").await, "0");
+}
+
+/// A parameter of a query that changes the graph is a value as INSERT has it; of one that reads
+/// it is bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_queries_are_blobs() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let add = "query add($text: String, $raw: Blob?) { insert Note { text: $text, raw: $raw } }";
+    let passed = format!("SELECT * FROM gq($q${add}$q$, $1::text::json)");
+    // One begins like a reference.
+    for (text, raw) in [("a", "AG9tbmlncmFwaC5ibG9iAAE="), ("b", "")] {
+        let json = |text: &str| format!(r#"{{"text": "{text}", "raw": "base64:{raw}"}}"#);
+        let inserted = client.query(&passed, &[&json(text)]).await;
+        inserted.expect("inserted");
+        let constant = format!("SELECT * FROM gq($q${add}$q$, '{}')", json("c"));
+        run(&client, &constant).await;
+        let same = "SELECT string_agg(encode(raw, 'base64'), ' ' ORDER BY text) FROM note WHERE text IN ($1, 'c')";
+        let found = client.query_one(same, &[&text]).await.expect(same);
+        assert_eq!(found.get::<_, String>(0), format!("{raw} {raw}"));
+        run(&client, "DELETE FROM note WHERE text = 'c'").await;
+    }
+    client
+        .query(&passed, &[&r#"{"text": "n"}"#])
+        .await
+        .expect("NULL");
+    assert_eq!(
+        one(&client, "SELECT count(*) FROM note WHERE raw IS NULL").await,
+        "1"
+    );
+    let set =
+        "query put($text: String, $raw: Blob) { update Note set { raw: $raw } where text = $text }";
+    let set = format!(r#"SELECT * FROM gq($q${set}$q$, '{{"text": "n", "raw": "base64:aGk="}}')"#);
+    run(&client, &set).await;
+    assert_eq!(
+        one(
+            &client,
+            "SELECT encode(raw, 'escape') FROM note WHERE text = 'n'"
+        )
+        .await,
+        "hi"
+    );
+    let find = "query find($raw: Blob) { match { $n: Note } return { $n.text as text } }";
+    let find = format!(r#"SELECT * FROM gq($q${find}$q$, '{{"raw": "s3://assets/a"}}')"#);
+    assert_eq!(code(client.query(&find, &[]).await), "22023");
 }

@@ -634,3 +634,62 @@ fn branches_are_merged_and_conflicts_have_their_exit_code() {
     let exported = tool.done(&["export", "g.omni"]);
     assert!(exported.contains(r#""age":1"#), "{exported}");
 }
+
+#[test]
+fn a_blob_is_put_in_one_commit() {
+    let tool = Tool::new();
+    tool.file(
+        "docs.pg",
+        b"node Document { slug: String @key  title: String?  content: Blob? }",
+    );
+    tool.done(&["init", "--schema", "docs.pg", "d.omni"]);
+    tool.file(
+        "d.jsonl",
+        br#"{"type":"Document","data":{"slug":"a","title":"one"}}"#,
+    );
+    tool.done(&["load", "--data", "d.jsonl", "--mode", "append", "d.omni"]);
+    let commits = || {
+        let told = tool.json(&["commits", "--json", "--limit", "0", "d.omni"]);
+        told["commits"].as_array().expect("commits").len()
+    };
+    let put = ["blob", "put", "Document.content", "a", "--json", "d.omni"];
+    let long: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+    for bytes in [&b""[..], b"short", &long] {
+        let before = commits();
+        let input = tool.file("input", bytes);
+        let told = tool.json(&[&put[..], &["--input", "input"]].concat());
+        assert_eq!(told["length"], bytes.len());
+        assert_eq!(commits(), before + 1);
+        let written = tool.run(&["blob", "get", "Document.content", "a", "d.omni"]);
+        assert!(written.stdout == bytes);
+        // The same from standard input.
+        let mut again = tool.command(&put);
+        let file = std::fs::File::open(input).expect("the file");
+        let again = again.stdin(file).output().expect("the program runs");
+        assert!(again.status.success(), "{}", text(&again.stderr));
+    }
+    let shown = tool.done(&["export", "d.omni"]);
+    assert!(shown.contains(r#""title":"one""#), "{shown}");
+    let before = commits();
+    for (property, id, told) in [
+        ("Document.content", "b", "does not exist"),
+        ("Document.title", "a", "is not a Blob"),
+        ("Document.nothing", "a", "Document.nothing"),
+    ] {
+        let said = tool.fails(1, &["blob", "put", property, id, "d.omni"]);
+        assert!(said.contains(told), "{said}");
+    }
+    tool.fails(
+        1,
+        &[
+            "blob",
+            "put",
+            "Document.content",
+            "a",
+            "--input",
+            "nowhere",
+            "d.omni",
+        ],
+    );
+    assert_eq!(commits(), before);
+}

@@ -12,10 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr as PlanExpr;
 use omnigraph_catalog::provider::property_type;
 use omnigraph_catalog::types::PgType;
-use omnigraph_engine::query::{self, Body, Kind, Query, QueryErrors};
-use omnigraph_udfs::gq::{self, Gq};
+use omnigraph_engine::query::{self, BlobUris, Body, Kind, Query, QueryErrors};
+use omnigraph_udfs::gq::{Gq, Parameters};
+use omnigraph_udfs::pg::blob;
 use sqlparser::ast;
 
 pub use self::change::BoundChanges;
@@ -39,7 +41,7 @@ pub(super) struct Call {
     /// One for each parameter.
     values: Vec<Typed>,
     /// The parameters come with the execution: an expression that fails if they do not suit.
-    guard: Option<datafusion::logical_expr::Expr>,
+    guard: Option<PlanExpr>,
     at: Option<u32>,
 }
 
@@ -161,11 +163,16 @@ impl Binder<'_> {
                 ));
             }
         };
-        let types: Vec<PgType> = query
-            .parameters
-            .iter()
-            .map(|parameter| property_type(&parameter.ty))
-            .collect();
+        let types = query.parameters.iter();
+        let types: Vec<PgType> = types.map(|one| property_type(&one.ty)).collect();
+        let parameters = Parameters {
+            all: Arc::new(query.parameters.clone()),
+            types: Arc::new(types),
+            uris: match &query.body {
+                Body::Changes(_) => BlobUris::Taken,
+                Body::Read(_) => BlobUris::Refused,
+            },
+        };
         let graph = GraphRef {
             name: self.env.database(),
             branch,
@@ -175,7 +182,7 @@ impl Binder<'_> {
         let mut call = Call {
             query: Arc::new(query),
             graph,
-            values: Vec::with_capacity(types.len()),
+            values: Vec::with_capacity(parameters.all.len()),
             guard: None,
             at,
         };
@@ -186,20 +193,30 @@ impl Binder<'_> {
         };
         if let Some(text) = constant {
             let text = text.unwrap_or_else(|| "{}".to_owned());
-            let values = gq::arguments(&text, &call.query.parameters, &types)
+            let values = parameters
+                .values(&text)
                 .map_err(|error| positioned(sqlstate::from_function(&error), json.at.or(at)))?;
-            for (value, ty) in values.iter().zip(types) {
+            for (value, ty) in values.iter().zip(parameters.types.iter()) {
                 let value = super::planned(ScalarValue::try_from_array(value, 0))?;
-                call.values.push(Typed::value(value, ty));
+                call.values.push(match value {
+                    ScalarValue::LargeBinary(Some(_)) => {
+                        Typed::new(blob::bytes(PlanExpr::Literal(value, None)), *ty)
+                    }
+                    ScalarValue::LargeBinary(None) => Typed::value(ScalarValue::Binary(None), *ty),
+                    value => Typed::value(value, *ty),
+                });
             }
             return Ok(call);
         }
-        let (parameters, types) = (Arc::new(call.query.parameters.clone()), Arc::new(types));
-        for (number, ty) in types.iter().enumerate() {
-            let value = gq::parameter(&parameters, &types, number, json.expr.clone());
+        for (number, ty) in parameters.types.iter().enumerate() {
+            let value = parameters.value(number, json.expr.clone());
+            let value = match parameters.is_blob_value(number) {
+                true => blob::bytes(value),
+                false => value,
+            };
             call.values.push(Typed::new(value, *ty));
         }
-        call.guard = Some(gq::check_parameters(&parameters, &types, json.expr.clone()));
+        call.guard = Some(parameters.check(json.expr.clone()));
         Ok(call)
     }
 }
