@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::index::{ChunkIndex, StoredIndex};
+use crate::search::TextIndex;
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
@@ -39,6 +40,8 @@ pub struct ResourceLimits {
     pub column_bytes: u64,
     /// Hash indexes over immutable files, in bytes.
     pub index_bytes: u64,
+    /// Inverted indexes over texts of immutable files, in bytes.
+    pub text_index_bytes: u64,
     /// Lance's metadata (manifests, file footers), in bytes.
     pub metadata_bytes: usize,
     /// Opened table versions.
@@ -54,6 +57,7 @@ impl Default for ResourceLimits {
         ResourceLimits {
             column_bytes: 512 << 20,
             index_bytes: 256 << 20,
+            text_index_bytes: 256 << 20,
             metadata_bytes: 64 << 20,
             open_tables: 4096,
             topology_bytes: 512 << 20,
@@ -73,6 +77,7 @@ pub struct Resources {
     deletions: moka::future::Cache<String, Arc<RoaringBitmap>>,
     indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
     stored_indexes: moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>>,
+    text_indexes: moka::future::Cache<(Arc<str>, String), Arc<TextIndex>>,
     tables: moka::future::Cache<(String, u64), TableVersion>,
     topologies: Arc<Topologies>,
     maintenance: bool,
@@ -114,6 +119,10 @@ impl Resources {
                     weight(index.as_ref().map_or(0, |index| index.size()) + 64)
                 })
                 .build(),
+            text_indexes: moka::future::Cache::builder()
+                .max_capacity(limits.text_index_bytes)
+                .weigher(move |_, index: &Arc<TextIndex>| weight(index.size()))
+                .build(),
             tables: moka::future::Cache::builder()
                 .max_capacity(limits.open_tables)
                 .build(),
@@ -147,6 +156,10 @@ impl Resources {
 
     pub(crate) fn indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>> {
         &self.indexes
+    }
+
+    pub(crate) fn text_indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<TextIndex>> {
+        &self.text_indexes
     }
 
     /// Where to look in indexes that are not held.
