@@ -16,6 +16,7 @@
 //! | [`blob`] | bytes of any length, beside the tables |
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
+//! | [`search`] | rows by likeness: vectors and words |
 //! | [`refs`] | how a state is named: branches, tags, commits, times |
 //! | [`feed`] | what each step of a branch changed |
 //! | [`load`] | whole files in and out |
@@ -50,6 +51,7 @@ pub mod query;
 pub mod refs;
 mod revert;
 pub mod schema;
+pub mod search;
 pub mod snapshot;
 pub mod storage;
 pub mod table;

@@ -31,7 +31,7 @@ import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-REQUIREMENTS = ["psycopg[binary]==3.3.9", "SQLAlchemy==2.1.9"]
+REQUIREMENTS = ["psycopg[binary]==3.3.9", "SQLAlchemy==2.1.9", "pgvector==0.5.1", "numpy==2.4.6"]
 JDBC = pathlib.Path(os.environ.get("OMNIGRAPH_TEST_PGJDBC", "/usr/share/java/postgresql.jar"))
 TIMEOUT_S = 120
 
@@ -194,7 +194,7 @@ class Tally:
 
 
 def run_python(tally, server):
-    import cluster_cases, debian_cases, psql_cases, psycopg_cases, sqlalchemy_cases, wire_cases  # noqa: F401, E401 - they register their cases
+    import cluster_cases, debian_cases, psql_cases, psycopg_cases, search_cases, sqlalchemy_cases, wire_cases  # noqa: F401, E401 - they register their cases
     import support
 
     for function in support.CASES:

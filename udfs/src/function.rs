@@ -72,6 +72,8 @@ pub struct Call {
     pub bounds: Vec<Bound>,
     /// No more rows than this are wanted; giving more is allowed.
     pub limit: Option<usize>,
+    /// The only columns that are looked at; the others may be NULL. `None`: all are.
+    pub wanted: Option<Vec<usize>>,
     /// The memory of statements, which a function that keeps much asks for it.
     pub memory: Arc<dyn MemoryPool>,
 }

@@ -19,12 +19,16 @@ pub mod degree;
 pub mod diff;
 pub mod error;
 pub mod function;
+pub mod fuzzy;
 pub mod gq;
+pub mod hybrid;
 mod jsonb;
 pub mod k_shortest_paths;
 pub mod label_propagation;
 pub mod louvain;
+pub mod match_text;
 pub mod merge_conflicts;
+pub mod nearest;
 pub mod neighbors;
 pub mod pagerank;
 mod paths;
@@ -35,6 +39,7 @@ pub mod rows;
 pub mod schema_apply;
 pub mod schema_plan;
 pub mod schema_source;
+pub mod search;
 pub mod shortest_path;
 pub mod source;
 pub mod strongly_connected_components;
@@ -42,6 +47,7 @@ pub mod table_diff;
 pub mod tag_create;
 pub mod tag_delete;
 pub mod tags;
+mod text_search;
 pub mod traverse;
 pub mod triangle_count;
 
@@ -72,11 +78,15 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(connected_components::ConnectedComponents::new()),
         Arc::new(degree::Degree::new()),
         Arc::new(diff::Diff::new()),
+        Arc::new(fuzzy::Fuzzy::new()),
         Arc::new(gq::Gq::new()),
+        Arc::new(hybrid::Hybrid::new()),
         Arc::new(k_shortest_paths::KShortestPaths::new()),
         Arc::new(label_propagation::LabelPropagation::new()),
         Arc::new(louvain::Louvain::new()),
+        Arc::new(match_text::MatchText::new()),
         Arc::new(merge_conflicts::MergeConflicts::new()),
+        Arc::new(nearest::Nearest::new()),
         Arc::new(neighbors::Neighbors::new()),
         Arc::new(pagerank::Pagerank::new()),
         Arc::new(reachable::Reachable::new()),
@@ -84,6 +94,7 @@ pub fn register() -> Vec<Arc<dyn TableFunction>> {
         Arc::new(schema_apply::SchemaApply::new()),
         Arc::new(schema_plan::SchemaPlan::new()),
         Arc::new(schema_source::SchemaSource::new()),
+        Arc::new(search::Search::new()),
         Arc::new(shortest_path::ShortestPath::new()),
         Arc::new(strongly_connected_components::StronglyConnectedComponents::new()),
         Arc::new(table_diff::TableDiff::new()),

@@ -205,6 +205,7 @@ impl ExecutionPlan for FunctionExec {
             arguments: self.source.arguments.clone(),
             bounds: self.bounds.clone(),
             limit: self.limit,
+            wanted: self.projection.clone(),
             memory: Arc::clone(context.memory_pool()),
         })?;
         let projection = self.projection.clone();

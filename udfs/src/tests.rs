@@ -229,6 +229,7 @@ async fn call(
             arguments,
             bounds: Vec::new(),
             limit: None,
+            wanted: None,
             memory: Arc::new(UnboundedMemoryPool::default()),
         })
         .map_err(|error| error.to_string())?;

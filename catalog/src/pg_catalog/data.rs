@@ -387,18 +387,14 @@ impl AmopRow {
     }
 }
 
-/// The types of the `vector` extension and the functions that read and write them, in the
+/// The types of the `vector` extension, its functions, operators and casts, in the
 /// same form as PostgreSQL's. The extension lives in `pg_catalog`, on everybody's path.
 const VECTOR_TYPES: &str = "\
 16001\tpg_catalog\tvector\t-1\t0\tb\tU\t0\t,\t0\t0\t16002\t16010\t16011\t16014\t16015\t16012\t16013\t0\ti\te\t0\t0\t-1\t0\t\\N\tvector of float4 with a fixed dimension
 16002\tpg_catalog\t_vector\t-1\t0\tb\tA\t0\t,\t6179\t16001\t0\t750\t751\t2400\t2401\t16012\t16013\t3816\ti\tx\t0\t0\t-1\t0\t\\N\t\\N";
-const VECTOR_PROCS: &str = "\
-16010\tpg_catalog\tvector_in\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t16001\t2275 26 23\t\\N\t\\N\t\\N\t\\N\t=\tI/O
-16011\tpg_catalog\tvector_out\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t2275\t16001\t\\N\t\\N\t\\N\t\\N\t=\tI/O
-16012\tpg_catalog\tvector_typmod_in\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t23\t1263\t\\N\t\\N\t\\N\t\\N\t=\tI/O typmod
-16013\tpg_catalog\tvector_typmod_out\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t2275\t23\t\\N\t\\N\t\\N\t\\N\t=\tI/O typmod
-16014\tpg_catalog\tvector_recv\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t16001\t2281 26 23\t\\N\t\\N\t\\N\t\\N\t=\tI/O
-16015\tpg_catalog\tvector_send\t12\t1\t0\t0\t0\tf\t0\t1\t0\ti\ts\t0\t17\t16001\t\\N\t\\N\t\\N\t\\N\t=\tI/O";
+const VECTOR_PROCS: &str = include_str!("data/vector_procs.tsv");
+const VECTOR_OPERATORS: &str = include_str!("data/vector_operators.tsv");
+const VECTOR_CASTS: &str = include_str!("data/vector_casts.tsv");
 /// The ways in which a vector index can measure distance.
 const VECTOR_OPFAMILIES: &str = "\
 16020\t16003\tvector_l2_ops
@@ -431,8 +427,8 @@ macro_rules! tables {
 tables! {
     types, TypeRow, "data/types.tsv", VECTOR_TYPES;
     procs, ProcRow, "data/procs.tsv", VECTOR_PROCS;
-    operators, OperatorRow, "data/operators.tsv", NO_MORE;
-    casts, CastRow, "data/casts.tsv", NO_MORE;
+    operators, OperatorRow, "data/operators.tsv", VECTOR_OPERATORS;
+    casts, CastRow, "data/casts.tsv", VECTOR_CASTS;
     aggregates, AggregateRow, "data/aggregates.tsv", NO_MORE;
     opclasses, OpclassRow, "data/opclasses.tsv", VECTOR_OPCLASSES;
     opfamilies, OpfamilyRow, "data/opfamilies.tsv", VECTOR_OPFAMILIES;

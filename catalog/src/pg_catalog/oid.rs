@@ -21,8 +21,8 @@ pub const PG_CATALOG: u32 = 11;
 /// Of the function schema `omnigraph`.
 pub const OMNIGRAPH: u32 = 16_380;
 pub const VECTOR_EXTENSION: u32 = 16_000;
-/// The functions that read and write vectors.
-pub const VECTOR_PROCS: std::ops::RangeInclusive<u32> = 16_010..=16_015;
+/// Objects of PostgreSQL and of the `vector` extension have lower ones than databases.
+pub const VECTOR_OBJECTS: std::ops::Range<u32> = 16_001..16_380;
 pub const HNSW: u32 = 16_003;
 pub const IVFFLAT: u32 = 16_004;
 pub const FIRST_FUNCTION: u32 = 20_000;

@@ -28,6 +28,7 @@ use roaring::RoaringBitmap;
 
 use self::lance::Lance;
 use crate::index::{ChunkIndex, StoredIndex};
+use crate::search::TextIndex;
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
@@ -45,6 +46,8 @@ pub struct ResourceLimits {
     pub column_bytes: u64,
     /// Hash indexes over immutable files, in bytes.
     pub index_bytes: u64,
+    /// Inverted indexes over texts of immutable files, in bytes.
+    pub text_index_bytes: u64,
     /// Lance's metadata (manifests, file footers), in bytes.
     pub metadata_bytes: usize,
     /// Opened table versions.
@@ -60,6 +63,7 @@ impl Default for ResourceLimits {
         ResourceLimits {
             column_bytes: 512 << 20,
             index_bytes: 256 << 20,
+            text_index_bytes: 256 << 20,
             metadata_bytes: 64 << 20,
             open_tables: 4096,
             topology_bytes: 512 << 20,
@@ -79,6 +83,7 @@ pub struct Resources {
     deletions: moka::future::Cache<String, Arc<RoaringBitmap>>,
     indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
     stored_indexes: moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>>,
+    text_indexes: moka::future::Cache<(Arc<str>, String), Arc<TextIndex>>,
     tables: moka::future::Cache<(String, u64), TableVersion>,
     topologies: Arc<Topologies>,
     maintenance: bool,
@@ -125,6 +130,10 @@ impl Resources {
                 .weigher(move |_, index: &Option<Arc<StoredIndex>>| {
                     weight(index.as_ref().map_or(0, |index| index.size()) + 64)
                 })
+                .build(),
+            text_indexes: moka::future::Cache::builder()
+                .max_capacity(limits.text_index_bytes)
+                .weigher(move |_, index: &Arc<TextIndex>| weight(index.size()))
                 .build(),
             tables: moka::future::Cache::builder()
                 .max_capacity(limits.open_tables)
@@ -175,6 +184,10 @@ impl Resources {
 
     pub(crate) fn indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>> {
         &self.indexes
+    }
+
+    pub(crate) fn text_indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<TextIndex>> {
+        &self.text_indexes
     }
 
     /// Where to look in indexes that are not held.

@@ -32,6 +32,7 @@ mod savepoints;
 mod schema_races;
 mod simulation;
 mod slots;
+mod texts;
 mod transactions;
 mod vacuum;
 mod walls;

@@ -277,8 +277,38 @@ pub fn parse_expression(sql: &str) -> PgResult<(ast::Expr, Arc<Positions>)> {
         .into_iter()
         .filter(|token| !matches!(token.token, Token::Whitespace(_)))
         .collect();
+    let tokens = rewrite::to_parser_dialect(tokens);
     let expr = run_parser(tokens, &positions, |parser| parser.parse_expr())?;
     Ok((expr, positions))
+}
+
+/// The syntax of a query that the server makes: a quoted name that is among `names` becomes
+/// the one beside it, and `$1` the first value of those that are bound already from `first` on.
+pub fn template(sql: &str, names: &[(&str, &str)], first: usize) -> PgResult<ast::Query> {
+    let positions = Arc::new(Positions::default());
+    let mut tokens = tokenize(sql, &positions)?;
+    for token in &mut tokens {
+        match &mut token.token {
+            Token::Word(word) if word.quote_style.is_some() => {
+                if let Some((_, name)) = names.iter().find(|(known, _)| *known == word.value) {
+                    word.value = (*name).to_owned();
+                }
+            }
+            Token::Placeholder(name) => {
+                let number = name.trim_start_matches('$').parse::<usize>().unwrap_or(1);
+                *name = format!("{}{}", bind::GIVEN, first + number.saturating_sub(1));
+            }
+            _ => {}
+        }
+        token.span = Span::empty();
+    }
+    match parse_sql(tokens, &positions)? {
+        Statement::Query(query) => Ok(*query),
+        _ => Err(PgError::new(
+            sqlstate::INTERNAL_ERROR,
+            "a template that is not a query",
+        )),
+    }
 }
 
 fn tokenize(sql: &str, positions: &Positions) -> PgResult<Vec<TokenWithSpan>> {

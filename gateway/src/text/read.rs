@@ -7,6 +7,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use omnigraph_catalog::types::PgType;
+use omnigraph_udfs::pg::vector::{check_dimensions, check_element};
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -19,9 +20,6 @@ use crate::text::json::{check_json, normal_json};
 use crate::text::number::{invalid_syntax, is_blank, parse_f32, parse_f64, parse_integer};
 use crate::text::numeric::Numeric;
 use crate::text::snapshot::TransactionSnapshot;
-
-/// The most dimensions a `vector` may have, as in pgvector.
-pub const MAX_VECTOR: usize = 16_000;
 
 /// Reads a value of a type from its text, in the type's representation ([`PgType::arrow`]).
 pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue> {
@@ -328,41 +326,28 @@ pub fn parse_vector(text: &str) -> PgResult<Vec<f32>> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .ok_or_else(malformed)?;
-    let values = inner
-        .split(',')
-        .map(|item| {
-            let value: f32 = item
-                .trim_matches(is_blank)
-                .parse()
-                .map_err(|_| malformed())?;
-            if value.is_finite() {
-                Ok(value)
-            } else {
-                Err(PgError::new(
-                    sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
-                    format!("\"{}\" is out of range for type vector", item.trim()),
-                ))
-            }
-        })
-        .collect::<PgResult<Vec<_>>>()?;
-    if values.len() > MAX_VECTOR {
-        return Err(PgError::new(
-            sqlstate::PROGRAM_LIMIT_EXCEEDED,
-            format!("vector cannot have more than {MAX_VECTOR} dimensions"),
-        ));
+    if inner.trim_matches(is_blank).is_empty() {
+        check_dimensions(0, None).map_err(|error| sqlstate::from_function(&error))?;
     }
-    Ok(values)
+    let number = |item: &str| {
+        let item = item.trim_matches(is_blank);
+        let value: f32 = item.parse().map_err(|_| malformed())?;
+        if value.is_infinite() && item.contains(|c: char| c.is_ascii_digit()) {
+            return Err(PgError::new(
+                sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("\"{item}\" is out of range for type vector"),
+            ));
+        }
+        check_element(value).map_err(|error| sqlstate::from_function(&error))
+    };
+    inner.split(',').map(number).collect()
 }
 
 /// A vector in its type's representation; 22000 if the dimensions differ.
 pub fn vector(ty: PgType, values: Vec<f32>) -> PgResult<ScalarValue> {
     let length = values.len();
-    if ty.typmod > 0 && ty.typmod as usize != length {
-        return Err(PgError::new(
-            sqlstate::DATA_EXCEPTION,
-            format!("expected {} dimensions, not {length}", ty.typmod),
-        ));
-    }
+    let declared = usize::try_from(ty.typmod).ok().filter(|count| *count > 0);
+    check_dimensions(length, declared).map_err(|error| sqlstate::from_function(&error))?;
     let field = Arc::new(Field::new("item", DataType::Float32, true));
     let values: ArrayRef = Arc::new(Float32Array::from(values));
     let internal =
@@ -478,8 +463,11 @@ mod tests {
             (PgType::TEXT_ARRAY, "{\"a", "22P02"),
             (PgType::TEXT_ARRAY, "{a\\", "22P02"),
             (PgType::VECTOR, "1,2", "22P02"),
-            (PgType::VECTOR, "[]", "22P02"),
-            (PgType::VECTOR, "[1,nan]", "22003"),
+            (PgType::VECTOR, "[]", "22000"),
+            (PgType::VECTOR, "[1,]", "22P02"),
+            (PgType::VECTOR, "[1e400]", "22003"),
+            (PgType::VECTOR, "[inf]", "22000"),
+            (PgType::VECTOR, "[1,nan]", "22000"),
             (PgType::VECTOR.with_typmod(3), "[1,2]", "22000"),
             (PgType::RECORD, "(1)", "0A000"),
         ] {

@@ -4,6 +4,7 @@
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::ScalarValue;
 use omnigraph_catalog::types::PgType;
+use omnigraph_udfs::pg::vector::check_element;
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -13,7 +14,7 @@ use crate::text::calendar::{
     TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY, date_from_days, is_timestamp,
     timestamp_out_of_range,
 };
-use crate::text::read::{MAX_VECTOR, list, null, vector};
+use crate::text::read::{list, null, vector};
 use crate::text::{Input, numeric};
 use crate::wire::decode_text;
 
@@ -137,19 +138,14 @@ fn vector_value(ty: PgType, bytes: &[u8]) -> PgResult<Option<ScalarValue>> {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes([*a, *b]));
-    if numbers.len() != length * 4 || length == 0 || length > MAX_VECTOR {
+    if numbers.len() != length * 4 {
         return Ok(None);
     }
-    let values: Vec<f32> = numbers
+    let values = numbers
         .chunks_exact(4)
         .filter_map(|chunk| exact(chunk).map(f32::from_be_bytes))
-        .collect();
-    if values.iter().any(|value| !value.is_finite()) {
-        return Err(PgError::new(
-            sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
-            "NaN and infinity are not allowed in vector",
-        ));
-    }
+        .map(|value| check_element(value).map_err(|error| sqlstate::from_function(&error)))
+        .collect::<PgResult<Vec<f32>>>()?;
     vector(ty, values).map(Some)
 }
 

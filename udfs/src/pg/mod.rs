@@ -18,5 +18,7 @@ pub mod regex_position;
 pub mod sample;
 pub mod string;
 pub mod unicode;
+pub mod vector;
+pub mod words;
 
 pub use function::{PgFunction, Strictness, call, call_with, rows};

@@ -4,8 +4,9 @@
 use omnigraph_engine::Result;
 
 use super::attrdef::CLASS;
+use crate::pg_catalog::data;
 use crate::pg_catalog::objects::{ConstraintRule, Objects, TableObject};
-use crate::pg_catalog::oid::{HNSW, IVFFLAT, NAMESPACE, VECTOR_EXTENSION, VECTOR_PROCS};
+use crate::pg_catalog::oid::{HNSW, IVFFLAT, NAMESPACE, VECTOR_EXTENSION, VECTOR_OBJECTS};
 use crate::pg_catalog::value::{Rows, row};
 use crate::types::PgType;
 
@@ -13,8 +14,10 @@ const TYPE: u32 = 1247;
 const PROC: u32 = 1255;
 const ACCESS_METHOD: u32 = 2601;
 const ATTRDEF: u32 = 2604;
+const CAST: u32 = 2605;
 const CONSTRAINT: u32 = 2606;
 const SCHEMA: u32 = 2615;
+const OPERATOR: u32 = 2617;
 const EXTENSION: u32 = 3079;
 
 /// (class, object, column)
@@ -42,8 +45,13 @@ pub fn of_schema(objects: &Objects, rows: &mut Rows) -> Result<()> {
 pub fn of_system(rows: &mut Rows) -> Result<()> {
     let extension = (EXTENSION, VECTOR_EXTENSION, 0);
     push(rows, (TYPE, PgType::VECTOR.oid, 0), extension, 'e')?;
-    for proc in VECTOR_PROCS {
-        push(rows, (PROC, proc, 0), extension, 'e')?;
+    let procs = data::procs().iter().map(|row| (PROC, row.oid, 0));
+    let operators = data::operators().iter().map(|row| (OPERATOR, row.oid, 0));
+    let casts = data::casts().iter().map(|row| (CAST, row.oid, 0));
+    for object in procs.chain(operators).chain(casts) {
+        if VECTOR_OBJECTS.contains(&object.1) {
+            push(rows, object, extension, 'e')?;
+        }
     }
     for method in [HNSW, IVFFLAT] {
         push(rows, (ACCESS_METHOD, method, 0), extension, 'e')?;

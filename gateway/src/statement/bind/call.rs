@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
-use omnigraph_udfs::pg::{array, blob, json, math, regex, string, unicode};
+use omnigraph_udfs::pg::{array, blob, json, math, regex, string, unicode, vector, words};
 
 use super::catalog::FunctionRow;
 use super::coerce::Context;
@@ -222,6 +222,12 @@ impl Binder<'_> {
             }
             _ if json::is_implemented(name) => {
                 json::function(name, &returns, exprs()).ok_or_else(|| undefined(name, &args, at))?
+            }
+            _ if vector::is_implemented(name) => {
+                vector::function(name, exprs()).ok_or_else(|| undefined(name, &args, at))?
+            }
+            _ if words::is_implemented(name) => {
+                words::function(name, exprs()).ok_or_else(|| undefined(name, &args, at))?
             }
             _ => return self.catalog_function(name, args, result, at),
         };

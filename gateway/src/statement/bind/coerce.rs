@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Cast, Expr, expr::Placeholder};
 use omnigraph_catalog::types::{PgType, numeric_modifier};
-use omnigraph_udfs::pg::{arithmetic, string};
+use omnigraph_udfs::pg::{arithmetic, string, vector};
 
 use super::text_io;
 use super::typed::{Kind, Typed};
@@ -285,6 +285,12 @@ impl Binder<'_> {
             } else {
                 arithmetic::decimal_cast(&target, expr)
             }
+        } else if to.oid == PgType::VECTOR.oid && from.oid == PgType::VECTOR.oid {
+            vector::sized(dimensions(to), expr)
+        } else if to.oid == PgType::VECTOR.oid && from.is_array() {
+            vector::of_array(dimensions(to), expr)
+        } else if from.oid == PgType::VECTOR.oid && to.oid == PgType::FLOAT4_ARRAY.oid {
+            vector::to_array(expr)
         } else if matches!(to.oid, 1042 | 1043 | 19 | 18) && source == DataType::Utf8 {
             text_io::limit_text(expr, to, explicit, from.oid == PgType::BPCHAR.oid)
         } else if from.oid == PgType::CHAR.oid && to.oid == PgType::INT4.oid {
@@ -416,6 +422,11 @@ impl Binder<'_> {
         };
         Ok((cast(left)?, cast(right)?))
     }
+}
+
+/// How many dimensions a vector type declares.
+fn dimensions(ty: PgType) -> Option<usize> {
+    usize::try_from(ty.typmod).ok().filter(|count| *count > 0)
 }
 
 /// A cast that cannot fail and that DataFusion can reason about.

@@ -19,8 +19,10 @@ use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
 use super::functions::{named_argument, undefined};
 use super::gq::is_gq;
+use super::hybrid::is_hybrid;
 use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
+use super::nearest::is_nearest;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::set_function::element_type;
 use super::subquery::{PendingApply, apply_all};
@@ -53,6 +55,12 @@ impl Binder<'_> {
             return self.gq_factor(args, alias, ctx, at);
         }
         if let Some(function) = self.env.table_function(schema.as_deref(), &function_name) {
+            if is_nearest(schema.as_deref(), &function_name) {
+                return self.nearest(&function, args, alias, ctx, at);
+            }
+            if is_hybrid(schema.as_deref(), &function_name) {
+                return self.hybrid(&function, args, alias, ctx, at);
+            }
             return self.table_function(function, args, alias, ordinality, ctx, left, at);
         }
         if let Some(query) = self.stored_query(schema.as_deref(), &function_name) {

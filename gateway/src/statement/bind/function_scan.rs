@@ -194,6 +194,7 @@ impl ExecutionPlan for FunctionScanExec {
             arguments,
             bounds: Vec::new(),
             limit: None,
+            wanted: None,
             memory: Arc::clone(context.memory_pool()),
         };
         let stream = self.function.call(call)?;

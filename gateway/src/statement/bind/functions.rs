@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Volatility};
 use omnigraph_catalog::types::PgType;
-use omnigraph_udfs::pg::{PgFunction, array, json, math, regex, string};
+use omnigraph_udfs::pg::{PgFunction, array, json, math, regex, string, vector, words};
 use sqlparser::ast;
 
 use super::catalog::{FunctionRow, functions_named};
@@ -133,6 +133,7 @@ const TYPE_FUNCTIONS: &[(&str, PgType)] = &[
     ("timestamp", PgType::TIMESTAMP),
     ("timestamptz", PgType::TIMESTAMPTZ),
     ("varchar", PgType::VARCHAR),
+    ("vector", PgType::VECTOR),
 ];
 
 /// Does the function run here?
@@ -183,6 +184,8 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
                     || matches!(name, "gcd" | "lcm") && row.result != PgType::NUMERIC.oid
                     || array::is_implemented(name, arity)
                     || json::is_implemented(name)
+                    || vector::is_implemented(name)
+                    || words::is_implemented(name)
                     || catalog_functions::is_implemented(name, arity)
             }
         },

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
-use omnigraph_udfs::pg::{array, json, math, regex, string};
+use omnigraph_udfs::pg::{array, json, math, regex, string, vector};
 
 use super::catalog::{OperatorRow, operators_named};
 use super::coerce::{Context, positioned};
@@ -32,6 +32,7 @@ enum Implementation {
     Array(&'static str),
     Json(&'static str),
     Time(&'static str),
+    Vector(&'static str),
 }
 
 /// Does the operator run here?
@@ -52,6 +53,12 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
         return None;
     }
     Some(match row.name {
+        _ if row.left == PgType::VECTOR.oid => {
+            if !vector::is_implemented(row.code) {
+                return None;
+            }
+            I::Vector(row.code)
+        }
         "=" | "<>" | "<" | "<=" | ">" | ">=" => {
             let operator = comparison(row.name)?;
             let ordered_badly = matches!(row.left, 3802 | 2249);
@@ -242,12 +249,7 @@ impl Binder<'_> {
         result: PgType,
     ) -> PgResult<Typed> {
         use Implementation as I;
-        let implementation = implementation(row).ok_or_else(|| {
-            PgError::new(
-                sqlstate::INTERNAL_ERROR,
-                format!("operator {} has no implementation", row.oid),
-            )
-        })?;
+        let implementation = implementation(row).ok_or_else(|| no_implementation(row))?;
         let expr = match implementation {
             I::Compare(operator) => self.compare(operator, left, right)?,
             I::Arithmetic(op) => return self.arithmetic(op, left, right, result),
@@ -275,6 +277,8 @@ impl Binder<'_> {
             I::Time(code) => {
                 datetime::build(code, vec![left.expr, right.expr], &self.text.format.zone)
             }
+            I::Vector(code) => vector::function(code, vec![left.expr, right.expr])
+                .ok_or_else(|| no_implementation(row))?,
             I::Negate | I::Plus | I::Invert | I::Math(_) => {
                 return Err(PgError::new(
                     sqlstate::INTERNAL_ERROR,
@@ -370,6 +374,13 @@ impl Binder<'_> {
     pub(super) fn as_text(&mut self, value: Typed) -> PgResult<Expr> {
         Ok(self.coerce(value, PgType::TEXT, Context::Explicit)?.expr)
     }
+}
+
+fn no_implementation(row: &OperatorRow) -> PgError {
+    PgError::new(
+        sqlstate::INTERNAL_ERROR,
+        format!("operator {} has no implementation", row.oid),
+    )
 }
 
 /// PostgreSQL's scale of a result, and enough digits for it.

@@ -2,6 +2,7 @@
 //! have in common (chapter 10.5 of its manual).
 
 use omnigraph_catalog::types::{PgType, numeric_modifier};
+use omnigraph_udfs::pg::vector::MAX_DIMENSIONS;
 use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
 
 use super::Binder;
@@ -255,12 +256,7 @@ impl Binder<'_> {
             let spelled = match name {
                 "\"char\"" => Some(PgType::CHAR),
                 "int" if schema.is_none() => Some(PgType::INT4),
-                "vector" => Some(
-                    match modifiers.first().and_then(|n| n.parse::<i32>().ok()) {
-                        Some(n) => PgType::VECTOR.with_typmod(n),
-                        None => PgType::VECTOR,
-                    },
-                ),
+                "vector" => Some(vector_type(modifiers)?),
                 _ => omnigraph_catalog::types::BUILT_IN
                     .iter()
                     .find(|info| info.name == name && name != "char")
@@ -302,6 +298,27 @@ impl Binder<'_> {
         self.catalog
             .parse_type(&text.join("."), &self.path)
             .ok_or_else(|| unknown_type(&written, at))
+    }
+}
+
+/// `vector` and `vector(n)`.
+fn vector_type(modifiers: &[String]) -> PgResult<PgType> {
+    let invalid = |message: String| PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message);
+    match modifiers {
+        [] => Ok(PgType::VECTOR),
+        [dimensions] => match dimensions.trim().parse::<i32>() {
+            Ok(dimensions) if dimensions < 1 => Err(invalid(
+                "dimensions for type vector must be at least 1".to_owned(),
+            )),
+            Ok(dimensions) if dimensions as usize <= MAX_DIMENSIONS => {
+                Ok(PgType::VECTOR.with_typmod(dimensions))
+            }
+            Ok(_) => Err(invalid(format!(
+                "dimensions for type vector cannot exceed {MAX_DIMENSIONS}"
+            ))),
+            Err(_) => Err(invalid("invalid type modifier".to_owned())),
+        },
+        _ => Err(invalid("invalid type modifier".to_owned())),
     }
 }
 

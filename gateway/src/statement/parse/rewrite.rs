@@ -6,7 +6,8 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 /// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
 /// `FOR KEY SHARE` → `FOR SHARE`; `FOR UPDATE OF a, b` → `FOR UPDATE OF a FOR UPDATE OF b`;
-/// MERGE's `THEN DO NOTHING` → an update of [`NOTHING`].
+/// MERGE's `THEN DO NOTHING` → an update of [`NOTHING`]; `<=>` and `<+>` → operators like any
+/// other.
 pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 3);
     let mut tokens = tokens.into_iter().peekable();
@@ -52,6 +53,20 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
                 .peek()
                 .is_some_and(|next| is_word(&next.token, "SHARE"))
         {
+            continue;
+        }
+        if token.token == Token::Spaceship {
+            out.push(TokenWithSpan::new(operator("<=>"), token.span));
+            continue;
+        }
+        if token.token == Token::Gt
+            && let [.., first, second] = out.as_slice()
+            && (&first.token, &second.token) == (&Token::Lt, &Token::Plus)
+            && (first.span.end, second.span.end) == (second.span.start, token.span.start)
+        {
+            let span = first.span.union(&token.span);
+            out.truncate(out.len() - 2);
+            out.push(TokenWithSpan::new(operator("<+>"), span));
             continue;
         }
         if token.token == Token::Comma
@@ -131,6 +146,11 @@ fn is_clause(token: &Token) -> bool {
     ]
     .iter()
     .any(|word| is_word(token, word))
+}
+
+/// An operator that is none of the grammar's, with the precedence of those.
+fn operator(name: &str) -> Token {
+    Token::CustomBinaryOperator(name.to_owned())
 }
 
 fn word(value: &str, keyword: Keyword) -> Token {

@@ -6,6 +6,7 @@
 
 mod change;
 mod read;
+mod search;
 mod value;
 
 use std::rc::Rc;
@@ -21,7 +22,8 @@ use omnigraph_udfs::pg::blob;
 use sqlparser::ast;
 
 pub use self::change::BoundChanges;
-pub(super) use self::value::GIVEN;
+pub(crate) use self::value::GIVEN;
+pub(super) use self::value::all;
 use super::coerce::positioned;
 use super::expr::Ctx;
 use super::from::{Factor, FromItem};

@@ -13,6 +13,7 @@ use super::super::graph_table::Made;
 use super::super::query::QueryRel;
 use super::super::scope::Level;
 use super::Call;
+use super::search;
 use super::value::{self, Names, ident, literal};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -60,15 +61,18 @@ impl Binder<'_> {
             })
             .collect();
         self.made.push(Rc::new(Made { patterns, columns }));
-        let names = Names::Columns(variables);
-        let mut select = template()?;
+        let ranks = search::ranks(read);
+        let names = Names::Columns(variables, &ranks);
+        let mut select = parse::template("SELECT 1", &[], 0)?;
         let ast::SetExpr::Select(body) = select.body.as_mut() else {
             return Err(PgError::new(
                 sqlstate::INTERNAL_ERROR,
                 "a SELECT that is none",
             ));
         };
-        body.from = vec![self.made_relation()];
+        let matched = self.made_relation();
+        body.from = vec![self.gq_ranked(variables, &ranks, matched)?];
+        body.selection = search::ranked(read, &ranks);
         body.distinct = read.distinct.then_some(ast::Distinct::Distinct);
         body.projection = Vec::with_capacity(read.outputs.len());
         for Output { name, value } in &read.outputs {
@@ -84,7 +88,8 @@ impl Binder<'_> {
         for sort in &read.order {
             // What is the same for all rows orders none.
             if sort.value.has_variable() || sort.value.has_aggregate() {
-                order.push(ordered(self.gq_value(&sort.value, names)?, sort.descending));
+                let descending = sort.descending || search::is_best_first(&sort.value);
+                order.push(ordered(self.gq_value(&sort.value, names)?, descending));
             }
         }
         for tie in &ties {
@@ -194,18 +199,6 @@ impl Binder<'_> {
     }
 }
 
-/// A SELECT to be filled in.
-fn template() -> PgResult<ast::Query> {
-    let parsed = parse::parse("SELECT 1")?.pop();
-    match parsed.map(|parsed| parsed.statement) {
-        Some(parse::Statement::Query(query)) => Ok(*query),
-        _ => Err(PgError::new(
-            sqlstate::INTERNAL_ERROR,
-            "a SELECT that is none",
-        )),
-    }
-}
-
 /// NULLs come first, and last when the greatest do.
 fn ordered(expr: ast::Expr, descending: bool) -> ast::OrderByExpr {
     ast::OrderByExpr {
@@ -264,6 +257,12 @@ fn columns_of(read: &Read, ties: &[Expr]) -> BTreeSet<(VariableId, String)> {
             }
             Expr::Property(id, column) => {
                 columns.insert((*id, column.clone()));
+            }
+            // Scores are looked up by the node.
+            Expr::Search { arguments, .. } => {
+                if let Some(Expr::Property(id, _)) = arguments.first() {
+                    columns.insert((*id, "id".to_owned()));
+                }
             }
             _ => {}
         });

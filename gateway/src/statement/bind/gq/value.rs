@@ -6,8 +6,8 @@ use omnigraph_engine::query::{Aggregate, Expr, Operator, Variable, VariableId};
 use omnigraph_engine::schema::text::{parse_date, parse_datetime};
 use sqlparser::ast;
 
+use super::super::Binder;
 use super::super::typed::Typed;
-use super::super::{Binder, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
@@ -16,14 +16,14 @@ use crate::sqlstate;
 pub(super) enum Names<'a> {
     /// Inside of the pattern: columns of its variables.
     Pattern(&'a [Variable]),
-    /// Over the pattern: its columns.
-    Columns(&'a [Variable]),
+    /// Over the pattern: its columns, and the ranks beside them.
+    Columns(&'a [Variable], &'a [&'a Expr]),
     /// Columns of the table that is changed.
     Row,
 }
 
 /// What begins the name of a value that is bound already. No query can write it.
-pub(in crate::statement::bind) const GIVEN: &str = "$:";
+pub(crate) const GIVEN: &str = "$:";
 
 /// What the pattern calls a variable.
 pub(super) fn variable_name(variables: &[Variable], id: VariableId) -> String {
@@ -55,6 +55,11 @@ pub(super) fn object(name: &str) -> ast::ObjectName {
     ast::ObjectName(vec![ast::ObjectNamePart::Identifier(ident(name))])
 }
 
+/// The value at a place among those that are bound already.
+pub(super) fn given(place: usize) -> ast::Expr {
+    literal(ast::Value::Placeholder(format!("{GIVEN}{place}")))
+}
+
 pub(super) fn literal(value: ast::Value) -> ast::Expr {
     ast::Expr::Value(value.with_empty_span())
 }
@@ -63,13 +68,14 @@ fn text(value: &str) -> ast::Expr {
     literal(ast::Value::SingleQuotedString(value.to_owned()))
 }
 
-pub(super) fn all(mut conditions: Vec<ast::Expr>) -> Option<ast::Expr> {
+/// Conditions joined by AND.
+pub(in crate::statement::bind) fn all(mut conditions: Vec<ast::Expr>) -> Option<ast::Expr> {
     let first = (!conditions.is_empty()).then(|| conditions.remove(0))?;
     let and = |left, right| operation(left, ast::BinaryOperator::And, right);
     Some(conditions.into_iter().fold(first, and))
 }
 
-fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast::Expr {
+pub(super) fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast::Expr {
     ast::Expr::BinaryOp {
         left: Box::new(left),
         op,
@@ -77,7 +83,7 @@ fn operation(left: ast::Expr, op: ast::BinaryOperator, right: ast::Expr) -> ast:
     }
 }
 
-fn call(name: &str, distinct: bool, args: Vec<ast::Expr>) -> ast::Expr {
+pub(super) fn call(name: &str, distinct: bool, args: Vec<ast::Expr>) -> ast::Expr {
     let args = args
         .into_iter()
         .map(|arg| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)))
@@ -102,15 +108,14 @@ impl Binder<'_> {
     /// A value that has no syntax: the expression looks it up when it is bound.
     fn given(&mut self, value: Typed) -> ast::Expr {
         self.given.push(value);
-        let name = format!("{GIVEN}{}", self.given.len() - 1);
-        literal(ast::Value::Placeholder(name))
+        given(self.given.len() - 1)
     }
 
     pub(super) fn gq_value(&mut self, expr: &Expr, names: Names<'_>) -> PgResult<ast::Expr> {
         Ok(match expr {
             Expr::Element(id) => property(*id, "id", names),
             Expr::Property(id, column) => property(*id, column, names),
-            Expr::Parameter(at) => literal(ast::Value::Placeholder(format!("{GIVEN}{at}"))),
+            Expr::Parameter(at) => given(*at),
             Expr::Null => literal(ast::Value::Null),
             Expr::Bool(value) => literal(ast::Value::Boolean(*value)),
             Expr::Text(value) | Expr::Vector(value) => text(value),
@@ -173,10 +178,10 @@ impl Binder<'_> {
                 let argument = self.gq_value(argument, names)?;
                 aggregate(*function, *distinct, argument)
             }
-            Expr::Search { function, .. } => {
-                let error = unsupported(&format!("{}() in gq()", function.name()), None);
-                return Err(error.hint("This version does not search by words or vectors yet."));
-            }
+            Expr::Search {
+                function,
+                arguments,
+            } => self.gq_search(*function, arguments, expr, names)?,
         })
     }
 
@@ -244,7 +249,7 @@ fn property(id: VariableId, column: &str, names: Names<'_>) -> ast::Expr {
             let variable = variable_name(variables, id);
             ast::Expr::CompoundIdentifier(vec![ident(&variable), ident(column)])
         }
-        Names::Columns(variables) => {
+        Names::Columns(variables, _) => {
             ast::Expr::Identifier(ident(&column_name(variables, id, column)))
         }
         Names::Row => ast::Expr::Identifier(ident(column)),
