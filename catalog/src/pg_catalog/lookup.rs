@@ -491,7 +491,7 @@ impl CatalogLookup for PgCatalog {
             .databases
             .iter()
             .find(|database| database.oid == oid)?;
-        Some(database.size)
+        database.size
     }
 }
 

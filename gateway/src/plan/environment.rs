@@ -20,7 +20,9 @@ use crate::session::common::Common;
 use crate::session::shared::{GraphShared, Seen, now};
 use crate::session::transaction::State;
 use crate::sqlstate;
-use crate::statement::bind::{Environment, Relation, RelationColumn, RelationKind, SessionCalls};
+use crate::statement::bind::{
+    Environment, FUNCTIONS, Relation, RelationColumn, RelationKind, SessionCalls,
+};
 use crate::text::TextFormat;
 
 /// The table functions, by name; all are in schema `omnigraph`.
@@ -28,9 +30,6 @@ use crate::text::TextFormat;
 pub struct Functions {
     by_name: HashMap<&'static str, Arc<dyn TableFunction>>,
 }
-
-/// The schema of table functions and stored queries.
-const FUNCTION_SCHEMA: &str = "omnigraph";
 
 impl Functions {
     pub fn new(functions: Vec<Arc<dyn TableFunction>>) -> Self {
@@ -62,6 +61,7 @@ pub struct Frozen {
     past: Pasts,
     transaction_time: i64,
     asked_catalog: AtomicBool,
+    asked_sizes: AtomicBool,
     missing: Mutex<Option<BranchName>>,
     missing_past: Mutex<Option<(BranchName, Arc<str>)>>,
 }
@@ -74,27 +74,45 @@ pub type Pasts = HashMap<(BranchName, Arc<str>), PgResult<Snapshot>>;
 pub struct Asked {
     /// A relation of the catalogs.
     pub catalog: bool,
+    /// How large tables are.
+    pub sizes: bool,
     /// A branch that nobody has looked at yet.
     pub missing: Option<BranchName>,
     /// An earlier state that has not been looked up yet.
     pub past: Option<(BranchName, Arc<str>)>,
 }
 
+/// Which catalogs a statement is bound in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// As they were looked at last.
+    Known,
+    /// As the store has them now.
+    Fresh,
+    /// So, with the sizes of tables.
+    Sized,
+}
+
 impl Session {
     /// A view to bind in; with `fresh`, the catalogs show the newest state of every branch.
     pub(crate) async fn frozen(&mut self, fresh: bool) -> PgResult<Frozen> {
-        self.frozen_with(fresh, Pasts::new(), self.transaction_time())
+        let view = if fresh { View::Fresh } else { View::Known };
+        self.frozen_with(view, Pasts::new(), self.transaction_time())
             .await
     }
 
     /// As [`Self::frozen`], knowing what references to earlier states mean.
     pub(crate) async fn frozen_with(
         &mut self,
-        fresh: bool,
+        view: View,
         past: Pasts,
         transaction_time: i64,
     ) -> PgResult<Frozen> {
-        let catalogs = self.catalogs(fresh).await?;
+        let catalogs = match view {
+            View::Known => self.catalogs(false).await?,
+            View::Fresh => self.catalogs(true).await?,
+            View::Sized => self.sized_catalogs().await?,
+        };
         let path = self.search_path().await?;
         let pinned = self.past().await?;
         let session_schema = match (&pinned, &self.graph) {
@@ -134,6 +152,7 @@ impl Session {
             past,
             transaction_time,
             asked_catalog: AtomicBool::new(false),
+            asked_sizes: AtomicBool::new(false),
             missing: Mutex::new(None),
             missing_past: Mutex::new(None),
         })
@@ -168,6 +187,7 @@ impl Frozen {
     pub fn asked(&self) -> Asked {
         Asked {
             catalog: self.asked_catalog.load(Ordering::Relaxed),
+            sizes: self.asked_sizes.load(Ordering::Relaxed),
             missing: self.missing.lock().clone(),
             past: self.missing_past.lock().clone(),
         }
@@ -294,10 +314,15 @@ impl Environment for Frozen {
     }
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>> {
-        if schema.is_some_and(|schema| schema != FUNCTION_SCHEMA) {
+        if schema.is_some_and(|schema| schema != FUNCTIONS) {
             return None;
         }
         self.common.shared.functions.by_name.get(name).cloned()
+    }
+
+    fn ask_for_sizes(&self) {
+        self.asked_catalog.store(true, Ordering::Relaxed);
+        self.asked_sizes.store(true, Ordering::Relaxed);
     }
 
     fn graph_schema(&self) -> Option<Arc<Schema>> {

@@ -21,6 +21,7 @@ mod random;
 pub mod registry;
 pub mod settings;
 pub mod shared;
+mod sizes;
 pub mod transaction;
 pub mod watch;
 

@@ -13,17 +13,18 @@ use omnigraph_udfs::function::Effect;
 use sqlparser::ast;
 
 use super::apply::{Apply, ApplyKind};
-use super::coerce::{Context, positioned};
+use super::coerce::positioned;
 use super::expr::{Ctx, SetCall};
 use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
-use super::functions::{named_argument, undefined};
+use super::functions::undefined;
 use super::gq::is_gq;
 use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::set_function::element_type;
 use super::subquery::apply_all;
+use super::table_arguments::about;
 use super::typed::Typed;
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
@@ -65,6 +66,7 @@ impl Binder<'_> {
                 at,
             ));
         }
+        self.check_notation(args)?;
         let mut values = Vec::new();
         for arg in args {
             match arg {
@@ -313,7 +315,10 @@ impl Binder<'_> {
         let schema = self.env.graph_schema();
         let columns = function
             .columns(&constants, schema.as_deref())
-            .map_err(|error| positioned(crate::sqlstate::from_function(&error), at))?;
+            .map_err(|error| {
+                let about = about(&error, function.arguments(), &values);
+                positioned(crate::sqlstate::from_function(&error), about.or(at))
+            })?;
         let mut rel = Rel {
             alias: alias.map_or_else(|| function.name().to_owned(), |alias| fold(&alias.name)),
             schema: None,
@@ -458,90 +463,4 @@ impl Binder<'_> {
             visible,
         })
     }
-
-    /// Positional and named arguments in the order in which the function declares them.
-    pub(super) fn table_arguments(
-        &mut self,
-        function: &Arc<dyn TableFunction>,
-        args: &[ast::FunctionArg],
-        ctx: &mut Ctx,
-        at: Option<u32>,
-    ) -> PgResult<Vec<Typed>> {
-        let declared = function.arguments();
-        let mismatch = |given: &[Typed]| {
-            let shown: Vec<String> = declared
-                .iter()
-                .map(|argument| {
-                    let ty = argument
-                        .types
-                        .first()
-                        .map(|ty| super::types::type_name(*ty))
-                        .unwrap_or_default();
-                    match argument.default_sql() {
-                        Some(default) => format!("{} {ty} DEFAULT {default}", argument.name),
-                        None => format!("{} {ty}", argument.name),
-                    }
-                })
-                .collect();
-            undefined_with(
-                function.name(),
-                given,
-                format!(
-                    "Its signature is {}({}).",
-                    function.name(),
-                    shown.join(", ")
-                ),
-                at,
-            )
-        };
-        let mut slots: Vec<Option<Typed>> = vec![None; declared.len()];
-        let mut next = 0;
-        for arg in args {
-            let (place, expr) = match (arg, named_argument(arg)) {
-                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => {
-                    next += 1;
-                    (next - 1, expr)
-                }
-                (_, Some((name, expr))) => {
-                    let place = declared.iter().position(|argument| argument.name == name);
-                    (place.ok_or_else(|| mismatch(&[]))?, expr)
-                }
-                _ => return Err(mismatch(&[])),
-            };
-            let value = self.expr(ctx, expr)?;
-            match slots.get_mut(place) {
-                Some(slot) if slot.is_none() => *slot = Some(value),
-                _ => return Err(mismatch(&[])),
-            }
-        }
-        let given: Vec<Typed> = slots.iter().flatten().cloned().collect();
-        let mut values = Vec::with_capacity(declared.len());
-        for (slot, argument) in slots.into_iter().zip(declared) {
-            let first = argument.types.first().copied().unwrap_or(PgType::TEXT);
-            values.push(match slot {
-                None => match &argument.default {
-                    Some(default) => Typed::value(default.clone(), first),
-                    None => return Err(mismatch(&given)),
-                },
-                Some(value) if argument.types.iter().any(|ty| ty.oid == value.ty.oid) => value,
-                Some(value) => {
-                    // The first type that the value can be without being asked.
-                    let ty = argument
-                        .types
-                        .iter()
-                        .copied()
-                        .find(|ty| super::coerce::implicit(value.ty.oid, ty.oid))
-                        .ok_or_else(|| mismatch(&given))?;
-                    self.coerce(value, ty, Context::Implicit)?
-                }
-            });
-        }
-        Ok(values)
-    }
-}
-
-fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> PgError {
-    let mut error = undefined(name, args, at);
-    error.hint = Some(hint);
-    error
 }

@@ -41,6 +41,7 @@ mod gq;
 mod graph_table;
 mod group_by;
 mod hypothetical;
+mod in_order;
 mod join;
 mod json_record;
 mod json_value;
@@ -58,6 +59,7 @@ mod object_names;
 mod operation;
 mod operators;
 mod order_by;
+mod outer_aggregate;
 mod place_blobs;
 mod placeholders;
 mod privileges;
@@ -79,6 +81,7 @@ mod subquery;
 mod support_functions;
 mod system_time;
 mod table;
+mod table_arguments;
 mod target_list;
 mod text_io;
 mod to_char;
@@ -123,6 +126,7 @@ pub use bound::{
     RelationColumn, RelationKind, Returning, TableUse,
 };
 pub use function_scan::{fill, reads_functions_alone};
+pub use functions::FUNCTIONS;
 pub use gq::BoundChanges;
 pub use object_names::CatalogNames;
 pub use placeholders::{complete, complete_expr, has_placeholder};
@@ -149,6 +153,9 @@ pub trait Environment: Send + Sync {
     fn transaction_time(&self) -> i64;
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>>;
+
+    /// The statement is about the sizes of tables, which catalogs do not have without need.
+    fn ask_for_sizes(&self) {}
 
     /// The schema of the graph as the session's branch has it, for functions whose columns
     /// depend on it.

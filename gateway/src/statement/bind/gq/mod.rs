@@ -23,6 +23,7 @@ pub(super) use self::value::GIVEN;
 use super::coerce::positioned;
 use super::expr::Ctx;
 use super::from::{Factor, FromItem};
+use super::functions::FUNCTIONS;
 use super::graph_table::GraphRef;
 use super::lateral::has_columns;
 use super::scope::{Level, Scope};
@@ -45,7 +46,7 @@ struct Call {
 
 /// Does the call mean `gq`?
 pub(super) fn is_gq(schema: Option<&str>, name: &str) -> bool {
-    name == Gq::NAME && matches!(schema, None | Some("omnigraph"))
+    name == Gq::NAME && matches!(schema, None | Some(FUNCTIONS))
 }
 
 impl Binder<'_> {
