@@ -158,7 +158,8 @@ impl PgType {
     /// The element type of an array type.
     pub fn element(self) -> Option<PgType> {
         let info = self.info()?;
-        (info.category == 'A').then(|| PgType::new(info.element).with_typmod(self.typmod))
+        self.is_array()
+            .then(|| PgType::new(info.element).with_typmod(self.typmod))
     }
 
     /// The array type over this one.
@@ -169,7 +170,8 @@ impl PgType {
     }
 
     pub fn is_array(self) -> bool {
-        self.info().is_some_and(|info| info.category == 'A')
+        // To PostgreSQL an array of rows is a pseudo-type.
+        self.info().is_some_and(|info| info.category == 'A') || self.oid == PgType::RECORD_ARRAY.oid
     }
 
     /// How values of this type lie in Arrow. One representation for each type, so that no

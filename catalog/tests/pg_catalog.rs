@@ -49,13 +49,13 @@ fn input(branches: Vec<BranchInput>) -> CatalogInput {
             DatabaseRow {
                 oid: 5,
                 name: "postgres".into(),
-                size: 0,
+                size: Some(0),
                 description: None,
             },
             DatabaseRow {
                 oid: 16_400,
                 name: "knowledge".into(),
-                size: 7,
+                size: Some(7),
                 description: Some("What we know".into()),
             },
         ],

@@ -322,14 +322,14 @@ impl Table {
         }
     }
 
-    /// Bytes of the table's files.
-    pub async fn bytes(&self) -> Result<u64> {
+    /// The files of the published table, by path, and their bytes. Branches share files.
+    pub async fn files(&self) -> Result<Vec<(Arc<str>, u64)>> {
         let version = self.explained(self.base.version().await).await?;
         Ok(version
             .fragments()
             .iter()
-            .map(|fragment| fragment.bytes)
-            .sum())
+            .map(|fragment| (Arc::clone(&fragment.key), fragment.bytes))
+            .collect())
     }
 
     /// The table's pieces, in an order that appends keep.

@@ -80,6 +80,17 @@ def sends_parameters_of_every_type(server):
         eq(connection.execute("select length(%s)", ["x" * 1_000_000]).fetchone(), (1_000_000,))
 
 
+@case("psycopg", gateway_only=True)
+def a_numeric_parameter_is_exact_or_refused(server):
+    with connect(server, autocommit=True) as connection:
+        for slot in ("%t", "%b"):
+            for number in ("0.12345678901234567890", "-12345678901234567890.5", "1.5000000000000000000000000"):
+                eq(connection.execute(f"select {slot}::numeric * 2", [decimal.Decimal(number)]).fetchone(), (decimal.Decimal(number) * 2,), f"{slot} {number}")
+            too_fine = decimal.Decimal("0.123456789012345678901")
+            error = fails(lambda: connection.execute(f"select {slot}::numeric", [too_fine]), "0A000")
+            ok("20 digits" in str(error), str(error))
+
+
 @case("psycopg")
 def keeps_prepared_statements(server):
     with connect(server, prepare_threshold=0) as connection:

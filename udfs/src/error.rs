@@ -42,6 +42,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The argument that it is about.
+    pub fn argument(&self) -> Option<&'static str> {
+        match self {
+            Error::Argument { argument, .. } | Error::NullArgument { argument, .. } => {
+                Some(argument)
+            }
+            Error::Value { .. } | Error::Engine(_) => None,
+        }
+    }
+}
+
 impl From<Error> for DataFusionError {
     /// Crosses DataFusion whole; the server finds it again by its type. An engine error
     /// crosses as itself, so that nobody has to look inside of ours.

@@ -35,7 +35,7 @@ pub struct DatabaseRow {
     pub oid: u32,
     pub name: String,
     /// Bytes, where they are known.
-    pub size: i64,
+    pub size: Option<i64>,
     pub description: Option<String>,
 }
 

@@ -495,7 +495,7 @@ impl CatalogLookup for PgCatalog {
             .databases
             .iter()
             .find(|database| database.oid == oid)?;
-        Some(database.size)
+        database.size
     }
 }
 

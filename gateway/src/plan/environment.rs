@@ -76,6 +76,7 @@ pub struct Frozen {
     stored: Arc<StoredQueries>,
     called: Mutex<Vec<Arc<StoredQuery>>>,
     asked_catalog: AtomicBool,
+    asked_sizes: AtomicBool,
     missing: Mutex<Option<BranchName>>,
     missing_past: Mutex<Option<(BranchName, Arc<str>)>>,
 }
@@ -88,27 +89,45 @@ pub type Pasts = HashMap<(BranchName, Arc<str>), PgResult<Snapshot>>;
 pub struct Asked {
     /// A relation of the catalogs.
     pub catalog: bool,
+    /// How large tables are.
+    pub sizes: bool,
     /// A branch that nobody has looked at yet.
     pub missing: Option<BranchName>,
     /// An earlier state that has not been looked up yet.
     pub past: Option<(BranchName, Arc<str>)>,
 }
 
+/// Which catalogs a statement is bound in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// As they were looked at last.
+    Known,
+    /// As the store has them now.
+    Fresh,
+    /// So, with the sizes of tables.
+    Sized,
+}
+
 impl Session {
     /// A view to bind in; with `fresh`, the catalogs show the newest state of every branch.
     pub(crate) async fn frozen(&mut self, fresh: bool) -> PgResult<Frozen> {
-        self.frozen_with(fresh, Pasts::new(), self.transaction_time())
+        let view = if fresh { View::Fresh } else { View::Known };
+        self.frozen_with(view, Pasts::new(), self.transaction_time())
             .await
     }
 
     /// As [`Self::frozen`], knowing what references to earlier states mean.
     pub(crate) async fn frozen_with(
         &mut self,
-        fresh: bool,
+        view: View,
         past: Pasts,
         transaction_time: i64,
     ) -> PgResult<Frozen> {
-        let catalogs = self.catalogs(fresh).await?;
+        let catalogs = match view {
+            View::Known => self.catalogs(false).await?,
+            View::Fresh => self.catalogs(true).await?,
+            View::Sized => self.sized_catalogs().await?,
+        };
         let path = self.search_path().await?;
         let pinned = self.past().await?;
         let session_schema = match (&pinned, &self.graph) {
@@ -153,6 +172,7 @@ impl Session {
             },
             called: Mutex::default(),
             asked_catalog: AtomicBool::new(false),
+            asked_sizes: AtomicBool::new(false),
             missing: Mutex::new(None),
             missing_past: Mutex::new(None),
         })
@@ -187,6 +207,7 @@ impl Frozen {
     pub fn asked(&self) -> Asked {
         Asked {
             catalog: self.asked_catalog.load(Ordering::Relaxed),
+            sizes: self.asked_sizes.load(Ordering::Relaxed),
             missing: self.missing.lock().clone(),
             past: self.missing_past.lock().clone(),
         }
@@ -328,6 +349,11 @@ impl Environment for Frozen {
         let query = self.stored.get(name)?;
         self.called.lock().push(Arc::clone(query));
         Some(Arc::clone(query))
+    }
+
+    fn ask_for_sizes(&self) {
+        self.asked_catalog.store(true, Ordering::Relaxed);
+        self.asked_sizes.store(true, Ordering::Relaxed);
     }
 
     fn graph_schema(&self) -> Option<Arc<Schema>> {

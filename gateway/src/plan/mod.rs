@@ -23,8 +23,8 @@ use omnigraph_engine::schema::Schema;
 use parking_lot::Mutex;
 
 pub use cache::PlanCache;
-use environment::Pasts;
 pub use environment::{Frozen, Functions};
+use environment::{Pasts, View};
 pub(crate) use environment::{is_function_schema, table_relation};
 pub use fast::Lookup;
 pub use kept::Generic;
@@ -229,12 +229,12 @@ impl Session {
         parsed: &Arc<ParsedStatement>,
         declared: &[u32],
     ) -> PgResult<Work> {
-        let mut fresh = false;
+        let mut view = View::Known;
         let mut past = Pasts::new();
         let time = self.transaction_time();
         let mut attempts = 0;
         while attempts < REBINDS {
-            let frozen = self.frozen_with(fresh, past.clone(), time).await?;
+            let frozen = self.frozen_with(view, past.clone(), time).await?;
             let interrupt = Arc::clone(&self.interrupt);
             interrupt.check()?;
             let outcome = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
@@ -259,10 +259,11 @@ impl Session {
                 continue;
             }
             match outcome {
-                Ok(_) if asked.catalog && !fresh => fresh = true,
+                Ok(_) if asked.sizes && view < View::Sized => view = View::Sized,
+                Ok(_) if asked.catalog && view < View::Fresh => view = View::Fresh,
                 Ok(bound) => return Ok(self.work_of(bound, &frozen, asked.catalog)),
-                Err(error) if fresh || !may_be_stale(&error) => return Err(error),
-                Err(_) => fresh = true,
+                Err(error) if view > View::Known || !may_be_stale(&error) => return Err(error),
+                Err(_) => view = View::Fresh,
             }
         }
         Err(PgError::new(

@@ -27,7 +27,7 @@ use super::{Attached, Session};
 use crate::error::PgResult;
 use crate::plan::Functions;
 use crate::statement::bind::catalog::{listed_casts, listed_functions, listed_operators};
-use crate::statement::bind::{CatalogNames, Relation, RelationColumn, RelationKind};
+use crate::statement::bind::{CatalogNames, FUNCTIONS, Relation, RelationColumn, RelationKind};
 
 /// One state of the catalogs, as one session sees it.
 #[derive(Debug)]
@@ -52,15 +52,15 @@ struct State {
 
 /// A branch at one of its commits.
 #[derive(Debug, Clone)]
-struct Known {
+pub(super) struct Known {
     id: String,
     head: CommitId,
-    input: BranchInput,
+    pub(super) input: BranchInput,
 }
 
 /// How many actors' catalogs are kept, and how many branches are looked at side by side.
 const ACTORS: usize = 1_000;
-const LOOKING: usize = 8;
+pub(super) const LOOKING: usize = 8;
 /// PostgreSQL's OID of its own database, and where those of graphs begin.
 const SERVER_OID: u32 = 5;
 pub(crate) const FIRST_GRAPH_OID: u32 = 16_400;
@@ -129,15 +129,29 @@ impl Session {
                 self.graph_catalog(&attached, fresh).await?;
                 self.catalog_as_of(&attached, &branch, &snapshot)?
             }
-            (None, _) => self.built(&CatalogStates::default(), Vec::new())?,
+            (None, _) => self.built(&CatalogStates::default(), Vec::new(), None)?,
         };
         *self.common.listed.lock() = self.listed();
-        let live: Arc<Common> = Arc::clone(&self.common);
-        let catalogs = Arc::new(Catalogs {
-            catalog: catalog.with_live(live),
-        });
+        let catalogs = self.with_live(&catalog);
         self.catalogs = Some((pinned, Arc::clone(&catalogs)));
         Ok(catalogs)
+    }
+
+    pub(super) fn with_live(&self, catalog: &PgCatalog) -> Arc<Catalogs> {
+        let live: Arc<Common> = Arc::clone(&self.common);
+        Arc::new(Catalogs {
+            catalog: catalog.with_live(live),
+        })
+    }
+
+    /// The branches that the catalogs were last made of.
+    pub(super) fn known_branches(&self, attached: &Attached) -> Arc<Vec<Known>> {
+        let actor = self.common.actor.to_string();
+        let by_actor = attached.shared.catalogs.by_actor.lock();
+        by_actor
+            .get(&actor)
+            .map(|state| Arc::clone(&state.branches))
+            .unwrap_or_default()
     }
 
     fn listed(&self) -> Listed {
@@ -195,7 +209,7 @@ impl Session {
             .try_collect()
             .await?;
         let inputs = branches.iter().map(|known| known.input.clone()).collect();
-        let catalog = self.built(states, inputs)?;
+        let catalog = self.built(states, inputs, None)?;
         let mut by_actor = states.by_actor.lock();
         if by_actor.len() >= ACTORS {
             by_actor.clear();
@@ -220,31 +234,27 @@ impl Session {
         snapshot: &Snapshot,
     ) -> PgResult<Arc<PgCatalog>> {
         let states = &attached.shared.catalogs;
-        let actor = self.common.actor.to_string();
-        let branches = states
-            .by_actor
-            .lock()
-            .get(&actor)
-            .map(|state| Arc::clone(&state.branches));
-        let known = branches.unwrap_or_default();
+        let known = self.known_branches(attached);
         let inputs = known
             .iter()
             .map(|known| match known.input.name == branch.as_str() {
                 true => input(branch, known.input.ordinal, snapshot),
                 false => known.input.clone(),
             });
-        self.built(states, inputs.collect())
+        self.built(states, inputs.collect(), None)
     }
 
-    fn built(
+    /// `size`: the bytes of the graph's tables, if somebody has added them up.
+    pub(super) fn built(
         &self,
         states: &CatalogStates,
         branches: Vec<BranchInput>,
+        size: Option<i64>,
     ) -> PgResult<Arc<PgCatalog>> {
         let server = DatabaseRow {
             oid: SERVER_OID,
             name: SERVER_DATABASE.to_owned(),
-            size: 0,
+            size: Some(0),
             description: Some("the server itself: it has no graph".to_owned()),
         };
         let stored = match &self.graph {
@@ -257,8 +267,8 @@ impl Session {
             .zip(FIRST_GRAPH_OID..)
             .map(|(name, oid)| DatabaseRow {
                 oid,
+                size: size.filter(|_| name == self.common.database.to_string()),
                 name,
-                size: 0,
                 description: None,
             });
         Ok(PgCatalog::build(CatalogInput {
@@ -327,7 +337,7 @@ async fn known_branch(
 }
 
 /// What a branch shows in a state.
-fn input(branch: &BranchName, ordinal: u64, snapshot: &Snapshot) -> BranchInput {
+pub(super) fn input(branch: &BranchName, ordinal: u64, snapshot: &Snapshot) -> BranchInput {
     let rows = snapshot
         .tables()
         .map(|table| (table.def().id, table.row_count()));
@@ -346,7 +356,12 @@ pub(crate) fn registry(functions: &Functions) -> Arc<Registry> {
     Arc::clone(REGISTRY.get_or_init(|| {
         let listed = listed_functions()
             .map(|row| FunctionInput {
-                schema: "pg_catalog".to_owned(),
+                schema: if row.is_own() {
+                    FUNCTIONS
+                } else {
+                    "pg_catalog"
+                }
+                .to_owned(),
                 name: row.name.to_owned(),
                 arguments: row
                     .args
@@ -439,7 +454,7 @@ fn table_function(function: &dyn omnigraph_udfs::TableFunction) -> Vec<FunctionI
                 .iter()
                 .map(|column| argument(Some(&column.name), column.ty, ArgumentMode::Table));
             FunctionInput {
-                schema: "omnigraph".to_owned(),
+                schema: FUNCTIONS.to_owned(),
                 name: function.name().to_owned(),
                 arguments: given.into_iter().chain(told).collect(),
                 returns: PgType::RECORD,

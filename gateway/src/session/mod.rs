@@ -22,6 +22,7 @@ mod random;
 pub mod registry;
 pub mod settings;
 pub mod shared;
+mod sizes;
 pub mod transaction;
 pub mod watch;
 

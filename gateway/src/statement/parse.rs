@@ -8,8 +8,10 @@ mod cursor;
 mod depth;
 mod dialect;
 pub mod graph_table;
+mod misplaced;
 mod rewrite;
 mod settings;
+mod tokenize;
 mod utility;
 mod vacuum;
 mod words;
@@ -17,9 +19,9 @@ mod words;
 use std::sync::Arc;
 
 use sqlparser::ast;
-use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use super::bind;
 use crate::error::{PgError, PgResult};
@@ -27,8 +29,10 @@ use crate::sqlstate;
 
 pub use copy::{Copy, CopyDirection, CopyOption, CopySource};
 pub use cursor::{Declare, Fetch, FetchDirection};
+use misplaced::{Misplaced, Missing};
 pub use rewrite::NOTHING;
 pub use settings::{Set, SetValue, Show, TransactionModes};
+use tokenize::tokenize;
 pub use vacuum::Vacuum;
 use words::Words;
 
@@ -197,6 +201,8 @@ pub struct Positions {
     /// long text without counting from its start.
     marks: Vec<usize>,
     length: u32,
+    /// Where the statements end that end in a semicolon.
+    semicolons: Vec<u32>,
 }
 
 const STRIDE: u32 = 256;
@@ -219,7 +225,17 @@ impl Positions {
             line_starts,
             marks,
             length,
+            semicolons: Vec::new(),
         }
+    }
+
+    fn with_semicolons(mut self, tokens: &[TokenWithSpan]) -> Self {
+        let semicolons = tokens
+            .iter()
+            .filter(|token| token.token == Token::SemiColon)
+            .filter_map(|token| self.of_span(token.span));
+        self.semicolons = semicolons.collect();
+        self
     }
 
     /// The byte at which a character (counted from 0) begins in the text this was made of.
@@ -252,8 +268,10 @@ impl Positions {
 /// Splits and parses a query string. An error anywhere is an error of the whole, with
 /// PostgreSQL's words and position. Empty statements are left out.
 pub fn parse(sql: &str) -> PgResult<Vec<ParsedStatement>> {
-    let positions = Arc::new(Positions::new(sql));
-    let tokens = graph_table::fold(sql, tokenize(sql, &positions)?, &positions)?;
+    let positions = Positions::new(sql);
+    let tokens = tokenize(sql, &positions)?;
+    let positions = Arc::new(positions.with_semicolons(&tokens));
+    let tokens = graph_table::fold(sql, tokens, &positions)?;
     let mut statements = Vec::new();
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
         let tokens: Vec<TokenWithSpan> = tokens
@@ -309,48 +327,6 @@ pub fn template(sql: &str, names: &[(&str, &str)], first: usize) -> PgResult<ast
             "a template that is not a query",
         )),
     }
-}
-
-fn tokenize(sql: &str, positions: &Positions) -> PgResult<Vec<TokenWithSpan>> {
-    if let Some(at) = sql.chars().position(|c| c == '\0') {
-        return Err(PgError::new(
-            sqlstate::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        )
-        .at(at as u32 + 1));
-    }
-    let dialect = PostgreSqlDialect {};
-    let mut tokens = Tokenizer::new(&dialect, sql)
-        .tokenize_with_location()
-        .map_err(|error| {
-            let error_text = error.message.to_ascii_lowercase();
-            let place = positions.of(error.location).unwrap_or(1);
-            let rest = sql
-                .get(positions.byte(sql, place.saturating_sub(1))..)
-                .unwrap_or_default();
-            let near: String = rest.chars().take(40).collect();
-            let message = if error_text.contains("unterminated dollar") {
-                format!("unterminated dollar-quoted string at or near \"{near}\"")
-            } else if (error_text.contains("unterminated") || error_text.contains("unexpected eof"))
-                && error_text.contains("comment")
-            {
-                format!("unterminated /* comment at or near \"{near}\"")
-            } else if error_text.contains("close delimiter") {
-                format!("unterminated quoted identifier at or near \"{near}\"")
-            } else if error_text.contains("unterminated") {
-                format!("unterminated quoted string at or near \"{near}\"")
-            } else {
-                format!("syntax error at or near \"{near}\"")
-            };
-            PgError::new(sqlstate::SYNTAX_ERROR, message).at(place)
-        })?;
-    tokens.retain(|token| {
-        !matches!(
-            &token.token,
-            Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab)
-        )
-    });
-    Ok(tokens)
 }
 
 fn parse_tokens(
@@ -423,7 +399,7 @@ fn classify(
             Ok(utility::maintenance(&mut words, &first))
         }
         "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "DO" | "REFRESH" | "REASSIGN" | "SECURITY"
-        | "IMPORT" | "LOAD" => Ok(utility::other(&mut words, &first)),
+        | "IMPORT" | "LOAD" => utility::other(&mut words, &first),
         _ => {
             // A parenthesis opens a query; anything else is no statement at all.
             if matches!(
@@ -440,13 +416,42 @@ fn classify(
 
 /// Queries and DML.
 fn parse_sql(tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult<Statement> {
+    let Some(misplaced) = misplaced::find(&tokens) else {
+        return parse_well_placed(tokens, positions);
+    };
+    let error = misplaced_error(&misplaced, &tokens, positions);
+    let comes_first = |other: &PgError| other.position < error.position;
+    let other = match parse_well_placed(tokens.clone(), positions) {
+        Err(other) if other.code != sqlstate::SYNTAX_ERROR || comes_first(&other) => other,
+        _ => return Err(error),
+    };
+    // An error before the place is one of its own if it stays when what is missing is there.
+    let mended = misplaced.mended(&tokens);
+    Err(
+        match mended.map(|tokens| parse_well_placed(tokens, positions)) {
+            Some(Ok(_)) => error,
+            Some(Err(later)) if !comes_first(&later) => error,
+            _ => other,
+        },
+    )
+}
+
+fn parse_well_placed(
+    tokens: Vec<TokenWithSpan>,
+    positions: &Arc<Positions>,
+) -> PgResult<Statement> {
+    let value = tokens.iter().find(|token| is_value_keyword(&token.token));
+    let value = value.map(|token| near(token, positions));
     let tokens = rewrite::to_parser_dialect(tokens);
     let statement = run_parser(tokens, positions, |parser| parser.parse_statement())?;
     Ok(match statement {
         // WITH … INSERT and its kind arrive inside a query.
         ast::Statement::Query(query) if bind::writes(&query) => Statement::With(query),
         ast::Statement::Query(query) => Statement::Query(query),
-        ast::Statement::Insert(insert) => Statement::Insert(Box::new(insert)),
+        ast::Statement::Insert(insert) => match value {
+            Some(error) if is_value_list(&insert) => return Err(error),
+            _ => Statement::Insert(Box::new(insert)),
+        },
         ast::Statement::Update(update) => Statement::Update(Box::new(update)),
         ast::Statement::Delete(delete) => Statement::Delete(Box::new(delete)),
         ast::Statement::Merge(merge) => Statement::Merge(Box::new(merge)),
@@ -459,6 +464,37 @@ fn parse_sql(tokens: Vec<TokenWithSpan>, positions: &Arc<Positions>) -> PgResult
                 .to_ascii_uppercase(),
         },
     })
+}
+
+/// `VALUE`, which other systems take for `VALUES`.
+fn is_value_keyword(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.keyword == Keyword::VALUE)
+}
+
+fn is_value_list(insert: &ast::Insert) -> bool {
+    let body = insert.source.as_ref().map(|source| source.body.as_ref());
+    matches!(body, Some(ast::SetExpr::Values(values)) if values.value_keyword)
+}
+
+fn misplaced_error(
+    misplaced: &Misplaced,
+    tokens: &[TokenWithSpan],
+    positions: &Positions,
+) -> PgError {
+    let Some(token) = tokens.get(misplaced.at) else {
+        return at_end(tokens, positions);
+    };
+    let number = misplaced.at.checked_sub(1).and_then(|at| tokens.get(at));
+    match (&misplaced.missing, number) {
+        (Missing::Space, Some(number)) => PgError {
+            message: format!(
+                "trailing junk after numeric literal at or near \"{}{}\"",
+                number.token, token.token
+            ),
+            ..near(number, positions)
+        },
+        _ => near(token, positions),
+    }
 }
 
 /// Runs `sqlparser` over all of the tokens.
@@ -476,7 +512,7 @@ fn run_parser<T>(
     let parsed = parse(&mut parser).map_err(|error| syntax_error(&error, &kept, positions))?;
     match parser.peek_token_ref() {
         rest if rest.token == Token::EOF => Ok(parsed),
-        rest => Err(near(rest, positions)),
+        rest => Err(stumbled(rest, &kept, positions)),
     }
 }
 
@@ -493,11 +529,40 @@ fn syntax_error(error: &ParserError, tokens: &[TokenWithSpan], positions: &Posit
             column: column.trim().parse().ok()?,
         })
     });
-    let token = place.and_then(|place| tokens.iter().find(|token| token.span.start == place));
-    match token {
-        Some(token) => near(token, positions),
-        None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input")
-            .at(end_of(tokens, positions)),
+    let found = place.and_then(|place| tokens.iter().find(|token| token.span.start == place));
+    match found {
+        Some(token) => stumbled(token, tokens, positions),
+        None => at_end(tokens, positions),
+    }
+}
+
+/// The error for a token that cannot stand where it does.
+fn stumbled(token: &TokenWithSpan, tokens: &[TokenWithSpan], positions: &Positions) -> PgError {
+    let before = tokens
+        .iter()
+        .take_while(|other| other.span.start != token.span.start)
+        .collect::<Vec<_>>();
+    if let [.., limit, _] = before.as_slice()
+        && token.token == Token::Comma
+        && matches!(&limit.token, Token::Word(word) if word.keyword == Keyword::LIMIT)
+    {
+        return PgError {
+            message: "LIMIT #,# syntax is not supported".to_owned(),
+            ..near(limit, positions)
+        }
+        .hint("Use separate LIMIT and OFFSET clauses.");
+    }
+    near(token, positions)
+}
+
+/// A statement that is not complete.
+fn at_end(tokens: &[TokenWithSpan], positions: &Positions) -> PgError {
+    let error =
+        |text: &str| PgError::new(sqlstate::SYNTAX_ERROR, format!("syntax error at {text}"));
+    let end = end_of(tokens, positions);
+    match positions.semicolons.iter().find(|place| **place >= end) {
+        Some(place) => error("or near \";\"").at(*place),
+        None => error("end of input").at(positions.end()),
     }
 }
 

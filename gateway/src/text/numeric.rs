@@ -162,6 +162,9 @@ impl Numeric {
     pub fn to_scalar(self, ty: PgType) -> PgResult<ScalarValue> {
         let (precision, scale) = numeric_modifier(ty.typmod).unwrap_or(UNCONSTRAINED);
         let scaled = self.rescale(u8::try_from(scale).unwrap_or(0))?;
+        if ty.typmod == -1 && scaled.scale < self.scale && scaled.rescale(self.scale)? != self {
+            return Err(too_fine());
+        }
         if scaled.precision() > usize::from(precision) && scaled.unscaled != i256::ZERO {
             let error = PgError::new(
                 sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -186,6 +189,16 @@ fn too_large() -> PgError {
         sqlstate::NUMERIC_VALUE_OUT_OF_RANGE,
         format!("value overflows numeric format: more than {MAX_DIGITS} digits"),
     )
+}
+
+/// Without a modifier nothing says that digits may go.
+fn too_fine() -> PgError {
+    let most = UNCONSTRAINED.1;
+    PgError::new(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("a numeric value of more than {most} digits after the point is supported as a constant only"),
+    )
+    .hint("Write the number into the statement, or round it.")
 }
 
 /// How many digits after the point are shown of a value whose column holds `scale` of them.
@@ -453,6 +466,11 @@ mod tests {
         let overflow = Numeric::parse("1000").expect("a number");
         let ty = omnigraph_catalog::types::numeric(5, 2);
         assert_eq!(overflow.to_scalar(ty).unwrap_err().code, "22003");
+        // Nothing is lost that nobody asked to lose.
+        let fine = |text: &str| Numeric::parse(text).unwrap().to_scalar(PgType::NUMERIC);
+        assert!(fine("0.12345678901234567890").is_ok());
+        assert!(fine("1.1000000000000000000000000").is_ok());
+        assert_eq!(fine("0.123456789012345678901").unwrap_err().code, "0A000");
     }
 
     #[test]

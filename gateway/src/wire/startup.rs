@@ -96,7 +96,8 @@ where
             return None;
         }
         Ok(Opening::Gone) => return None,
-        Err(refusal) => {
+        Err(mut refusal) => {
+            refusal.error.severity = Severity::Fatal;
             debug!(?peer, message = %refusal.error.message, "refused before startup");
             if let Some(mut channel) = refusal.channel {
                 reply::error(&mut channel.out, &refusal.error);

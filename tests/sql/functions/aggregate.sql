@@ -3,7 +3,7 @@ select bool_and(b), bool_or(b), every(b) from (values (true), (false), (null)) t
 select json_agg(x), jsonb_agg(x order by x desc), string_agg(x::text, ',' order by x) from (values (2), (1)) t(x)
 select json_object_agg(k, v), jsonb_object_agg(k, v) from (values ('b', 1), ('a', 2)) t(k, v)
 select corr(y, x), covar_pop(y, x), covar_samp(y, x), regr_avgx(y, x), regr_avgy(y, x), regr_count(y, x), regr_intercept(y, x), regr_r2(y, x), regr_slope(y, x), regr_sxx(y, x), regr_sxy(y, x), regr_syy(y, x) from (values (1.0::float8, 2.0::float8), (2, 4), (4, 8), (null, 1)) t(y, x)
-select round(stddev(x), 6), round(stddev_pop(x), 6), round(stddev_samp(x), 6), round(variance(x), 6), round(var_pop(x), 6), round(var_samp(x), 6) from (values (1), (2), (4)) t(x)
+select stddev(x), stddev_pop(x), stddev_samp(x), variance(x), var_pop(x), var_samp(x) from (values (1), (2), (4)) t(x)
 select mode() within group (order by x), percentile_cont(0.5) within group (order by x), percentile_disc(0.5) within group (order by x) from (values (1), (2), (2), (7)) t(x)
 select sum(x), avg(x), max(x), min(x) from (values (1.5::float4), (2.25)) t(x)
 select pg_typeof(sum(x::float4)), pg_typeof(sum(x::int4)), pg_typeof(sum(x::int8)), pg_typeof(avg(x)), pg_typeof(sum(x::float8)) from (values (1)) t(x)

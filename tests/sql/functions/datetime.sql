@@ -22,3 +22,7 @@ select (time '09:00', time '12:00') overlaps (time '11:00', interval '2 hours'),
 select to_number('12,454.8-', '99G999D9S'), to_number('-34,338,492', '99G999G999'), to_number('<564646.654564>', '999999.999999PR'), to_number('0.00001-', '9.999999S'), to_number('123456', '999G999'), to_number('.01', '99.99'), to_number('5.01-', 'FM9.999999S'), to_number('$1234.56', 'L9,999.99')
 select to_number('x', '99')
 select '{2024-01-01,today}'::text[]::date[] = array['2024-01-01', current_date]
+select 'infinity'::timestamp - 'infinity'::timestamp
+select 'infinity'::timestamptz - now()
+select '2024-01-01'::date - '-infinity'::date
+select 'infinity'::date + 1, '-infinity'::date - 3, 'infinity'::date + time '12:00', 'infinity'::timestamptz + interval '1 day', 'infinity'::timestamptz - interval '1 month'

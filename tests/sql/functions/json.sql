@@ -43,3 +43,6 @@ select amname, amtype from jsonb_populate_recordset(null::pg_am, '[{"amname":"a"
 select p.amname, p.amtype from pg_am a, jsonb_populate_record(a, '{"amtype":"z"}') p where a.amname = 'btree'
 select (json_populate_record(null::pg_am, '{"amname":"heap","amtype":"t"}')).amname
 select json_populate_record(1, '{}')
+select json_agg(v), json_object_agg(x, v), jsonb_agg(v) from (values (1, 'a'), (2, '}')) v(x, y)
+select json_agg(array[x, 3]), json_agg(x), json_agg(json_build_array(x)) from (values (1), (2)) v(x)
+select json_agg(s), json_agg(x) from (select x, y from (values (1, 'b'), (2, 'a')) v(x, y) order by y) s

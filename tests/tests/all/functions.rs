@@ -2,6 +2,7 @@
 
 use omnigraph_tests::{Server, code, rows};
 use tokio_postgres::Client;
+use tokio_postgres::error::ErrorPosition;
 
 /// `ada → bob → cyd → ada`, and `dan`, whom nobody knows.
 async fn people() -> (Server, Client) {
@@ -236,4 +237,96 @@ async fn algorithms_answer_for_each_node() {
     ] {
         assert_eq!(code(client.simple_query(sql).await), "22023", "{sql}");
     }
+}
+
+/// What is wrong with a call, where, and the hint.
+async fn refusal(client: &Client, sql: &str) -> (String, u32, String) {
+    let error = client.batch_execute(sql).await.expect_err(sql);
+    let error = error.as_db_error().expect(sql);
+    let position = match error.position() {
+        Some(ErrorPosition::Original(position)) => *position,
+        other => panic!("{sql}: {other:?}"),
+    };
+    (
+        format!("{} {}", error.code().code(), error.message()),
+        position,
+        error.hint().unwrap_or_default().to_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_found_under_both_names_of_their_schema() {
+    let (_server, client) = people().await;
+    for schema in ["omnigraph", "pg_omnigraph", "people.pg_omnigraph"] {
+        let sql = format!("SELECT id FROM {schema}.traverse('knows', 'ada')");
+        assert_eq!(lines(&client, &sql).await, ["bob"], "{sql}");
+    }
+    let sql = "SELECT name FROM pg_omnigraph.branches()";
+    assert_eq!(lines(&client, sql).await, ["main"]);
+    let sql = "SELECT pg_omnigraph.blob_length('\\x0102'), omnigraph.blob_length('\\x01')";
+    assert_eq!(lines(&client, sql).await, ["2 1"]);
+    let sql = "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'pg_omnigraph' AND p.proname IN ('blob_length', 'branches')";
+    assert_eq!(lines(&client, sql).await, ["2"]);
+    for sql in [
+        "SELECT * FROM main.traverse('knows', 'ada')",
+        "SELECT omnigraph.upper('a')",
+    ] {
+        assert_eq!(code(client.batch_execute(sql).await), "42883", "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_does_not_fit_says_which_argument_and_why() {
+    let (_server, client) = people().await;
+    for (sql, message, position, hint) in [
+        (
+            "SELECT * FROM traverse('knows', start => 5)",
+            "42883 function traverse(unknown, start => integer) does not exist",
+            42,
+            "Argument \"start\" is of type text or text[], not integer: cast the value with ::text.",
+        ),
+        (
+            "SELECT * FROM traverse(start => 'ada')",
+            "42883 function traverse(start => unknown) does not exist",
+            15,
+            "Argument \"edges\" is missing.",
+        ),
+        (
+            "SELECT * FROM traverse('knows', 'ada', hops => 3)",
+            "42883 function traverse(unknown, unknown, hops => integer) does not exist",
+            48,
+            "It has no argument \"hops\".",
+        ),
+        (
+            "SELECT * FROM traverse('knows', 'ada', edges => 'knows')",
+            "42883 function traverse(unknown, unknown, edges => unknown) does not exist",
+            49,
+            "Argument \"edges\" is given twice.",
+        ),
+        (
+            "SELECT * FROM traverse(edges => 'knows', 'ada')",
+            "42601 positional argument cannot follow named argument",
+            42,
+            "",
+        ),
+        (
+            "SELECT make_interval(days => 3, 4)",
+            "42601 positional argument cannot follow named argument",
+            33,
+            "",
+        ),
+        (
+            "SELECT * FROM traverse(edges => 'knows', edges => 'knows')",
+            "42601 argument name \"edges\" used more than once",
+            42,
+            "",
+        ),
+    ] {
+        let (said, at, hinted) = refusal(&client, sql).await;
+        assert_eq!((said.as_str(), at), (message, position), "{sql}");
+        assert!(hinted.starts_with(hint), "{sql}: {hinted}");
+        let signature = "traverse(edges text|text[], start text|text[], direction text DEFAULT 'out'::text, min_hops integer DEFAULT 1, max_hops integer DEFAULT 1).";
+        assert!(hint.is_empty() || hinted.ends_with(signature), "{hinted}");
+    }
+    assert_eq!(lines(&client, "SELECT 1").await, ["1"]);
 }

@@ -342,3 +342,98 @@ async fn windows_may_name_a_key_twice_and_read_the_time() {
         assert_eq!(rows(&client, sql).await.len(), 1, "{sql}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_in_the_order_of_the_rows_they_are_made_of() {
+    let (_server, client) = people().await;
+    for (sql, expected) in [
+        (
+            "SELECT string_agg(slug, '') FROM (SELECT slug FROM person ORDER BY name DESC) s",
+            "dancydbobada",
+        ),
+        (
+            "SELECT array_agg(slug) FROM (SELECT slug FROM person ORDER BY age, name LIMIT 3) s WHERE slug <> 'bob'",
+            "{dan,ada}",
+        ),
+        (
+            "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT array_agg(n) FROM r WHERE n <> 4",
+            "{1,2,3,5,6,7,8,9}",
+        ),
+        (
+            "SELECT json_agg(s) FROM (SELECT slug, age FROM person WHERE age < 40 ORDER BY age) s",
+            "[{\"slug\":\"dan\",\"age\":20}, \n {\"slug\":\"ada\",\"age\":36}]",
+        ),
+    ] {
+        assert_eq!(one(&client, sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aggregates_belong_to_the_query_whose_columns_they_are_over() {
+    let (_server, client) = people().await;
+    for (sql, expected) in [
+        (
+            "SELECT (SELECT sum(p.age) FROM knows k LIMIT 1) FROM person p",
+            &["96"][..],
+        ),
+        (
+            "SELECT p.age > 30, (SELECT string_agg(p.slug, ',' ORDER BY p.slug)) FROM person p WHERE age > 0 GROUP BY 1 ORDER BY 1",
+            &["f dan", "t ada,bob"],
+        ),
+        (
+            "SELECT (SELECT sum(p.age + length(k.src)) FROM knows k) FROM person p WHERE slug = 'dan'",
+            &["92"],
+        ),
+    ] {
+        assert_eq!(lines(&client, sql).await, expected, "{sql}");
+    }
+    for (sql, expected) in [
+        (
+            "SELECT (SELECT sum(p.age) FROM knows k) FROM person p",
+            "21000",
+        ),
+        (
+            "SELECT 1 FROM person p WHERE (SELECT count(p.age)) > 1",
+            "42803",
+        ),
+        (
+            "SELECT (SELECT count(p.age)) FROM person p GROUP BY 1",
+            "42803",
+        ),
+        (
+            "SELECT row_number() OVER () FROM person GROUP BY 1",
+            "42P20",
+        ),
+        ("SELECT count(*) AS n FROM person GROUP BY n", "42803"),
+        ("UPDATE person SET person.name = 'x'", "42703"),
+    ] {
+        assert_eq!(code(client.batch_execute(sql).await), expected, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_select_may_have_no_columns_and_strings_several_lines() {
+    let (_server, client) = people().await;
+    assert_eq!(client.query("SELECT", &[]).await.expect("valid").len(), 1);
+    assert_eq!(client.query("SELECT;", &[]).await.expect("valid").len(), 1);
+    assert_eq!(one(&client, "SELECT 'a'\n  'b'").await, "ab");
+    assert_eq!(code(client.batch_execute("SELECT 'a' 'b'").await), "42601");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_databases_have_the_size_of_their_files() {
+    let (_server, client) = people().await;
+    let sql = "SELECT pg_relation_size('person') > 500, pg_total_relation_size('knows') > 500, pg_indexes_size('person'), pg_relation_size('person') + pg_relation_size('knows') <= pg_database_size(current_database())";
+    assert_eq!(lines(&client, sql).await, ["t t 0 t"]);
+    let size = "SELECT pg_relation_size('person')";
+    let before: i64 = one(&client, size).await.parse().expect("a number");
+    let more = "INSERT INTO person (slug, name) SELECT 'p' || n, repeat('x', 100) || n FROM generate_series(1, 200) n";
+    run(&client, more).await;
+    let after: i64 = one(&client, size).await.parse().expect("a number");
+    assert!(after > before + 1_000, "{before} {after}");
+    // A branch shares the files of the one it was made from.
+    let database = "SELECT pg_database_size(current_database())";
+    let alone = one(&client, database).await;
+    run(&client, "CREATE SCHEMA \"b\"").await;
+    assert_eq!(one(&client, database).await, alone);
+}

@@ -20,7 +20,7 @@ pub struct Decimal {
     pub scale: u32,
 }
 
-fn power_of_ten(digits: u32) -> BigInt {
+pub(crate) fn power_of_ten(digits: u32) -> BigInt {
     BigInt::from(10).pow(digits)
 }
 
@@ -51,6 +51,16 @@ impl Decimal {
             return 0;
         }
         (self.digits() - i64::from(self.scale) - 1).div_euclid(4)
+    }
+
+    /// The first group of four digits, as a number; the groups are aligned at the point.
+    fn first_group(&self) -> BigInt {
+        let below = i64::from(self.scale) + 4 * self.weight();
+        let magnitude = BigInt::from(self.unscaled.magnitude().clone());
+        match u32::try_from(below) {
+            Ok(below) => magnitude / power_of_ten(below),
+            Err(_) => magnitude * power_of_ten(below.unsigned_abs() as u32),
+        }
     }
 
     /// With another number of digits after the point, rounded.
@@ -103,8 +113,30 @@ pub fn sqrt(value: &Decimal) -> Result<Decimal> {
     }
     let whole_digits = (value.weight() + 1) * 4 / 2 - 1;
     let scale = shown(SIGNIFICANT - whole_digits, &[value])?;
+    sqrt_to(value, scale)
+}
+
+/// The root of a value that is not negative, with so many digits after the point.
+pub(crate) fn sqrt_to(value: &Decimal, scale: u32) -> Result<Decimal> {
+    if value.is_negative() {
+        return Err(Error::value("XX000", "the root of a negative number"));
+    }
     let root = (value.fine() * power_of_ten(FINE)).sqrt();
     Ok(Decimal::rounded(&root, scale))
+}
+
+/// With as many digits as PostgreSQL's division chooses.
+pub(crate) fn divide(value: &Decimal, by: &Decimal) -> Result<Decimal> {
+    if by.is_zero() {
+        return Err(Error::value("22012", "division by zero"));
+    }
+    let mut weight = value.weight() - by.weight();
+    if value.first_group() <= by.first_group() {
+        weight -= 1;
+    }
+    let scale = shown(SIGNIFICANT - weight * 4, &[value, by])?;
+    let quotient = value.fine() * power_of_ten(by.scale) / &by.unscaled;
+    Ok(Decimal::rounded(&quotient, scale))
 }
 
 pub fn ln(value: &Decimal) -> Result<Decimal> {

@@ -4,6 +4,7 @@
 
 pub mod arithmetic;
 pub mod array;
+pub mod array_sort;
 pub mod blob;
 pub mod decimal_math;
 mod degrees;
@@ -18,6 +19,7 @@ pub mod regex_position;
 pub mod sample;
 pub mod string;
 pub mod unicode;
+pub mod variance;
 pub mod vector;
 pub mod words;
 

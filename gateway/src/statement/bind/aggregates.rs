@@ -9,12 +9,14 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams,
 use datafusion::logical_expr::{AggregateUDF, Expr, Operator, WindowFunctionDefinition};
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
+use omnigraph_udfs::pg::variance;
 use sqlparser::ast;
 
 use super::catalog::{FunctionRow, functions_named};
 use super::coerce::{Context, positioned};
 use super::expr::{Ctx, Grouping, binary};
 use super::functions::undefined;
+use super::outer_aggregate::Mark;
 use super::scope::internal;
 use super::typed::Typed;
 use super::types::numeric_of;
@@ -50,7 +52,6 @@ fn plain(name: &str) -> Option<Arc<AggregateUDF>> {
         "bit_and" => df::bit_and_or_xor::bit_and_udaf(),
         "bit_or" => df::bit_and_or_xor::bit_or_udaf(),
         "bit_xor" => df::bit_and_or_xor::bit_xor_udaf(),
-        "array_agg" => df::array_agg::array_agg_udaf(),
         _ => return None,
     })
 }
@@ -77,7 +78,21 @@ fn moment(name: &str) -> Option<Arc<AggregateUDF>> {
     })
 }
 
+/// Refuses an aggregate where none may stand.
+pub(super) fn check_allowed(ctx: &Ctx, at: Option<u32>) -> PgResult<()> {
+    let message = if ctx.inside_aggregate {
+        "aggregate function calls cannot be nested".to_owned()
+    } else if !ctx.allow_aggregates {
+        format!("aggregate functions are not allowed in {}", ctx.clause)
+    } else {
+        return Ok(());
+    };
+    let error = PgError::new(sqlstate::GROUPING_ERROR, message);
+    Err(positioned(error, at))
+}
+
 /// What a call says beside its arguments.
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) distinct: bool,
     pub(super) filter: Option<Expr>,
@@ -111,23 +126,8 @@ impl Binder<'_> {
             );
             return Err(positioned(error, at));
         }
-        if !windowed {
-            if ctx.inside_aggregate {
-                return Err(positioned(
-                    PgError::new(
-                        sqlstate::GROUPING_ERROR,
-                        "aggregate function calls cannot be nested",
-                    ),
-                    at,
-                ));
-            }
-            if !ctx.allow_aggregates {
-                let error = PgError::new(
-                    sqlstate::GROUPING_ERROR,
-                    format!("aggregate functions are not allowed in {}", ctx.clause),
-                );
-                return Err(positioned(error, at));
-            }
+        if !windowed && ctx.inside_aggregate {
+            check_allowed(ctx, at)?;
         }
         // What an aggregate is over is computed below it; a window's arguments are above.
         let outer_applies = if windowed {
@@ -135,6 +135,7 @@ impl Binder<'_> {
         } else {
             Some(std::mem::take(&mut ctx.applies))
         };
+        let mark = Mark::of(&ctx.scope);
         let was_inside = std::mem::replace(&mut ctx.inside_aggregate, !windowed);
         let allowed = (ctx.allow_windows, ctx.allow_sets);
         (ctx.allow_windows, ctx.allow_sets) = (false, false);
@@ -149,7 +150,19 @@ impl Binder<'_> {
         if !is_aggregate {
             return self.window_function(ctx, name, args, call, at);
         }
-        self.aggregate(ctx, name, args, star, call, at)
+        if windowed {
+            return self.aggregate(ctx, name, args, star, call, at);
+        }
+        let arguments_end = Mark::of(&ctx.scope);
+        let levels = self.levels_out(ctx, &args, &call, at)?;
+        if levels == 0 {
+            check_allowed(ctx, at)?;
+        }
+        (ctx.levels_out, ctx.aggregate_at) = (levels, at);
+        let value = self.aggregate(ctx, name, args, star, call, at);
+        ctx.levels_out = 0;
+        mark.take_back(&arguments_end, levels);
+        value
     }
 
     fn call_parts(
@@ -240,20 +253,20 @@ impl Binder<'_> {
         args: Vec<Expr>,
         call: &Call,
         more: Option<Expr>,
-    ) -> Expr {
+    ) -> PgResult<Expr> {
         let filter = match (call.filter.clone(), more) {
             (Some(a), Some(b)) => Some(binary(a, Operator::And, b)),
             (a, b) => a.or(b),
         };
         if let Some(spec) = &call.window {
-            return self.add_window(
+            return Ok(self.add_window(
                 ctx,
                 WindowFunctionDefinition::AggregateUDF(Arc::clone(function)),
                 args,
                 spec,
                 filter,
                 call.distinct,
-            );
+            ));
         }
         let expr = Expr::AggregateFunction(AggregateFunction {
             func: Arc::clone(function),
@@ -265,12 +278,15 @@ impl Binder<'_> {
                 null_treatment: None,
             },
         });
+        if ctx.levels_out > 0 {
+            return self.hoist(ctx, expr);
+        }
         if let Some((name, _)) = ctx.aggregates.iter().find(|(_, known)| *known == expr) {
-            return internal(name);
+            return Ok(internal(name));
         }
         let name = self.name("a");
         ctx.aggregates.push((name.clone(), expr));
-        internal(&name)
+        Ok(internal(&name))
     }
 
     fn aggregate(
@@ -293,7 +309,7 @@ impl Binder<'_> {
                 }
                 _ => return Err(undefined(name, &args, at)),
             };
-            let column = self.add(ctx, &df::count::count_udaf(), vec![counted], &call, None);
+            let column = self.add(ctx, &df::count::count_udaf(), vec![counted], &call, None)?;
             return Ok(Typed::new(column, PgType::INT8).at(at));
         }
         if star {
@@ -329,11 +345,16 @@ impl Binder<'_> {
                 call.order.clear();
                 self.average(ctx, first, &call)?
             }
-            "min" | "max" => self.least_or_greatest(ctx, name, first, result, call),
+            "min" | "max" => self.least_or_greatest(ctx, name, first, result, call)?,
             "regr_count" => {
                 call.order.clear();
                 let second = args.get(1).ok_or_else(|| undefined(name, &args, at))?;
-                self.count_of_pairs(ctx, first, second.expr.clone(), &call)
+                self.count_of_pairs(ctx, first, second.expr.clone(), &call)?
+            }
+            "array_agg" => {
+                let element = first.ty.arrow();
+                let list = self.collect(ctx, first.expr, &element, &call, None)?;
+                Typed::new(list, result)
             }
             "string_agg" => {
                 let separator = args.get(1).ok_or_else(|| undefined(name, &args, at))?;
@@ -341,7 +362,7 @@ impl Binder<'_> {
             }
             _ => match plain(name) {
                 Some(function) => {
-                    let value = self.add(ctx, &function, vec![first.expr], &call, None);
+                    let value = self.add(ctx, &function, vec![first.expr], &call, None)?;
                     Typed::new(value, result)
                 }
                 None => {
@@ -360,7 +381,7 @@ impl Binder<'_> {
         value: Typed,
         result: PgType,
         mut call: Call,
-    ) -> Typed {
+    ) -> PgResult<Typed> {
         call.order.clear();
         call.distinct = false;
         let function = if name == "min" {
@@ -374,22 +395,25 @@ impl Binder<'_> {
         } else {
             result
         };
-        Typed::new(self.add(ctx, &function, vec![value.expr], &call, None), ty)
+        Ok(Typed::new(
+            self.add(ctx, &function, vec![value.expr], &call, None)?,
+            ty,
+        ))
     }
 
     /// `regr_count`: the pairs in which both are known.
-    fn count_of_pairs(&mut self, ctx: &mut Ctx, y: Typed, x: Expr, call: &Call) -> Typed {
+    fn count_of_pairs(&mut self, ctx: &mut Ctx, y: Typed, x: Expr, call: &Call) -> PgResult<Typed> {
         let both = binary(
             Expr::IsNotNull(Box::new(y.expr)),
             Operator::And,
             Expr::IsNotNull(Box::new(x)),
         );
         let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
-        let count = self.add(ctx, &df::count::count_udaf(), vec![one], call, Some(both));
-        Typed::new(count, PgType::INT8)
+        let count = self.add(ctx, &df::count::count_udaf(), vec![one], call, Some(both))?;
+        Ok(Typed::new(count, PgType::INT8))
     }
 
-    /// The aggregates of statistics, which compute in float8.
+    /// The aggregates of statistics: of integers and numeric values exact, else in float8.
     fn statistic(
         &mut self,
         ctx: &mut Ctx,
@@ -399,17 +423,26 @@ impl Binder<'_> {
         call: &Call,
         at: Option<u32>,
     ) -> PgResult<Typed> {
+        let exact = result.oid == PgType::NUMERIC.oid;
+        if exact && let Some(function) = variance::aggregate(name, PgType::NUMERIC.arrow()) {
+            let mut exprs = Vec::new();
+            for arg in args {
+                exprs.push(match arg.ty.oid {
+                    1700 => arg.expr,
+                    _ => self.coerce(arg, numeric_of(19, 0), Context::Implicit)?.expr,
+                });
+            }
+            let value = self.add(ctx, &function, exprs, call, None)?;
+            return Ok(Typed::new(value, PgType::NUMERIC));
+        }
         let function =
             moment(name).ok_or_else(|| unsupported(&format!("the aggregate {name}()"), at))?;
         let mut exprs = Vec::new();
         for arg in args {
             exprs.push(self.coerce(arg, PgType::FLOAT8, Context::Implicit)?.expr);
         }
-        let value = Typed::new(self.add(ctx, &function, exprs, call, None), PgType::FLOAT8);
-        if result.oid == PgType::NUMERIC.oid {
-            return self.coerce(value, PgType::NUMERIC, Context::Explicit);
-        }
-        Ok(value)
+        let value = self.add(ctx, &function, exprs, call, None)?;
+        Ok(Typed::new(value, PgType::FLOAT8))
     }
 
     fn sum(&mut self, ctx: &mut Ctx, value: Typed, call: &Call) -> PgResult<Typed> {
@@ -447,7 +480,7 @@ impl Binder<'_> {
         };
         let single = value_type == PgType::FLOAT4.oid;
         let sum = Typed::new(
-            self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None),
+            self.add(ctx, &df::sum::sum_udaf(), vec![expr], call, None)?,
             ty,
         );
         if single {
@@ -460,7 +493,7 @@ impl Binder<'_> {
         if matches!(value.ty.oid, 700 | 701) {
             let value = self.coerce(value, PgType::FLOAT8, Context::Implicit)?;
             return Ok(Typed::new(
-                self.add(ctx, &df::average::avg_udaf(), vec![value.expr], call, None),
+                self.add(ctx, &df::average::avg_udaf(), vec![value.expr], call, None)?,
                 PgType::FLOAT8,
             ));
         }
@@ -470,7 +503,7 @@ impl Binder<'_> {
             vec![value.expr.clone()],
             call,
             None,
-        );
+        )?;
         let sum = self.sum(ctx, value, call)?;
         let sum = self.coerce(sum, PgType::NUMERIC, Context::Implicit)?;
         let count = self.coerce(

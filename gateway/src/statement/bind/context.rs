@@ -12,6 +12,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -24,6 +25,7 @@ use super::apply_exec::{ApplyExec, Inner};
 use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
+use super::in_order::InOrder;
 use super::lock_rows::LockRows;
 use super::place_blobs::place_blobs;
 use super::project_series::Series;
@@ -55,10 +57,12 @@ pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .chain(Optimizer::new().rules)
         .filter(|rule| !LEFT_OUT.contains(&rule.name()))
         .collect();
+    let in_order: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(InOrder);
     let physical_rules = PhysicalOptimizer::new()
         .rules
         .into_iter()
         .filter(|rule| !LEFT_OUT_PHYSICAL.contains(&rule.name()))
+        .chain(std::iter::once(in_order))
         .collect();
     SessionStateBuilder::new()
         .with_config(config)

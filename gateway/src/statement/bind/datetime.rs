@@ -20,7 +20,8 @@ use super::Binder;
 use super::text_io::carried;
 use crate::text::Zone;
 use crate::text::calendar::{
-    Civil, date_from_days, date_to_timestamp, join_day, split_day, timestamp_to_date,
+    Civil, DATE_INFINITY, DATE_MINUS_INFINITY, TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY,
+    date_from_days, date_to_timestamp, join_day, split_day, timestamp_to_date,
 };
 
 pub(super) const DAY: i64 = 86_400_000_000;
@@ -135,6 +136,8 @@ pub(super) fn build(code: &str, args: Vec<Expr>, zone: &Zone) -> Expr {
                         .map(|row| {
                             if null(row) {
                                 Ok(None)
+                            } else if is_infinite_date(dates.value(row)) {
+                                Ok(Some(dates.value(row)))
                             } else {
                                 date_from_days(
                                     i64::from(dates.value(row)) + sign * i64::from(days.value(row)),
@@ -148,14 +151,25 @@ pub(super) fn build(code: &str, args: Vec<Expr>, zone: &Zone) -> Expr {
                 }
                 (Side::Date(a), Side::Date(b)) => {
                     let values: Int32Array = (0..count)
-                        .map(|row| (!null(row)).then(|| a.value(row).wrapping_sub(b.value(row))))
-                        .collect();
+                        .map(|row| {
+                            if null(row) {
+                                return Ok(None);
+                            }
+                            let (a, b) = (a.value(row), b.value(row));
+                            if is_infinite_date(a) || is_infinite_date(b) {
+                                return Err(infinite("dates"));
+                            }
+                            Ok(Some(a.wrapping_sub(b)))
+                        })
+                        .collect::<Result<_>>()?;
                     Arc::new(values)
                 }
                 (Side::Date(dates), Side::Time(times)) => stamps(count, &null, false, |row| {
-                    date_to_timestamp(dates.value(row))
-                        .map(|micros| micros + times.value(row))
-                        .map_err(carried)
+                    let micros = date_to_timestamp(dates.value(row)).map_err(carried)?;
+                    Ok(match is_infinite(micros) {
+                        true => micros,
+                        false => micros + times.value(row),
+                    })
                 })?,
                 (Side::Date(dates), Side::Interval(by)) => stamps(count, &null, false, |row| {
                     add(
@@ -172,10 +186,11 @@ pub(super) fn build(code: &str, args: Vec<Expr>, zone: &Zone) -> Expr {
                     }
                 })?,
                 (Side::Stamp(a), Side::Stamp(b)) => intervals(count, &null, |row| {
-                    let micros = a
-                        .value(row)
-                        .checked_sub(b.value(row))
-                        .ok_or_else(|| out_of_range("interval"))?;
+                    let (a, b) = (a.value(row), b.value(row));
+                    if is_infinite(a) || is_infinite(b) {
+                        return Err(infinite("timestamps"));
+                    }
+                    let micros = a.checked_sub(b).ok_or_else(|| out_of_range("interval"))?;
                     interval_of(0, micros / DAY, micros % DAY)
                 })?,
                 (Side::Time(a), Side::Time(b)) => intervals(count, &null, |row| {
@@ -269,10 +284,22 @@ pub(super) fn interval_of(months: i64, days: i64, micros: i64) -> Result<Interva
     ))
 }
 
+pub(super) fn is_infinite(micros: i64) -> bool {
+    matches!(micros, TIMESTAMP_INFINITY | TIMESTAMP_MINUS_INFINITY)
+}
+
+fn is_infinite_date(days: i32) -> bool {
+    matches!(days, DATE_INFINITY | DATE_MINUS_INFINITY)
+}
+
+pub(super) fn infinite(what: &str) -> Error {
+    Error::value("22008", format!("cannot subtract infinite {what}"))
+}
+
 /// Months first, by the calendar and cut at the month's end, then days, then time.
 pub(super) fn add(micros: i64, by: IntervalMonthDayNano, sign: i64) -> Result<i64> {
     let error = || out_of_range("timestamp");
-    if micros == i64::MAX || micros == i64::MIN {
+    if is_infinite(micros) {
         return Ok(micros);
     }
     let (mut days, time) = split_day(micros);
@@ -298,6 +325,9 @@ pub(super) fn add_zoned(
     zone: &Zone,
 ) -> Result<i64> {
     let error = || out_of_range("timestamp");
+    if is_infinite(micros) {
+        return Ok(micros);
+    }
     let mut at = micros;
     if by.months != 0 || by.days != 0 {
         let local = zone.to_local(at).ok_or_else(error)?;

@@ -13,8 +13,8 @@ use omnigraph_udfs::pg::{call, call_with, rows};
 use omnigraph_udfs::{Error, Result};
 
 use super::datetime::{
-    DAY, SECOND, Side, interval, interval_of, intervals, named_zone, out_of_range, scale, side,
-    stamps, timestamp, timestamptz,
+    DAY, SECOND, Side, infinite, interval, interval_of, intervals, is_infinite, named_zone,
+    out_of_range, scale, side, stamps, timestamp, timestamptz,
 };
 use crate::text::Zone;
 use crate::text::calendar::{Civil, date_from_days, join_day, split_day};
@@ -82,7 +82,11 @@ pub(super) fn age(later: Expr, earlier: Expr, ty: PgType, zone: &Zone) -> Expr {
                 }
             };
             intervals(a.len(), &null, |row| {
-                let (a, b) = (local(a.value(row))?, local(b.value(row))?);
+                let (a, b) = (a.value(row), b.value(row));
+                if is_infinite(a) || is_infinite(b) {
+                    return Err(infinite("timestamps"));
+                }
+                let (a, b) = (local(a)?, local(b)?);
                 if a >= b {
                     difference(a, b)
                 } else {

@@ -178,6 +178,33 @@ impl Binder<'_> {
             })
     }
 
+    /// What stands left of an assignment's `=`: a column's name, never its table's before it.
+    fn assigned_column(&self, target: &Relation, name: &ast::ObjectName) -> PgResult<usize> {
+        let at = self.at(name);
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(fold)
+            .collect();
+        let first = parts.first().map_or("", String::as_str);
+        let found = self.target_column(target, first, at);
+        let Some(field) = parts.get(1) else {
+            return found;
+        };
+        let column = found.map_err(|error| {
+            error.hint("SET target columns cannot be qualified with the relation name.")
+        })?;
+        let ty = super::types::type_name(target.columns[column].ty);
+        let error = PgError::new(
+            sqlstate::DATATYPE_MISMATCH,
+            format!(
+                "cannot assign to field \"{field}\" of column \"{first}\" because its type {ty} is not a composite type"
+            ),
+        );
+        Err(positioned(error, at))
+    }
+
     /// A value as a column's type, by an assignment cast: 42804 if there is none.
     pub(super) fn assign(
         &mut self,
@@ -406,16 +433,7 @@ impl Binder<'_> {
         target: &Relation,
         assignment: &'a ast::Assignment,
     ) -> PgResult<Vec<(usize, Option<&'a ast::Expr>)>> {
-        let column = |name: &ast::ObjectName| -> PgResult<usize> {
-            let at = self.at(name);
-            let name = name
-                .0
-                .last()
-                .and_then(|part| part.as_ident())
-                .map(fold)
-                .unwrap_or_default();
-            self.target_column(target, &name, at)
-        };
+        let column = |name: &ast::ObjectName| self.assigned_column(target, name);
         let value = |expr: &'a ast::Expr| if is_default(expr) { None } else { Some(expr) };
         match &assignment.target {
             ast::AssignmentTarget::ColumnName(name) => {

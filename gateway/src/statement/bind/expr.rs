@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator};
 use omnigraph_catalog::types::PgType;
 use sqlparser::ast;
@@ -35,6 +36,11 @@ pub(super) struct Ctx {
     pub(super) inner_applies: Vec<PendingApply>,
     pub(super) applies: Vec<PendingApply>,
     pub(super) inside_aggregate: bool,
+    /// How many queries out the aggregate belongs that is being made, and where it stands.
+    pub(super) levels_out: usize,
+    pub(super) aggregate_at: Option<u32>,
+    /// The order in which the rows come that an aggregate is over.
+    pub(super) input_order: Vec<Sort>,
     pub(super) named_windows: Vec<(String, ast::WindowSpec)>,
     /// Where each input column is used outside of aggregates first, for the error about it.
     pub(super) used: Vec<(Expr, Option<u32>, String)>,
@@ -69,6 +75,9 @@ impl Ctx {
             inner_applies: Vec::new(),
             applies: Vec::new(),
             inside_aggregate: false,
+            levels_out: 0,
+            aggregate_at: None,
+            input_order: Vec::new(),
             named_windows: Vec::new(),
             used: Vec::new(),
             grouping: Vec::new(),

@@ -14,7 +14,7 @@ use super::scope::{Level, Outer, Rel, Scope, ScopeColumn};
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
-use crate::statement::parse::fold;
+use crate::statement::parse::{NOTHING, fold};
 
 /// What FROM gives so far.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Binder<'_> {
         parent: Option<Rc<Scope>>,
     ) -> PgResult<FromItem> {
         let mut sofar: Option<FromItem> = None;
-        for tree in from {
+        for tree in from.iter().filter(|tree| !is_nothing(tree)) {
             sofar = Some(self.from_tree(sofar, tree, level, &parent)?);
         }
         match sofar {
@@ -269,7 +269,7 @@ impl Binder<'_> {
         let inner_level = Rc::new(Level::default());
         // Without LATERAL the tables on the left are out of sight, the query around is not.
         let around = lateral_scope(left.filter(|_| lateral), level, parent);
-        let rel = self.query(subquery, &inner_level, Some(around))?;
+        let rel = self.ordered_query(subquery, &inner_level, Some(around))?;
         let name = alias.map(|alias| fold(&alias.name)).unwrap_or_default();
         let item = self.aliased(rel, &name, alias)?;
         depending(item, &inner_level)
@@ -322,6 +322,17 @@ impl Binder<'_> {
             visible,
         })
     }
+}
+
+/// What the FROM of a SELECT is that has none, and no columns.
+fn is_nothing(tree: &ast::TableWithJoins) -> bool {
+    let ast::TableFactor::Table { name, .. } = &tree.relation else {
+        return false;
+    };
+    let [part] = name.0.as_slice() else {
+        return false;
+    };
+    part.as_ident().is_some_and(|name| name.value == NOTHING)
 }
 
 fn may_be_lateral(factor: &ast::TableFactor) -> bool {

@@ -13,11 +13,11 @@ use omnigraph_udfs::function::Effect;
 use sqlparser::ast;
 
 use super::apply::{Apply, ApplyKind};
-use super::coerce::{Context, positioned};
+use super::coerce::positioned;
 use super::expr::{Ctx, SetCall};
 use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
-use super::functions::{named_argument, undefined};
+use super::functions::undefined;
 use super::gq::is_gq;
 use super::hybrid::is_hybrid;
 use super::json_record::RecordFunction;
@@ -26,6 +26,7 @@ use super::nearest::is_nearest;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::set_function::element_type;
 use super::subquery::{PendingApply, apply_all};
+use super::table_arguments::about;
 use super::typed::Typed;
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
@@ -76,6 +77,7 @@ impl Binder<'_> {
                 at,
             ));
         }
+        self.check_notation(args)?;
         let mut values = Vec::new();
         for arg in args {
             match arg {
@@ -324,7 +326,10 @@ impl Binder<'_> {
         let schema = self.env.graph_schema();
         let columns = function
             .columns(&constants, schema.as_deref())
-            .map_err(|error| positioned(crate::sqlstate::from_function(&error), at))?;
+            .map_err(|error| {
+                let about = about(&error, function.arguments(), &values);
+                positioned(crate::sqlstate::from_function(&error), about.or(at))
+            })?;
         let mut rel = Rel {
             alias: alias.map_or_else(|| function.name().to_owned(), |alias| fold(&alias.name)),
             schema: None,
@@ -472,110 +477,4 @@ impl Binder<'_> {
             visible,
         })
     }
-
-    /// What is given for each of these parameters, by place or by name.
-    pub(super) fn argument_slots(
-        &mut self,
-        names: &[&str],
-        args: &[ast::FunctionArg],
-        ctx: &mut Ctx,
-        mismatch: &dyn Fn(&[Typed]) -> PgError,
-    ) -> PgResult<Vec<Option<Typed>>> {
-        let mut slots: Vec<Option<Typed>> = vec![None; names.len()];
-        let mut next = Some(0);
-        for arg in args {
-            let (place, expr) = match (arg, named_argument(arg)) {
-                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => {
-                    let Some(place) = next else {
-                        return Err(PgError::new(
-                            sqlstate::SYNTAX_ERROR,
-                            "positional argument cannot follow named argument",
-                        ));
-                    };
-                    next = Some(place + 1);
-                    (place, expr)
-                }
-                (_, Some((name, expr))) => {
-                    next = None;
-                    let place = names.iter().position(|known| *known == name);
-                    (place.ok_or_else(|| mismatch(&[]))?, expr)
-                }
-                _ => return Err(mismatch(&[])),
-            };
-            let value = self.expr(ctx, expr)?;
-            match slots.get_mut(place) {
-                Some(slot) if slot.is_none() => *slot = Some(value),
-                _ => return Err(mismatch(&[])),
-            }
-        }
-        Ok(slots)
-    }
-
-    /// Positional and named arguments in the order in which the function declares them.
-    pub(super) fn table_arguments(
-        &mut self,
-        function: &Arc<dyn TableFunction>,
-        args: &[ast::FunctionArg],
-        ctx: &mut Ctx,
-        at: Option<u32>,
-    ) -> PgResult<Vec<Typed>> {
-        let declared = function.arguments();
-        let mismatch = |given: &[Typed]| {
-            let shown: Vec<String> = declared
-                .iter()
-                .map(|argument| {
-                    let ty = argument
-                        .types
-                        .first()
-                        .map(|ty| super::types::type_name(*ty))
-                        .unwrap_or_default();
-                    match argument.default_sql() {
-                        Some(default) => format!("{} {ty} DEFAULT {default}", argument.name),
-                        None => format!("{} {ty}", argument.name),
-                    }
-                })
-                .collect();
-            undefined_with(
-                function.name(),
-                given,
-                format!(
-                    "Its signature is {}({}).",
-                    function.name(),
-                    shown.join(", ")
-                ),
-                at,
-            )
-        };
-        let names: Vec<&str> = declared.iter().map(|argument| argument.name).collect();
-        let slots = self.argument_slots(&names, args, ctx, &mismatch)?;
-        let given: Vec<Typed> = slots.iter().flatten().cloned().collect();
-        let mut values = Vec::with_capacity(declared.len());
-        for (slot, argument) in slots.into_iter().zip(declared) {
-            let first = argument.types.first().copied().unwrap_or(PgType::TEXT);
-            values.push(match slot {
-                None => match &argument.default {
-                    Some(default) => Typed::value(default.clone(), first),
-                    None => return Err(mismatch(&given)),
-                },
-                Some(value) if argument.types.iter().any(|ty| ty.oid == value.ty.oid) => value,
-                Some(value) => {
-                    // The first type that the value can be without being asked.
-                    let ty = argument
-                        .types
-                        .iter()
-                        .copied()
-                        .find(|ty| super::coerce::implicit(value.ty.oid, ty.oid))
-                        .ok_or_else(|| mismatch(&given))?;
-                    self.coerce(value, ty, Context::Implicit)?
-                }
-            });
-        }
-        Ok(values)
-    }
-}
-
-pub(super) fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> PgError {
-    let mut error = undefined(name, args, at);
-    error.hint = Some(hint);
-    error
 }

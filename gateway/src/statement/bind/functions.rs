@@ -136,6 +136,9 @@ const TYPE_FUNCTIONS: &[(&str, PgType)] = &[
     ("vector", PgType::VECTOR),
 ];
 
+/// The schema of the product's own functions, stored queries among them.
+pub const FUNCTIONS: &str = "omnigraph";
+
 /// Does the function run here?
 pub(super) fn is_implemented(row: &FunctionRow) -> bool {
     let arity = row.args.len();
@@ -210,17 +213,19 @@ impl Binder<'_> {
             let error = unsupported(&format!("{name}() outside of FROM"), at);
             return Err(error.hint(format!("Use SELECT * FROM {name}(…).")));
         }
-        if !matches!(
-            schema.as_deref(),
-            None | Some("pg_catalog" | "information_schema")
-        ) {
+        let rows: Vec<&FunctionRow> = functions_named(&name).collect();
+        let there = match schema.as_deref() {
+            None | Some("pg_catalog" | "information_schema") => true,
+            Some(FUNCTIONS) => rows.iter().any(|row| row.is_own()),
+            Some(_) => false,
+        };
+        if !there {
             return Err(undefined(
                 &format!("{}.{name}", schema.unwrap_or_default()),
                 &[],
                 at,
             ));
         }
-        let rows: Vec<&FunctionRow> = functions_named(&name).collect();
         let windowed = function.over.is_some();
         if rows.iter().any(|row| row.kind == 'a')
             || rows.iter().any(|row| row.kind == 'w')
@@ -258,7 +263,12 @@ impl Binder<'_> {
         let name = parts
             .pop()
             .ok_or_else(|| unsupported("this function name", at))?;
-        Ok((parts.pop(), name))
+        // The catalogs list the schema of the product's functions under another name.
+        let schema = parts.pop().map(|schema| match self.path.schema(&schema) {
+            FUNCTIONS => FUNCTIONS.to_owned(),
+            _ => schema,
+        });
+        Ok((schema, name))
     }
 
     /// Positional arguments; named ones are put in their places where the names are known.
@@ -272,6 +282,7 @@ impl Binder<'_> {
         let ast::FunctionArguments::List(list) = &function.args else {
             return Ok(Vec::new());
         };
+        self.check_notation(&list.args)?;
         let mut args = Vec::new();
         for arg in &list.args {
             if name == "make_interval"
@@ -384,6 +395,9 @@ impl Binder<'_> {
             let extra = args.split_off(row.args.len() - 1);
             args.push(self.array_of(extra, PgType::new(row.variadic), Context::Implicit, at)?);
         }
+        if is_size(name) {
+            self.env.ask_for_sizes();
+        }
         if row.volatility == 'v'
             && !matches!(name, "random" | "clock_timestamp" | "gen_random_uuid")
         {
@@ -445,6 +459,18 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// Does the function say how many bytes something takes?
+fn is_size(name: &str) -> bool {
+    matches!(
+        name,
+        "pg_relation_size"
+            | "pg_table_size"
+            | "pg_indexes_size"
+            | "pg_total_relation_size"
+            | "pg_database_size"
+    )
 }
 
 /// The name and value of `name => value` or `name := value`.

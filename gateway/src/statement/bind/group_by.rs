@@ -15,6 +15,7 @@ use super::expr::{Ctx, Grouping, binary};
 use super::query::Target;
 use super::scope::{Scope, internal};
 use super::subquery::{PendingApply, apply_all};
+use super::typed::Typed;
 use super::{Binder, planned, unsupported};
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
@@ -75,7 +76,7 @@ impl Binder<'_> {
             let mut parts = |binder: &mut Self, parts: &[Vec<ast::Expr>]| {
                 parts
                     .iter()
-                    .map(|part| binder.grouped(&mut ctx, scope, &mut groups, part, targets))
+                    .map(|part| binder.grouped(&mut ctx, outer, &mut groups, part, targets))
                     .collect::<PgResult<Vec<Vec<usize>>>>()
             };
             let alternatives = match expr {
@@ -104,11 +105,11 @@ impl Binder<'_> {
                     cube(&list)
                 }
                 ast::Expr::Tuple(values) => {
-                    vec![self.grouped(&mut ctx, scope, &mut groups, values, targets)?]
+                    vec![self.grouped(&mut ctx, outer, &mut groups, values, targets)?]
                 }
                 _ => vec![self.grouped(
                     &mut ctx,
-                    scope,
+                    outer,
                     &mut groups,
                     std::slice::from_ref(expr),
                     targets,
@@ -141,11 +142,11 @@ impl Binder<'_> {
         Ok(Some(groups))
     }
 
-    /// The expressions of one set.
+    /// The expressions of one set; `outer` has made what the SELECT list computes.
     fn grouped(
         &mut self,
         ctx: &mut Ctx,
-        scope: &Rc<Scope>,
+        outer: &Ctx,
         groups: &mut Groups,
         exprs: &[ast::Expr],
         targets: &[Target],
@@ -154,7 +155,7 @@ impl Binder<'_> {
         for expr in exprs {
             let value = match expr {
                 ast::Expr::Tuple(values) => {
-                    set.extend(self.grouped(ctx, scope, groups, values, targets)?);
+                    set.extend(self.grouped(ctx, outer, groups, values, targets)?);
                     continue;
                 }
                 ast::Expr::Value(_) => match self.output_reference(expr, targets)? {
@@ -162,16 +163,21 @@ impl Binder<'_> {
                     None => self.expr(ctx, expr)?,
                 },
                 // A name is a column of the input first, an alias of the output second.
-                ast::Expr::Identifier(ident) => match scope.column(&fold(ident), &mut self.fresh) {
-                    super::scope::Found::Column(value) => value,
-                    _ => match self.output_reference(expr, targets)? {
-                        Some(value) => value,
-                        None => self.expr(ctx, expr)?,
-                    },
-                },
+                ast::Expr::Identifier(ident) => {
+                    let found = outer.scope.column(&fold(ident), &mut self.fresh);
+                    match found {
+                        super::scope::Found::Column(value) => value,
+                        _ => match self.output_reference(expr, targets)? {
+                            Some(value) => value,
+                            None => self.expr(ctx, expr)?,
+                        },
+                    }
+                }
                 _ => self.expr(ctx, expr)?,
             };
-            set.push(groups.add(self.settle(value)?.expr));
+            let value = self.settle(value)?;
+            check_groupable(outer, &value)?;
+            set.push(groups.add(value.expr));
         }
         Ok(set)
     }
@@ -329,6 +335,36 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// An output that is computed above the groups cannot be what they are made by.
+fn check_groupable(ctx: &Ctx, value: &Typed) -> PgResult<()> {
+    let mut columns: Vec<&Column> = value.expr.column_refs().into_iter().collect();
+    for apply in &ctx.applies {
+        if columns.iter().any(|column| column.name == apply.output) {
+            let taken = apply.outer.iter().map(|outer| &outer.expr);
+            columns.extend(taken.chain(&apply.needles).flat_map(Expr::column_refs));
+        }
+    }
+    let uses = |computed: &[(String, Expr)]| {
+        computed
+            .iter()
+            .any(|(name, _)| columns.iter().any(|column| column.name == *name))
+    };
+    let error = if uses(&ctx.windows) {
+        PgError::new(
+            sqlstate::WINDOWING_ERROR,
+            "window functions are not allowed in GROUP BY",
+        )
+    } else if uses(&ctx.aggregates) {
+        PgError::new(
+            sqlstate::GROUPING_ERROR,
+            "aggregate functions are not allowed in GROUP BY",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(positioned(error, value.at))
 }
 
 /// Every subset of the elements, the largest first, in PostgreSQL's order.

@@ -67,12 +67,12 @@ impl Binder<'_> {
             }
             _ => one().expr,
         };
-        let smaller = self.add(ctx, &count, vec![counted], &call, Some(before));
+        let smaller = self.add(ctx, &count, vec![counted], &call, Some(before))?;
         let smaller = Typed::new(smaller, PgType::INT8);
         if matches!(name, "rank" | "dense_rank") {
             return Ok(self.operator("+", smaller, one(), at)?.at(at));
         }
-        let all = self.add(ctx, &count, vec![one().expr], &call, None);
+        let all = self.add(ctx, &count, vec![one().expr], &call, None)?;
         let all = Typed::new(all, PgType::INT8);
         if name == "cume_dist" {
             let place = self.operator("+", smaller, one(), at)?;

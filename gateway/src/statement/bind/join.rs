@@ -6,7 +6,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator};
 use sqlparser::ast;
 
-use super::coerce::Context;
+use super::coerce::{Context, positioned};
 use super::expr::{Ctx, binary};
 use super::from::{Factor, FromItem};
 use super::lateral::dependent_scope;
@@ -52,7 +52,7 @@ impl Binder<'_> {
                 "syntax error: this JOIN has neither ON nor USING",
             )
             .hint("CROSS JOIN joins every row with every row.");
-            return Err(error);
+            return Err(positioned(error, self.at(&join.relation)));
         }
         let factor = self.factor(&join.relation, Some(&left), level, parent)?;
         let right = match factor {

@@ -141,6 +141,10 @@ impl Binder<'_> {
             ));
         }
         let value = self.settle(value)?;
+        if value.ty == PgType::RECORD_ARRAY {
+            let error = super::unsupported("JSON of an array of rows", at);
+            return Err(error.hint("json_agg(row) makes an array of objects."));
+        }
         if let Some(element) = value
             .ty
             .element()

@@ -1,21 +1,55 @@
 //! Aggregates that are functions of the array of all values.
 
+use arrow::compute::SortOptions;
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate as df;
 use datafusion::logical_expr::{Case, Expr};
 use omnigraph_catalog::types::PgType;
-use omnigraph_udfs::pg::{array, json};
+use omnigraph_udfs::pg::{array, array_sort, json};
 
 use super::aggregates::Call;
 use super::coerce::Context;
 use super::expr::Ctx;
 use super::functions::undefined;
-use super::typed::Typed;
+use super::to_char::{Joined, join_json};
+use super::typed::{Kind, Typed};
 use super::types::type_name;
 use super::{Binder, unsupported};
 use crate::error::PgResult;
 
 impl Binder<'_> {
+    /// All values as one list: in the order that the call asks for, else as the rows come.
+    pub(super) fn collect(
+        &mut self,
+        ctx: &mut Ctx,
+        value: Expr,
+        element: &DataType,
+        call: &Call,
+        more: Option<Expr>,
+    ) -> PgResult<Expr> {
+        let function = df::array_agg::array_agg_udaf();
+        let mut call = call.clone();
+        if call.window.is_some() {
+            return self.add(ctx, &function, vec![value], &call, more);
+        }
+        if !call.distinct {
+            if call.order.is_empty() && ctx.levels_out == 0 {
+                call.order.clone_from(&ctx.input_order);
+            }
+            return self.add(ctx, &function, vec![value], &call, more);
+        }
+        // What is left of duplicates is sorted.
+        let options = match call.order.first() {
+            None => SortOptions::new(false, false),
+            Some(sort) if sort.expr == value => SortOptions::new(!sort.asc, sort.nulls_first),
+            Some(_) => return self.add(ctx, &function, vec![value], &call, more),
+        };
+        call.order.clear();
+        let list = self.add(ctx, &function, vec![value], &call, more)?;
+        Ok(array_sort::sorted(element, list, options))
+    }
+
     pub(super) fn string_agg(
         &mut self,
         ctx: &mut Ctx,
@@ -37,13 +71,7 @@ impl Binder<'_> {
             }
         };
         let present = Expr::IsNotNull(Box::new(value.expr.clone()));
-        let list = self.add(
-            ctx,
-            &df::array_agg::array_agg_udaf(),
-            vec![value.expr],
-            call,
-            Some(present),
-        );
+        let list = self.collect(ctx, value.expr, &DataType::Utf8, call, Some(present))?;
         let text = array::operator(
             "array_to_string",
             &PgType::TEXT.arrow(),
@@ -66,6 +94,7 @@ impl Binder<'_> {
         } else {
             PgType::JSON
         };
+        let mut joined = Joined::Object;
         let pieces = if name.ends_with("object_agg") {
             let [key, value] =
                 <[Typed; 2]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
@@ -82,6 +111,10 @@ impl Binder<'_> {
         } else {
             let [value] =
                 <[Typed; 1]>::try_from(args).map_err(|args| undefined(name, &args, at))?;
+            let array = value.ty.element().is_some() && !is_vector(value.ty);
+            joined = Joined::Array {
+                lines: array || matches!(value.kind, Kind::Row(_)),
+            };
             let (form, value) = self.json_form(value, at)?;
             // Strings are quoted one by one, so that what is collected is JSON already.
             let quoted = json::build(
@@ -99,18 +132,8 @@ impl Binder<'_> {
                 else_expr: Some(Box::new(quoted)),
             })
         };
-        let list = self.add(
-            ctx,
-            &df::array_agg::array_agg_udaf(),
-            vec![pieces],
-            call,
-            None,
-        );
-        Ok(Typed::new(
-            super::to_char::join_json(list, name.ends_with("object_agg"), binary_form),
-            ty,
-        )
-        .at(at))
+        let list = self.collect(ctx, pieces, &DataType::Utf8, call, None)?;
+        Ok(Typed::new(join_json(list, joined, binary_form), ty).at(at))
     }
 
     /// percentile_cont, percentile_disc, mode: functions of the ordered array.
@@ -144,7 +167,7 @@ impl Binder<'_> {
             vec![value.expr],
             call,
             Some(present),
-        );
+        )?;
         let fraction = match args.pop() {
             Some(fraction) => {
                 self.coerce(fraction, PgType::FLOAT8, Context::Implicit)?
@@ -159,4 +182,9 @@ impl Binder<'_> {
         )
         .at(at))
     }
+}
+
+/// The catalogs' vectors are arrays that JSON takes for texts.
+fn is_vector(ty: PgType) -> bool {
+    matches!(ty, PgType::INT2VECTOR | PgType::OIDVECTOR)
 }

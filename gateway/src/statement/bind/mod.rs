@@ -42,6 +42,7 @@ mod graph_table;
 mod group_by;
 mod hybrid;
 mod hypothetical;
+mod in_order;
 mod join;
 mod json_record;
 mod json_value;
@@ -61,6 +62,7 @@ mod object_names;
 mod operation;
 mod operators;
 mod order_by;
+mod outer_aggregate;
 mod place_blobs;
 mod placeholders;
 mod privileges;
@@ -83,6 +85,7 @@ mod subquery;
 mod support_functions;
 mod system_time;
 mod table;
+mod table_arguments;
 mod target_list;
 mod text_io;
 mod to_char;
@@ -129,6 +132,7 @@ pub use bound::{
     RelationColumn, RelationKind, Returning, TableUse,
 };
 pub use function_scan::{fill, reads_functions_alone};
+pub use functions::FUNCTIONS;
 pub use gq::BoundChanges;
 pub(crate) use gq::GIVEN;
 pub use object_names::CatalogNames;
@@ -158,6 +162,9 @@ pub trait Environment: Send + Sync {
     fn transaction_time(&self) -> i64;
 
     fn table_function(&self, schema: Option<&str>, name: &str) -> Option<Arc<dyn TableFunction>>;
+
+    /// The statement is about the sizes of tables, which catalogs do not have without need.
+    fn ask_for_sizes(&self) {}
 
     /// A stored query that the actor may call.
     fn stored_query(&self, _schema: Option<&str>, _name: &str) -> Option<Arc<StoredQuery>> {

@@ -25,7 +25,7 @@ use crate::text::Zone;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Series {
-    input: LogicalPlan,
+    pub(super) input: LogicalPlan,
     call: SeriesCall,
     schema: DFSchemaRef,
 }

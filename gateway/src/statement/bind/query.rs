@@ -4,20 +4,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::functions_window::rank::rank_udwf;
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, LogicalPlanBuilder, Operator, WindowFrame,
+    Expr, Extension, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, WindowFrame,
     WindowFunctionDefinition, WindowUDF, cast,
 };
 use omnigraph_catalog::types::PgType;
 use sqlparser::ast;
 
+use super::apply::Apply;
 use super::coerce::{Context, positioned};
 use super::expr::{Ctx, binary};
 use super::locking::{Origin, pushed_down};
+use super::project_series::Series;
 use super::row_limit::RowLimit;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::select::windowed;
@@ -68,6 +70,19 @@ impl Binder<'_> {
     ) -> PgResult<QueryRel> {
         let body = self.open_query(query, level, parent)?;
         self.close(body)
+    }
+
+    /// As [`Self::query`], for one whose rows a query around it may take in their order: what it
+    /// is sorted by stays beside its columns.
+    pub(super) fn ordered_query(
+        &mut self,
+        query: &ast::Query,
+        level: &Rc<Level>,
+        parent: Option<Rc<Scope>>,
+    ) -> PgResult<QueryRel> {
+        let body = self.open_query(query, level, parent)?;
+        let order = order_of(&body.plan);
+        self.close_with(body, order.into_iter().map(|sort| sort.expr).collect())
     }
 
     /// As [`Self::query`], leaving open what only the context can say (INSERT, UNION).
@@ -283,7 +298,7 @@ impl Binder<'_> {
         Ok(Some(value.expr))
     }
 
-    /// The query without what only a query around it could name: the fields of rows.
+    /// The query without what only a query around it could use: the fields of rows.
     pub(super) fn visible(&mut self, rel: QueryRel) -> PgResult<QueryRel> {
         if rel.columns.iter().all(|column| column.fields.is_empty()) {
             return Ok(rel);
@@ -311,6 +326,11 @@ impl Binder<'_> {
 
     /// Settles the targets and names them for the plan.
     pub(super) fn close(&mut self, body: Body) -> PgResult<QueryRel> {
+        self.close_with(body, Vec::new())
+    }
+
+    /// With these expressions over the rows beside the targets.
+    fn close_with(&mut self, body: Body, beside: Vec<Expr>) -> PgResult<QueryRel> {
         let mut exprs = Vec::with_capacity(body.targets.len());
         let mut columns = Vec::with_capacity(body.targets.len());
         let mut hidden = Vec::new();
@@ -345,6 +365,11 @@ impl Binder<'_> {
             });
         }
         exprs.extend(hidden);
+        for expr in beside {
+            if !exprs.iter().any(|known| *unaliased(known) == expr) {
+                exprs.push(expr.alias(self.name("k")));
+            }
+        }
         let plan = planned(
             LogicalPlanBuilder::from(body.plan)
                 .project(exprs)
@@ -391,6 +416,57 @@ impl Binder<'_> {
             return Ok(body);
         }
         self.sort_output(body, order)
+    }
+}
+
+/// What the plan's rows are sorted by, as far as its columns still say so.
+pub(super) fn order_of(plan: &LogicalPlan) -> Vec<Sort> {
+    match plan {
+        LogicalPlan::Sort(sort) => sort.expr.clone(),
+        LogicalPlan::Limit(limit) => order_of(&limit.input),
+        LogicalPlan::Filter(filter) => order_of(&filter.input),
+        LogicalPlan::Unnest(unnest) => order_of(&unnest.input),
+        // The left side's rows, each with what belongs to it.
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left) => {
+            order_of(&join.left)
+        }
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            if let Some(limit) = node.downcast_ref::<RowLimit>() {
+                order_of(&limit.input)
+            } else if let Some(apply) = node.downcast_ref::<Apply>() {
+                order_of(&apply.left)
+            } else if let Some(series) = node.downcast_ref::<Series>() {
+                order_of(&series.input)
+            } else {
+                Vec::new()
+            }
+        }
+        LogicalPlan::Projection(projection) => {
+            let column = |expr: &Expr| {
+                let at = projection
+                    .expr
+                    .iter()
+                    .position(|known| unaliased(known) == expr)?;
+                let (qualifier, field) = projection.schema.qualified_field(at);
+                Some(Expr::Column(Column::from((qualifier, field))))
+            };
+            order_of(&projection.input)
+                .into_iter()
+                .map_while(|sort| {
+                    let expr = column(&sort.expr)?;
+                    Some(Sort { expr, ..sort })
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn unaliased(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => &alias.expr,
+        other => other,
     }
 }
 

@@ -4,15 +4,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, expr::Placeholder};
+use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::blob::VALUE_TYPE;
 use omnigraph_udfs::pg::blob;
 
+use super::placeholder_of;
 use super::typed::{Kind, Typed};
 
 /// One query: the values it takes from the query around it.
@@ -52,6 +52,14 @@ pub(super) struct Rel {
     pub(super) key: Vec<usize>,
 }
 
+/// An aggregate that a subquery left to the query around it.
+#[derive(Debug)]
+pub(super) struct Hoisted {
+    pub(super) name: String,
+    pub(super) expr: Expr,
+    pub(super) at: Option<u32>,
+}
+
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) rels: Vec<Rel>,
@@ -59,6 +67,8 @@ pub(super) struct Scope {
     pub(super) visible: Vec<ScopeColumn>,
     pub(super) level: Rc<Level>,
     pub(super) parent: Option<Rc<Scope>>,
+    /// `None` unless a subquery of one of the query's expressions is being bound.
+    pub(super) hoisted: RefCell<Option<Vec<Hoisted>>>,
 }
 
 /// What a name was found to be.
@@ -82,6 +92,7 @@ impl Scope {
             visible,
             level,
             parent,
+            hoisted: RefCell::default(),
         })
     }
 
@@ -159,25 +170,29 @@ impl Scope {
         if matches!(typed.expr, Expr::Literal(..)) {
             return typed;
         }
+        Typed {
+            expr: self.cross_as(typed.expr, typed.ty.arrow(), fresh),
+            kind: Kind::Plain,
+            ..typed
+        }
+    }
+
+    /// A value of the query around as one from outside.
+    pub(super) fn cross_as(&self, expr: Expr, ty: DataType, fresh: &mut usize) -> Expr {
         let mut outer = self.level.outer.borrow_mut();
-        let id = match outer.iter().find(|known| known.expr == typed.expr) {
+        let id = match outer.iter().find(|known| known.expr == expr) {
             Some(known) => known.id.clone(),
             None => {
                 *fresh += 1;
                 let id = format!("$o{fresh}");
                 outer.push(Outer {
                     id: id.clone(),
-                    expr: typed.expr.clone(),
+                    expr,
                 });
                 id
             }
         };
-        let field = Field::new("", typed.ty.arrow(), true);
-        Typed {
-            expr: Expr::Placeholder(Placeholder::new_with_field(id, Some(Arc::new(field)))),
-            kind: Kind::Plain,
-            ..typed
-        }
+        placeholder_of(&id, ty)
     }
 }
 

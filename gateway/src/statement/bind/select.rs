@@ -16,7 +16,7 @@ use super::expr::{Ctx, SetCall};
 use super::graph_table::is_pattern;
 use super::locking::Origin;
 use super::project_series::{Series, SeriesCall};
-use super::query::Body;
+use super::query::{Body, order_of};
 use super::scope::{Level, Scope, internal};
 use super::subquery::apply_all;
 use super::typed::Kind;
@@ -49,6 +49,7 @@ impl Binder<'_> {
             )?;
         }
         let mut ctx = Ctx::new(Rc::clone(&scope), "SELECT");
+        ctx.input_order = order_of(&plan);
         for ast::NamedWindowDefinition(name, window) in &select.named_window {
             let spec = match window {
                 ast::NamedWindowExpr::WindowSpec(spec) => spec.clone(),

@@ -14,7 +14,7 @@ use super::apply::{Apply, ApplyKind};
 use super::coerce::{Context, positioned};
 use super::expr::{Ctx, binary};
 use super::query::QueryRel;
-use super::scope::{Level, Outer, Scope, internal};
+use super::scope::{Level, Outer, internal};
 use super::typed::{Kind, Typed};
 use super::{Binder, planned};
 use crate::error::{PgError, PgResult};
@@ -57,15 +57,13 @@ impl PendingApply {
 
 impl Binder<'_> {
     /// Binds a query whose names may come from the scope around it.
-    fn inner(&mut self, ctx: &Ctx, query: &ast::Query) -> PgResult<(QueryRel, Vec<Outer>)> {
+    fn inner(&mut self, ctx: &mut Ctx, query: &ast::Query) -> PgResult<(QueryRel, Vec<Outer>)> {
         let level = Rc::new(Level::default());
-        let around = Scope::new(
-            Vec::new(),
-            Vec::new(),
-            Rc::clone(&level),
-            Some(Rc::clone(&ctx.scope)),
-        );
-        let rel = self.query(query, &level, Some(around.parent.clone()).flatten())?;
+        let before = ctx.scope.hoisted.replace(Some(Vec::new()));
+        let rel = self.query(query, &level, Some(Rc::clone(&ctx.scope)));
+        let hoisted = ctx.scope.hoisted.replace(before).unwrap_or_default();
+        let rel = rel?;
+        self.take_hoisted(ctx, hoisted)?;
         let rel = self.visible(rel)?;
         let outer = level.outer.take();
         Ok((rel, outer))

@@ -9,7 +9,7 @@ use sqlparser::ast;
 
 use super::coerce::positioned;
 use super::from::{FromItem, alias_columns};
-use super::query::QueryRel;
+use super::query::{QueryRel, order_of};
 use super::scope::{Rel, ScopeColumn, held_expr, internal};
 use super::{Binder, Relation, RelationKind, TableUse, planned};
 use crate::error::{PgError, PgResult};
@@ -200,6 +200,9 @@ impl Binder<'_> {
             });
         }
         exprs.extend(hidden);
+        for sort in order_of(&rel.plan) {
+            exprs.push(sort.expr.alias(self.name("k")));
+        }
         let plan = planned(
             LogicalPlanBuilder::from(rel.plan)
                 .project(exprs)

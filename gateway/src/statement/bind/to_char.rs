@@ -710,11 +710,20 @@ pub(super) fn iso_text(value: Expr, ty: PgType, zone: &Zone) -> Expr {
     )
 }
 
-/// Pieces of JSON collected into an array, or members into an object; no rows at all is NULL.
-pub(super) fn join_json(list: Expr, object: bool, binary: bool) -> Expr {
+/// What pieces of JSON are put together to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Rows and arrays stand on lines of their own.
+    Array { lines: bool },
+    /// Each piece is an object of one member.
+    Object,
+}
+
+/// Pieces of JSON collected into an array or an object; no rows at all is NULL.
+pub(super) fn join_json(list: Expr, joined: Joined, binary: bool) -> Expr {
     call_with(
         "join_json",
-        format!("{object}{binary}"),
+        format!("{joined:?}{binary}"),
         DataType::Utf8,
         vec![list],
         move |arrays| {
@@ -726,20 +735,23 @@ pub(super) fn join_json(list: Expr, object: bool, binary: bool) -> Expr {
                     continue;
                 }
                 let items = lists.value(row);
-                let pieces: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
-                let text = if object {
-                    // Each piece is an object of one member.
-                    let members: Vec<&str> = pieces
-                        .iter()
-                        .map(|piece| piece.trim_start_matches('{').trim_end_matches('}'))
-                        .collect();
-                    if members.is_empty() {
-                        "{}".to_owned()
-                    } else {
-                        format!("{{ {} }}", members.join(", "))
+                let pieces = items.as_string::<i32>().iter().flatten();
+                let text = match joined {
+                    Joined::Array { lines } => {
+                        let between = if lines { ", \n " } else { ", " };
+                        format!("[{}]", pieces.collect::<Vec<&str>>().join(between))
                     }
-                } else {
-                    format!("[{}]", pieces.join(", "))
+                    Joined::Object => {
+                        let member = |piece: &'_ str| -> String {
+                            let inner = piece.strip_prefix('{').unwrap_or(piece);
+                            inner.strip_suffix('}').unwrap_or(inner).to_owned()
+                        };
+                        let members: Vec<String> = pieces.map(member).collect();
+                        match members.is_empty() {
+                            true => "{}".to_owned(),
+                            false => format!("{{ {} }}", members.join(", ")),
+                        }
+                    }
                 };
                 out.push(Some(if binary {
                     json::normal(&json::parse(&text)?)

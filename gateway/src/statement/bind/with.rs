@@ -58,7 +58,7 @@ impl Binder<'_> {
                 &cte.query, &name, &aliases, first, all, second, level, parent,
             )?,
             None => {
-                let mut rel = self.query(&cte.query, level, parent)?;
+                let mut rel = self.ordered_query(&cte.query, level, parent)?;
                 let at = self.positions.of_span(cte.alias.name.span);
                 rename(&mut rel, &aliases, &name, at)?;
                 rel

@@ -31,7 +31,7 @@ pub(crate) struct Load {
 
 pub(super) fn is_graph(source: &CopySource) -> bool {
     matches!(source, CopySource::Table { table, .. }
-        if table.schema.as_deref() == Some("omnigraph") && table.name == "ndjson")
+        if matches!(table.schema.as_deref(), Some("omnigraph" | "pg_omnigraph")) && table.name == "ndjson")
 }
 
 /// One column of text.

@@ -6,12 +6,37 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 /// `TABLE t` → `SELECT * FROM t`; `FROM ONLY t` → `FROM t`; `FOR NO KEY UPDATE` → `FOR UPDATE`;
 /// `FOR KEY SHARE` → `FOR SHARE`; `FOR UPDATE OF a, b` → `FOR UPDATE OF a FOR UPDATE OF b`;
-/// MERGE's `THEN DO NOTHING` → an update of [`NOTHING`]; `<=>` and `<+>` → operators like any
-/// other.
+/// MERGE's `THEN DO NOTHING` → an update of [`NOTHING`]; `SELECT` of no columns from nothing →
+/// `SELECT FROM` [`NOTHING`]; strings on several lines → one; `==`, `<=>` and
+/// `<+>` → operators like any other.
 pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 3);
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
+        if let (Token::SingleQuotedString(more), Some(last)) = (&token.token, out.last_mut())
+            && let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) =
+                &mut last.token
+            && last.span.end.line < token.span.start.line
+        {
+            text.push_str(more);
+            last.span.end = token.span.end;
+            continue;
+        }
+        if token.token == Token::DoubleEq {
+            let operator = Token::CustomBinaryOperator("==".to_owned());
+            out.push(TokenWithSpan::new(operator, token.span));
+            continue;
+        }
+        if is_word(&token.token, "SELECT")
+            && tokens.peek().is_none_or(|next| ends_select(&next.token))
+        {
+            let span = token.span;
+            out.push(token);
+            for piece in [word("FROM", Keyword::FROM), nothing()] {
+                out.push(TokenWithSpan::new(piece, span));
+            }
+            continue;
+        }
         let starts_query = match out.last().map(|last| &last.token) {
             None | Some(Token::LParen) => true,
             Some(last) => ["UNION", "INTERSECT", "EXCEPT", "ALL"]
@@ -81,15 +106,10 @@ pub(super) fn to_parser_dialect(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan
                 .next_if(|next| is_word(&next.token, "NOTHING"))
                 .is_some()
         {
-            let nothing = Token::Word(Word {
-                value: NOTHING.to_owned(),
-                quote_style: Some('"'),
-                keyword: Keyword::NoKeyword,
-            });
             for piece in [
                 word("UPDATE", Keyword::UPDATE),
                 word("SET", Keyword::SET),
-                nothing,
+                nothing(),
                 Token::Eq,
                 word("NULL", Keyword::NULL),
             ] {
@@ -131,8 +151,38 @@ fn locking_clause(tokens: &[TokenWithSpan]) -> Option<[Token; 3]> {
     locks.then(|| [&first.token, &strength.token, &of.token].map(Clone::clone))
 }
 
-/// The name of a column that no table has: one character that is nobody's.
+/// The name of a column that no table has, and of a table that is none: one character that is
+/// nobody's.
 pub const NOTHING: &str = "\u{f8ff}";
+
+fn nothing() -> Token {
+    Token::Word(Word {
+        value: NOTHING.to_owned(),
+        quote_style: Some('"'),
+        keyword: Keyword::NoKeyword,
+    })
+}
+
+/// What stands behind the columns and the FROM of a SELECT.
+fn ends_select(token: &Token) -> bool {
+    *token == Token::RParen
+        || [
+            "WHERE",
+            "GROUP",
+            "HAVING",
+            "WINDOW",
+            "UNION",
+            "INTERSECT",
+            "EXCEPT",
+            "ORDER",
+            "LIMIT",
+            "OFFSET",
+            "FETCH",
+            "FOR",
+        ]
+        .iter()
+        .any(|word| is_word(token, word))
+}
 
 fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))

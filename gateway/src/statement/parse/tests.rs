@@ -206,3 +206,227 @@ fn trees_that_would_be_too_deep_are_refused_before_they_are_made() {
     let cases = " when a = 1 then 2".repeat(2_000);
     assert!(!refused(format!("select case{cases} end")));
 }
+
+/// As PostgreSQL 15 says it.
+#[test]
+fn mistakes_are_where_postgresql_finds_them() {
+    let mistakes = [
+        ("selec 1", "syntax error at or near \"selec\"", 1),
+        (
+            "select 1 form person",
+            "syntax error at or near \"person\"",
+            15,
+        ),
+        (
+            "select slug, from person",
+            "syntax error at or near \"from\"",
+            14,
+        ),
+        (
+            "select slug,, name from person",
+            "syntax error at or near \",\"",
+            13,
+        ),
+        (
+            "select count( from person",
+            "syntax error at or near \"from\"",
+            15,
+        ),
+        ("select (1 + 2", "syntax error at end of input", 14),
+        ("select (1 + 2))", "syntax error at or near \")\"", 15),
+        ("select 'a' 'b'", "syntax error at or near \"'b'\"", 12),
+        ("select 1 from t where", "syntax error at end of input", 22),
+        (
+            "select 1 from t where;",
+            "syntax error at or near \";\"",
+            22,
+        ),
+        (
+            "select 1 from t where ; select 2",
+            "syntax error at or near \";\"",
+            23,
+        ),
+        (
+            "select $$abc",
+            "unterminated dollar-quoted string at or near \"$$abc\"",
+            8,
+        ),
+        (
+            "select '$$', $$a$$, $b$ $$ abc",
+            "unterminated dollar-quoted string at or near \"$b$ $$ abc\"",
+            21,
+        ),
+        (
+            "select /* é */ '/*' /* a /* b */",
+            "unterminated /* comment at or near \"/* a /* b */\"",
+            21,
+        ),
+        (
+            "select /* abc",
+            "unterminated /* comment at or near \"/* abc\"",
+            8,
+        ),
+        (
+            "select * from t group x",
+            "syntax error at or near \"x\"",
+            23,
+        ),
+        (
+            "select * from t order x",
+            "syntax error at or near \"x\"",
+            23,
+        ),
+        (
+            "select * from t limit 5, 10",
+            "LIMIT #,# syntax is not supported",
+            17,
+        ),
+        (
+            "insert into t (a) value (1)",
+            "syntax error at or near \"value\"",
+            19,
+        ),
+        (
+            "insert t (a) values (1)",
+            "syntax error at or near \"t\"",
+            8,
+        ),
+        (
+            "insert into t (a) values (1, ",
+            "syntax error at end of input",
+            30,
+        ),
+        (
+            "insert into t values (1,)",
+            "syntax error at or near \")\"",
+            25,
+        ),
+        (
+            "update t set a = 1, where b = 2",
+            "syntax error at or near \"where\"",
+            21,
+        ),
+        ("update t set", "syntax error at end of input", 13),
+        ("delete t where a = 1", "syntax error at or near \"t\"", 8),
+        (
+            "delete from where a = 1",
+            "syntax error at or near \"where\"",
+            13,
+        ),
+        (
+            "select case when true then 2",
+            "syntax error at end of input",
+            29,
+        ),
+        (
+            "select case when true then 2 else end",
+            "syntax error at or near \"end\"",
+            35,
+        ),
+        (
+            "select (case when 1 then 2) from t",
+            "syntax error at or near \")\"",
+            27,
+        ),
+        ("select 1 where not", "syntax error at end of input", 19),
+        (
+            "select * from (select 1) as",
+            "syntax error at end of input",
+            28,
+        ),
+        (
+            "select * from select",
+            "syntax error at or near \"select\"",
+            15,
+        ),
+        (
+            "with a as (select 1), select * from a",
+            "syntax error at or near \"select\"",
+            23,
+        ),
+        ("select 1 union", "syntax error at end of input", 15),
+        (
+            "select count(*) from t where and a = 1",
+            "syntax error at or near \"and\"",
+            30,
+        ),
+        (
+            "select count(*) from t where a = 1 and",
+            "syntax error at end of input",
+            39,
+        ),
+        (
+            "select count(*) from t where a = 1 b = 2",
+            "syntax error at or near \"b\"",
+            36,
+        ),
+        (
+            "select sum(a) over (partition x) from t",
+            "syntax error at or near \"x\"",
+            31,
+        ),
+        (
+            "select 1 from t where exists select 1",
+            "syntax error at or near \"select\"",
+            30,
+        ),
+        (
+            "select a from t where a in (1,)",
+            "syntax error at or near \")\"",
+            31,
+        ),
+        (
+            "select 12abc",
+            "trailing junk after numeric literal at or near \"12abc\"",
+            8,
+        ),
+        ("select a b c from t", "syntax error at or near \"c\"", 12),
+        (
+            "select a from t where b = = 1",
+            "syntax error at or near \"=\"",
+            27,
+        ),
+        (
+            "select a, b c d from t where",
+            "syntax error at or near \"d\"",
+            15,
+        ),
+        ("select cast(1 as)", "syntax error at or near \")\"", 17),
+        (
+            "select a from t order by",
+            "syntax error at end of input",
+            25,
+        ),
+        ("select 1 as", "syntax error at end of input", 12),
+    ];
+    for (sql, message, position) in mistakes {
+        assert_eq!(error(sql), (message.to_owned(), Some(position)), "{sql}");
+    }
+}
+
+#[test]
+fn words_that_look_misplaced_are_not() {
+    let right = [
+        "select 1 where x operator(pg_catalog.=) y",
+        "select trim(from x), substring(x from 1 for 2), position(a in b), a not in (1)",
+        "select x as from, t.order, t.select, 1 as end, extract(year from d) from t",
+        "select sum(x) over (partition by a order by b groups 1 preceding exclude group) from t",
+        "select mode() within group (order by x) filter (where x > 1) from t",
+        "select array[]::int[], a[1:], a[:2], a is not distinct from b, case when a then b end",
+        "select * from a natural join b union all (select 1) union select 2 for update of a, b",
+        "select f(from => 1, into => 2, limit => 3, where := 4)",
+        "insert into s.t as x default values",
+        "insert into d.s.t with a as (select 1) select * from a",
+        "insert into t table u",
+        "insert into t (a) values (1) on conflict (a) do update set a = excluded.a returning *",
+        "merge into t using s on t.a = s.a when matched then delete when not matched then insert values (1)",
+        "select distinct on (a) a, count(*) filter (where b), by, set, values from t limit all offset 1",
+        "select;",
+        "select where true union select order by 1",
+        "select 'a'
+  'b', date '2024-01-01', interval '1' day",
+    ];
+    for sql in right {
+        parse(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}

@@ -336,7 +336,7 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
         });
     }
     let verb = words.name()?.to_ascii_uppercase();
-    Ok(other_with(words, verb))
+    other_with(words, verb)
 }
 
 /// `CREATE DATABASE name [WITH (schema => $$…$$)]`. PostgreSQL's own options are about what one
@@ -367,21 +367,21 @@ fn create_database(words: &mut Words<'_>) -> PgResult<Statement> {
     Ok(Statement::CreateDatabase { name, schema })
 }
 
-pub(super) fn other(words: &mut Words<'_>, verb: &str) -> Statement {
+pub(super) fn other(words: &mut Words<'_>, verb: &str) -> PgResult<Statement> {
     words.next();
-    match verb {
-        "ALTER" => other_with(words, verb.to_owned()),
+    Ok(match verb {
+        "ALTER" => return other_with(words, verb.to_owned()),
         "REFRESH" => Statement::Other {
             tag: "REFRESH MATERIALIZED VIEW".to_owned(),
         },
         _ => Statement::Other {
             tag: verb.to_owned(),
         },
-    }
+    })
 }
 
 /// `CREATE [OR REPLACE] [TEMP] … TABLE` and its kind: the verb and the object's words.
-fn other_with(words: &mut Words<'_>, mut tag: String) -> Statement {
+fn other_with(words: &mut Words<'_>, mut tag: String) -> PgResult<Statement> {
     let _ = words.take("OR REPLACE");
     let _ = words.take("GLOBAL") || words.take("LOCAL");
     for skipped in ["UNIQUE", "UNLOGGED", "RECURSIVE"] {
@@ -396,7 +396,14 @@ fn other_with(words: &mut Words<'_>, mut tag: String) -> Statement {
         "FOREIGN DATA WRAPPER",
         "EVENT TRIGGER",
         "ACCESS METHOD",
-        "TEXT SEARCH CONFIGURATION",
+        "TEXT SEARCH",
+        "PROPERTY GRAPH",
+        "LARGE OBJECT",
+        "CONSTRAINT TRIGGER",
+        "TRUSTED LANGUAGE",
+        "PROCEDURAL LANGUAGE",
+        "ROUTINE",
+        "TRANSFORM",
         "OPERATOR CLASS",
         "OPERATOR FAMILY",
         "USER MAPPING",
@@ -432,12 +439,13 @@ fn other_with(words: &mut Words<'_>, mut tag: String) -> Statement {
         "SYSTEM",
         "OWNED",
     ];
-    if let Some(object) = OBJECTS.iter().find(|object| words.take(object)) {
-        tag.push(' ');
-        tag.push_str(object);
-    }
+    let Some(object) = OBJECTS.iter().find(|object| words.take(object)) else {
+        return Err(words.unexpected());
+    };
+    tag.push(' ');
+    tag.push_str(object);
     words.rest_tokens();
-    Statement::Other { tag }
+    Ok(Statement::Other { tag })
 }
 
 pub(super) fn maintenance(words: &mut Words<'_>, verb: &str) -> Statement {

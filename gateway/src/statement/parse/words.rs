@@ -10,7 +10,6 @@ use super::{
     ParsedStatement, Positions, QualifiedName, near, parse_tokens, run_parser, truncate_name,
 };
 use crate::error::{PgError, PgResult};
-use crate::sqlstate;
 
 pub(super) struct Words<'a> {
     sql: &'a str,
@@ -121,8 +120,7 @@ impl<'a> Words<'a> {
     pub(super) fn unexpected(&self) -> PgError {
         match self.tokens.get(self.at) {
             Some(token) => near(token, self.positions),
-            None => PgError::new(sqlstate::SYNTAX_ERROR, "syntax error at end of input")
-                .at(self.position()),
+            None => super::at_end(self.tokens, self.positions),
         }
     }
 

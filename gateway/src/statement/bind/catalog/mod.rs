@@ -28,6 +28,16 @@ pub struct FunctionRow {
     pub args: &'static [u32],
 }
 
+/// The product's own functions among these have OIDs from here on.
+const OWN: u32 = 9000;
+
+impl FunctionRow {
+    /// Is it none of PostgreSQL's?
+    pub fn is_own(&self) -> bool {
+        self.oid >= OWN
+    }
+}
+
 /// A row of `pg_operator`; a prefix operator has no left type (0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperatorRow {

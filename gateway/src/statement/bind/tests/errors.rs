@@ -13,6 +13,69 @@ async fn errors_have_postgres_codes_words_and_places() {
         );
     };
     check(
+        "select row_number() over () from people group by 1",
+        "42P20",
+        "window functions are not allowed in GROUP BY",
+        Some(8),
+    )
+    .await;
+    check(
+        "select count(*) as n from people group by n",
+        "42803",
+        "aggregate functions are not allowed in GROUP BY",
+        Some(8),
+    )
+    .await;
+    check(
+        "select 1 from people p where (select count(p.age)) > 1",
+        "42803",
+        "aggregate functions are not allowed in WHERE",
+        Some(38),
+    )
+    .await;
+    check(
+        "select sum((select count(p.age))) from people p",
+        "42803",
+        "aggregate function calls cannot be nested",
+        Some(20),
+    )
+    .await;
+    check(
+        "select 1 from people p, lateral (select count(p.age)) s",
+        "42803",
+        "aggregate functions are not allowed in FROM clause of their own query level",
+        Some(41),
+    )
+    .await;
+    check(
+        "select 1 from people p join visits v",
+        "42601",
+        "syntax error: this JOIN has neither ON nor USING",
+        Some(29),
+    )
+    .await;
+    check(
+        "select name == 'a' from people",
+        "42883",
+        "operator does not exist: text == unknown",
+        Some(13),
+    )
+    .await;
+    check(
+        "update people set people.name = 'x'",
+        "42703",
+        "column \"people\" of relation \"people\" does not exist",
+        Some(19),
+    )
+    .await;
+    check(
+        "update people set name.first = 'x'",
+        "42804",
+        "cannot assign to field \"first\" of column \"name\" because its type text is not a composite type",
+        Some(19),
+    )
+    .await;
+    check(
         "select * from nowhere",
         "42P01",
         "relation \"nowhere\" does not exist",

@@ -232,7 +232,7 @@ fn world() -> World {
         databases: vec![DatabaseRow {
             oid: 5,
             name: "knowledge".to_owned(),
-            size: 0,
+            size: Some(0),
             description: None,
         }],
         branches: Vec::new(),
