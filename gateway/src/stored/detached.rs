@@ -39,7 +39,7 @@ impl Detached {
             databases: vec![DatabaseRow {
                 oid: catalogs::FIRST_GRAPH_OID,
                 name: graph.to_owned(),
-                size: 0,
+                size: None,
                 description: None,
             }],
             branches: vec![BranchInput {

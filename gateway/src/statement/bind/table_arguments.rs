@@ -10,7 +10,7 @@ use sqlparser::ast;
 use super::Binder;
 use super::coerce::{Context, implicit, positioned};
 use super::expr::Ctx;
-use super::functions::named_argument;
+use super::functions::{named_argument, undefined};
 use super::typed::Typed;
 use super::types::type_name;
 use crate::error::{PgError, PgResult};
@@ -43,6 +43,34 @@ impl Binder<'_> {
             return Err(positioned(error, self.at(arg)));
         }
         Ok(())
+    }
+
+    /// What is given for each of these parameters, by place or by name.
+    pub(super) fn argument_slots(
+        &mut self,
+        names: &[&str],
+        args: &[ast::FunctionArg],
+        ctx: &mut Ctx,
+        mismatch: &dyn Fn(&[Typed]) -> PgError,
+    ) -> PgResult<Vec<Option<Typed>>> {
+        self.check_notation(args)?;
+        let mut slots: Vec<Option<Typed>> = vec![None; names.len()];
+        for (number, arg) in args.iter().enumerate() {
+            let (place, expr) = match (arg, named_argument(arg)) {
+                (_, Some((name, expr))) => {
+                    let place = names.iter().position(|known| *known == name);
+                    (place.ok_or_else(|| mismatch(&[]))?, expr)
+                }
+                (ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)), _) => (number, expr),
+                _ => return Err(mismatch(&[])),
+            };
+            let value = self.expr(ctx, expr)?;
+            match slots.get_mut(place) {
+                Some(slot) if slot.is_none() => *slot = Some(value),
+                _ => return Err(mismatch(&[])),
+            }
+        }
+        Ok(slots)
     }
 
     /// The arguments in the order in which the function declares them.
@@ -124,6 +152,11 @@ impl Binder<'_> {
         }
         Ok(values)
     }
+}
+
+/// 42883 for what is given, with a hint.
+pub(super) fn undefined_with(name: &str, args: &[Typed], hint: String, at: Option<u32>) -> PgError {
+    undefined(name, args, at).hint(hint)
 }
 
 /// Where the argument stands that an error of the function is about.

@@ -17,7 +17,7 @@ use datafusion::logical_expr::Expr as PlanExpr;
 use omnigraph_catalog::provider::property_type;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::query::{self, BlobUris, Body, Kind, Query, QueryErrors};
-use omnigraph_udfs::gq::{Gq, Parameters};
+use omnigraph_udfs::gq::{self, Gq, Parameters};
 use omnigraph_udfs::pg::blob;
 use sqlparser::ast;
 

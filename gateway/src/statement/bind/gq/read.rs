@@ -178,7 +178,7 @@ impl Binder<'_> {
                             columns: Vec::new(),
                         };
                         self.made.push(Rc::new(made));
-                        let mut matches = template()?;
+                        let mut matches = parse::template("SELECT 1", &[], 0)?;
                         if let ast::SetExpr::Select(body) = matches.body.as_mut() {
                             body.from = vec![self.made_relation()];
                         }
