@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::FutureExt;
 use lance::dataset::builder::DatasetBuilder;
 use lance::dataset::fragment::{FileFragment, FragReadConfig, FragmentReader};
 use lance::dataset::transaction::{Operation, TransactionBuilder};
@@ -88,10 +90,14 @@ impl Wall for Lance {
             .with_version(version)
             .with_session(self.session.clone())
             .with_commit_handler(Arc::new(handler))
-            .load()
-            .await
-            .map_err(lance_error)?;
-        Ok(Arc::new(self.files(dataset)))
+            .load();
+        // Lance takes the lengths in a manifest on trust.
+        let loaded = AssertUnwindSafe(dataset).catch_unwind().await;
+        let dataset = loaded.map_err(|_| Error::Corrupt {
+            object: format!("{}/_versions/d{version}.manifest", directory.path),
+            message: "its parts do not fit its length".to_owned(),
+        })?;
+        Ok(Arc::new(self.files(dataset.map_err(lance_error)?)))
     }
 }
 

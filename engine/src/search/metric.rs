@@ -33,8 +33,12 @@ impl Metric {
             Metric::Cosine => {
                 let similarity =
                     f64::from(dot(a, b)) / (f64::from(dot(a, a)) * f64::from(dot(b, b))).sqrt();
-                // Rounding may leave the range, NaN stays what it is.
-                1.0 - similarity.clamp(-1.0, 1.0)
+                match similarity.is_nan() {
+                    // Of either sign; the positive one is greater than all numbers.
+                    true => f64::NAN,
+                    // Rounding may leave the range.
+                    false => 1.0 - similarity.clamp(-1.0, 1.0),
+                }
             }
             Metric::InnerProduct => f64::from(-dot(a, b)),
             Metric::L1 => f64::from(sum(a, b, |a, b| (a - b).abs())),
@@ -78,7 +82,8 @@ mod tests {
         near(Metric::Cosine, &[1.0, 1.0], &[-1.0, -1.0], 2.0);
         near(Metric::Cosine, &[1.0, 0.0], &[0.0, 2.0], 1.0);
         near(Metric::Cosine, &[1.1, 1.1], &[1.1, 1.1], 0.0);
-        assert!(Metric::Cosine.distance(&[0.0, 0.0], &[1.0, 0.0]).is_nan());
+        let nowhere = Metric::Cosine.distance(&[0.0, 0.0], &[1.0, 0.0]);
+        assert!(nowhere.is_nan() && nowhere.is_sign_positive());
     }
 
     #[test]

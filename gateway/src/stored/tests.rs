@@ -78,7 +78,7 @@ query words($q: String) { match { $p: Person  search($p.name, $q) } return { $p.
         [
             "add(slug text, score real DEFAULT NULL) changes affected_nodes bigint, affected_edges bigint, commit text",
             "find_person(name text, min_age integer DEFAULT NULL) reads p.slug text, years integer, count bigint",
-            "words(q text) reads ?",
+            "words(q text) reads p.slug text",
         ]
     );
     let text = "

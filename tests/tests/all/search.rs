@@ -176,7 +176,7 @@ async fn the_nearest_rows_come_with_their_distance() {
         // Without a direction there is no angle.
         (
             "nearest('Note', 'at', '[2,0]', k => NULL)",
-            vec!["a 0", "c 0.29289321881345254", "b 1", "e NaN"],
+            vec!["a 0", "c 0.2928932188134524", "b 1", "e NaN"],
         ),
         ("nearest('note', 'at', '[2,0]', 1, 'ip')", vec!["c -6"]),
         (

@@ -66,7 +66,10 @@ pub fn is_implemented(name: &str) -> bool {
     distance(name).is_some()
         || matches!(
             name,
-            "vector_dims"
+            "array_to_vector"
+                | "vector"
+                | "vector_to_float4"
+                | "vector_dims"
                 | "vector_norm"
                 | "l2_normalize"
                 | "subvector"
@@ -89,7 +92,10 @@ pub fn function(name: &str, args: Vec<Expr>) -> Option<Expr> {
     if let Some(distance) = distance(name) {
         return Some(distance.over(args));
     }
+    let first = || args.first().cloned();
     Some(match name {
+        "array_to_vector" => of_array(None, first()?),
+        "vector" | "vector_to_float4" => sized(None, first()?),
         "vector_dims" => call(name, DataType::Int32, args, |arrays| {
             let vectors = Vectors::of(&arrays[0])?;
             let lengths: Int32Array = rows(arrays, |row| Ok(Some(vectors.get(row).len() as i32)))?;

@@ -56,6 +56,18 @@ impl Binder<'_> {
         context: Context,
         at: Option<u32>,
     ) -> PgResult<Typed> {
+        let mut typed = Vec::with_capacity(values.len());
+        for value in values {
+            typed.push(self.coerce(value, element, context)?);
+        }
+        let (mut values, mut element) = (typed, element);
+        if element == PgType::NUMERIC && !values.is_empty() {
+            // Each of them keeps its digits; one column has room for all.
+            element = common_type(&values, "ARRAY")?;
+            for value in &mut values {
+                *value = self.coerce(value.clone(), element, Context::Implicit)?;
+            }
+        }
         let Some(ty) = element.array() else {
             return Err(positioned(
                 PgError::new(
@@ -68,10 +80,7 @@ impl Binder<'_> {
                 at,
             ));
         };
-        let mut exprs = Vec::with_capacity(values.len());
-        for value in values {
-            exprs.push(self.coerce(value, element, context)?.expr);
-        }
+        let exprs: Vec<Expr> = values.into_iter().map(|value| value.expr).collect();
         let constants: Option<Vec<ScalarValue>> = exprs
             .iter()
             .map(|expr| match expr {

@@ -3,7 +3,7 @@
 //! it could not finish. They show in neighbouring tokens, and in what stays open.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 /// A token that cannot stand where it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn between(tokens: &[TokenWithSpan], at: usize) -> Option<Missing> {
                 Token::Word(Word {
                     quote_style: None, ..
                 }),
-            ) if before.span.end == after.span.start => {
+            ) if before.span.end == after.span.start && after.span != Span::empty() => {
                 return Some(Missing::Space);
             }
             _ => {}

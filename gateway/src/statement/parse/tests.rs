@@ -408,7 +408,7 @@ fn mistakes_are_where_postgresql_finds_them() {
 fn words_that_look_misplaced_are_not() {
     let right = [
         "select 1 where x operator(pg_catalog.=) y",
-        "select trim(from x), substring(x from 1 for 2), position(a in b), a not in (1)",
+        "select trim(both 'x' from x), substring(x from 1 for 2), position(a in b), a not in (1)",
         "select x as from, t.order, t.select, 1 as end, extract(year from d) from t",
         "select sum(x) over (partition by a order by b groups 1 preceding exclude group) from t",
         "select mode() within group (order by x) filter (where x > 1) from t",
