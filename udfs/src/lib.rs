@@ -47,7 +47,7 @@ pub mod table_diff;
 pub mod tag_create;
 pub mod tag_delete;
 pub mod tags;
-mod text_search;
+pub mod text_search;
 pub mod traverse;
 pub mod triangle_count;
 

@@ -58,8 +58,14 @@ pub(crate) fn columns(
         .into_iter()
         .map(|column| Column::new(column.name, column.ty))
         .collect();
-    columns.push(Column::new("score", PgType::FLOAT8));
+    columns.push(Column::new(score_column(def), PgType::FLOAT8));
     Ok(columns)
+}
+
+/// What the score is called beside the columns of a type.
+pub fn score_column(def: &TypeDef) -> &'static str {
+    let taken = def.columns().iter().any(|column| column.name == "score");
+    if taken { "search_score" } else { "score" }
 }
 
 /// Finds the rows that a query is for.

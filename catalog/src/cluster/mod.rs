@@ -30,6 +30,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use omnigraph_engine::clock::{self, Environment};
 use omnigraph_engine::{Graph, Resources, Store};
 
+use crate::diagnostic::Diagnostic;
+
 pub use apply::Outcome;
 pub use blobs::external_blobs;
 pub use error::{Error, Result};
@@ -38,6 +40,7 @@ pub use plan::Plan;
 pub use serve::{Revision, Served};
 pub use status::Standing;
 
+use change::FOREIGN;
 use lock::Lock;
 use spec::Spec;
 
@@ -70,6 +73,12 @@ impl Cluster {
     async fn graph(&self, id: &str) -> omnigraph_engine::Result<Graph> {
         let root = files::graph(&self.store, id);
         Graph::open_in(root, Arc::clone(&self.resources), Arc::clone(&self.clock.0)).await
+    }
+
+    /// What is said of a graph's root that holds another system's data.
+    pub async fn foreign(&self, id: &str) -> Result<Option<Diagnostic>> {
+        let foreign = self.is_foreign(id).await?;
+        Ok(foreign.then(|| Diagnostic::error("graph_foreign_format", FOREIGN)))
     }
 
     /// Does the graph's root hold data of a system that is not this one?

@@ -163,6 +163,10 @@ impl Findings {
     async fn graphs(&mut self, root: &Cluster, spec: &Spec) -> Result<(), Stop> {
         for id in spec.graphs.keys() {
             let address = Named::Graph(id.clone()).to_string();
+            if let Some(found) = root.foreign(id).await? {
+                self.found.push(found.about(address));
+                continue;
+            }
             let place = omnigraph_catalog::cluster::files::graph(root.store(), id);
             let opened = Graph::open(place, resources()).await;
             self.opened(&address, opened).await?;

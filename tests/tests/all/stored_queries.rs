@@ -407,7 +407,7 @@ fn the_tool_lists_and_checks_them() {
     );
     assert!(!succeeded);
     assert!(
-        text.contains("error[Q010] queries/people.sql:4:35"),
+        text.contains("error[Q010] queries/people.sql:4:36"),
         "{text}"
     );
     let page = std::fs::read_to_string(concat!(

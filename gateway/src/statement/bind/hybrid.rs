@@ -6,6 +6,7 @@ use std::sync::Arc;
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_udfs::TableFunction;
 use omnigraph_udfs::hybrid::Hybrid;
+use omnigraph_udfs::text_search::score_column;
 use sqlparser::ast;
 
 use super::coerce::positioned;
@@ -27,18 +28,18 @@ pub(super) fn is_hybrid(schema: Option<&str>, name: &str) -> bool {
 /// The values are the function's arguments, in order. Names with dots are nobody's.
 const FUSED: &str = r#"
     WITH "hybrid.places" AS (
-        SELECT id, row_number() OVER (ORDER BY score DESC, id) AS place
+        SELECT id, row_number() OVER (ORDER BY "score" DESC, id) AS place
         FROM search($1, $2, $4, k => 100)
         UNION ALL
         SELECT id, row_number() OVER (ORDER BY distance, id)
         FROM nearest($1, $3, $5, k => 100, metric => $7)
     ), "hybrid.fused" AS (
-        SELECT id, sum(1e0 / (60 + place)) AS score FROM "hybrid.places"
-        GROUP BY id ORDER BY score DESC, id LIMIT $6
+        SELECT id, sum(1e0 / (60 + place)) AS "score" FROM "hybrid.places"
+        GROUP BY id ORDER BY "score" DESC, id LIMIT $6
     )
-    SELECT "table".*, "hybrid.fused".score
+    SELECT "table".*, "hybrid.fused"."score"
     FROM "hybrid.fused" JOIN "branch"."table" ON "table".id = "hybrid.fused".id
-    ORDER BY "hybrid.fused".score DESC, "table".id"#;
+    ORDER BY "hybrid.fused"."score" DESC, "table".id"#;
 
 impl Binder<'_> {
     pub(super) fn hybrid(
@@ -75,7 +76,11 @@ impl Binder<'_> {
         let first = self.given.len();
         self.given.extend(values);
         let branch = self.path.branch.clone();
-        let names = [("branch", branch.as_str()), ("table", def.table.as_str())];
+        let names = [
+            ("branch", branch.as_str()),
+            ("table", def.table.as_str()),
+            ("score", score_column(def)),
+        ];
         let rel = template(FUSED, &names, first)
             .and_then(|query| self.query(&query, &Rc::new(Level::default()), None));
         self.given.truncate(first);

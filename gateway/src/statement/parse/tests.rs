@@ -410,7 +410,7 @@ fn words_that_look_misplaced_are_not() {
         "select 1 where x operator(pg_catalog.=) y",
         "select trim(both 'x' from x), substring(x from 1 for 2), position(a in b), a not in (1)",
         "select x as from, t.order, t.select, 1 as end, extract(year from d) from t",
-        "select sum(x) over (partition by a order by b groups 1 preceding exclude group) from t",
+        "select sum(x) over (partition by a order by b groups 1 preceding) from t",
         "select mode() within group (order by x) filter (where x > 1) from t",
         "select array[]::int[], a[1:], a[:2], a is not distinct from b, case when a then b end",
         "select * from a natural join b union all (select 1) union select 2 for update of a, b",

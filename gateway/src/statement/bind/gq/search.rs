@@ -11,6 +11,7 @@ use omnigraph_catalog::types::PgType;
 use omnigraph_engine::query::{Expr, Read, Search, Variable, VariableId};
 use omnigraph_engine::schema::TypeDef;
 use omnigraph_engine::search::Metric;
+use omnigraph_udfs::text_search::score_column;
 use sqlparser::ast;
 
 use super::super::nearest::{distance, metric_of};
@@ -23,7 +24,7 @@ use crate::statement::parse;
 
 /// The score that a row has in the index, whatever else is matched.
 const SCORE: &str = r#"
-    SELECT max(s.score) FROM search($1, $2, $3, k => NULL) s WHERE s.id = "id""#;
+    SELECT max(s."score") FROM search($1, $2, $3, k => NULL) s WHERE s.id = "id""#;
 
 /// What a place among the nearest, and among the best, adds.
 const PLACE_OF_DISTANCE: &str = r#"
@@ -205,7 +206,11 @@ impl Binder<'_> {
         let first = self.given.len();
         self.given.extend([text(&def.table), text(column), words]);
         let outer = column_name(variables, id, "id");
-        let query = parse::template(SCORE, &[("id", &outer)], first)?;
+        let query = parse::template(
+            SCORE,
+            &[("id", &outer), ("score", score_column(def))],
+            first,
+        )?;
         Ok(ast::Expr::Subquery(Box::new(query)))
     }
 
