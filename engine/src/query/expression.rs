@@ -656,7 +656,10 @@ impl Checker<'_, '_> {
                         && matches!(argument.class, Class::Vector(_) | Class::Unknown)
                 }
                 (Search::Nearest, _) => {
-                    argument.class == Class::Text || argument.class.goes_with(&checked[0].class)
+                    let numbers = Class::List(Box::new(Class::Number));
+                    argument.class == Class::Text
+                        || argument.class.goes_with(&checked[0].class)
+                        || argument.class.goes_with(&numbers)
                 }
                 (_, 0) => {
                     matches!(argument.expr, Expr::Property(..))
