@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 
+use omnigraph_engine::dataset::QUIET;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -13,11 +14,10 @@ pub fn start(format: LogFormat) {
         .with_env_var("OMNIGRAPH_LOG")
         .from_env_lossy();
     let filter = if std::env::var_os("OMNIGRAPH_LOG").is_none() {
-        // Libraries tell of each file they write, and Lance's that it does not know the kind of
-        // a store that it was given: of interest to who asks for it.
-        EnvFilter::new(
-            "warn,lance_io::object_store=error,omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info,omnigraph_audit=info",
-        )
+        // Libraries tell of each file they write: of interest to who asks for it.
+        EnvFilter::new(format!(
+            "warn,{QUIET},omnigraph_server=info,omnigraph_gateway=info,omnigraph_udfs=info,omnigraph_catalog=info,omnigraph_engine=info,omnigraph_audit=info"
+        ))
     } else {
         filter
     };

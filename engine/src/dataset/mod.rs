@@ -39,6 +39,10 @@ pub use reshape::FilledColumn;
 pub use table::{Fragment, Staged, TableChange, TableLocation, TableVersion};
 pub(crate) use write_behind::WriteBehind;
 
+/// The part of a log filter that keeps Lance from telling of each store that it does not know
+/// its kind.
+pub const QUIET: &str = "lance_io::object_store=error";
+
 /// What the graphs of a process may do and take.
 #[derive(Debug, Clone)]
 pub struct ResourceLimits {

@@ -71,6 +71,9 @@ impl Mistakes {
 
     /// Those of another part of the same input.
     pub fn append(&mut self, others: Mistakes) {
+        if others.is_empty() {
+            return;
+        }
         self.total += others.total;
         self.told.extend(others.told);
         self.sort();

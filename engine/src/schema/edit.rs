@@ -103,14 +103,12 @@ impl Editor {
             None => (span.end..span.end, format!(" {{ {property} }}")),
             Some(inside) => {
                 let at = span.start + inside.trim_end().len();
-                let lines = inside.contains('\n');
-                match lines {
+                match inside.contains('\n') {
                     true => (at..span.end - 1, format!("\n    {property}\n")),
                     false => (at..span.end - 1, format!(" {property} ")),
                 }
             }
         };
-        // What comes after a comment to the end of its line needs a line of its own.
         self.replace(vec![change]);
     }
 
@@ -136,12 +134,6 @@ impl Editor {
             .into_iter()
             .map(|range| (self.with_line(range), String::new()));
         self.replace(gone.collect());
-    }
-
-    /// The text of a property.
-    pub fn property_text(&self, name: &str, property: &str) -> Option<&str> {
-        self.property(name, property)
-            .map(|syntax| &self.source[whole(syntax)])
     }
 
     /// Gives a property another name, wherever its type says it.

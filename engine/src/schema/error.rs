@@ -41,6 +41,8 @@ pub struct SchemaErrors {
 
 impl SchemaErrors {
     pub const LIMIT: usize = 20;
+    /// What a text is called that has no name of its own.
+    const UNNAMED: &str = "schema.pg";
 
     /// The same mistakes, told of a named file (`schema.pg` unless somebody says otherwise).
     pub fn in_file(mut self, file: impl Into<String>) -> Self {
@@ -50,6 +52,13 @@ impl SchemaErrors {
 
     pub fn errors(&self) -> &[SchemaError] {
         &self.errors
+    }
+
+    /// The message of an error for somebody who never saw the text that it points into.
+    pub fn without_place(message: &str) -> &str {
+        let placed = message.strip_prefix(Self::UNNAMED);
+        let reason = placed.and_then(|rest| rest.split_once(": "));
+        reason.map_or(message, |(_, reason)| reason)
     }
 
     fn place(&self, error: &SchemaError) -> String {
@@ -185,7 +194,7 @@ impl<'a> Collector<'a> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by_key(|(start, _)| *start);
         Err(SchemaErrors {
-            file: "schema.pg".to_owned(),
+            file: SchemaErrors::UNNAMED.to_owned(),
             errors: found.into_iter().map(|(_, error)| error).collect(),
             omitted: self.omitted,
         })

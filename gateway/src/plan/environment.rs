@@ -21,18 +21,15 @@ use crate::session::common::Common;
 use crate::session::shared::{GraphShared, Seen, now};
 use crate::session::transaction::State;
 use crate::sqlstate;
-use crate::statement::bind::{Environment, Relation, RelationColumn, RelationKind, SessionCalls};
+use crate::statement::bind::{
+    Environment, Relation, RelationColumn, RelationKind, SessionCalls, is_function_schema,
+};
 use crate::text::TextFormat;
 
 /// The table functions, by name; all are in schema `omnigraph`.
 #[derive(Debug)]
 pub struct Functions {
     by_name: HashMap<&'static str, Arc<dyn TableFunction>>,
-}
-
-/// May table functions and stored queries be in this schema? `None`: none was written.
-pub(crate) fn is_function_schema(schema: Option<&str>) -> bool {
-    matches!(schema, None | Some("omnigraph" | "pg_omnigraph"))
 }
 
 impl Functions {

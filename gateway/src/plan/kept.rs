@@ -38,7 +38,7 @@ enum State {
 pub struct Generic {
     pub plan: LogicalPlan,
     /// The executable plan, for those that hold no snapshot.
-    executable: OnceCell<Arc<dyn ExecutionPlan>>,
+    executable: Option<OnceCell<Arc<dyn ExecutionPlan>>>,
 }
 
 impl Generic {
@@ -47,9 +47,9 @@ impl Generic {
         &self,
         make: impl Future<Output = PgResult<Arc<dyn ExecutionPlan>>>,
     ) -> PgResult<Option<&Arc<dyn ExecutionPlan>>> {
-        match reads_functions_alone(&self.plan) {
-            true => self.executable.get_or_try_init(|| make).await.map(Some),
-            false => Ok(None),
+        match &self.executable {
+            Some(executable) => executable.get_or_try_init(|| make).await.map(Some),
+            None => Ok(None),
         }
     }
 }
@@ -66,8 +66,8 @@ impl KeptPlan {
                 let plan = make()?;
                 let made = match is_generic(&plan) {
                     true => State::Generic(Arc::new(Generic {
+                        executable: reads_functions_alone(&plan).then(OnceCell::new),
                         plan,
-                        executable: OnceCell::new(),
                     })),
                     false => State::Custom,
                 };

@@ -23,9 +23,9 @@ use omnigraph_engine::schema::Schema;
 use parking_lot::Mutex;
 
 pub use cache::PlanCache;
+pub(crate) use environment::table_relation;
 pub use environment::{Frozen, Functions};
 use environment::{Pasts, View};
-pub(crate) use environment::{is_function_schema, table_relation};
 pub use fast::Lookup;
 pub use kept::Generic;
 

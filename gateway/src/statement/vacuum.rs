@@ -9,7 +9,7 @@ use crate::error::{PgError, PgResult, Severity};
 use crate::session::Session;
 use crate::session::protocol::{Execution, Place};
 use crate::sqlstate;
-use crate::text::interval::{Unit, parse_interval_in};
+use crate::text::interval_in::{Unit, parse_interval_in};
 
 const MICROS_PER_DAY: i64 = 24 * 3_600_000_000;
 const DAYS_PER_MONTH: i64 = 30;

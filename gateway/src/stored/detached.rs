@@ -14,10 +14,10 @@ use omnigraph_engine::schema::Schema;
 use omnigraph_udfs::TableFunction;
 
 use crate::error::PgResult;
-use crate::plan::{Functions, is_function_schema, table_relation};
+use crate::plan::{Functions, table_relation};
 use crate::session::catalogs;
 use crate::statement::bind::no_session::NoSession;
-use crate::statement::bind::{Environment, Relation, SessionCalls};
+use crate::statement::bind::{Environment, Relation, SessionCalls, is_function_schema};
 use crate::text::TextFormat;
 
 /// One branch of one graph, as its schema alone tells it.

@@ -7,7 +7,9 @@ use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
-pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+pub const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
+pub const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
+pub const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 
 /// `infinity` and `-infinity` as timestamps.
 pub const TIMESTAMP_INFINITY: i64 = i64::MAX;

@@ -15,7 +15,7 @@ use crate::text::Input;
 use crate::text::bytes::{parse_bytea, parse_uuid, uuid_text};
 use crate::text::calendar::round_to_modifier;
 use crate::text::datetime_in::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
-use crate::text::interval::parse_interval;
+use crate::text::interval_in::parse_interval;
 use crate::text::json::{check_json, normal_json};
 use crate::text::number::{invalid_syntax, is_blank, parse_f32, parse_f64, parse_integer};
 use crate::text::numeric::Numeric;

@@ -8,7 +8,7 @@ use omnigraph_catalog::types::PgType;
 use crate::error::PgResult;
 use crate::text::bytes::put_bytea;
 use crate::text::datetime_out::{put_date, put_time, put_timestamp, put_timestamptz};
-use crate::text::interval::put_interval;
+use crate::text::interval_out::put_interval;
 use crate::text::number::{put_f32, put_f64, put_i64, put_u64};
 use crate::text::numeric::{put_decimal, put_decimal128, shown_scale};
 use crate::text::view::{Cells, View, range};

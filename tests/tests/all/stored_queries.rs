@@ -168,12 +168,32 @@ async fn queries_are_relations_with_named_and_typed_parameters() {
     ] {
         assert_eq!(code(ada.simple_query(sql).await), expected, "{sql}");
     }
-    let error = ada.simple_query("SELECT * FROM find_person()").await;
-    let error = describe(&error.expect_err("an argument is missing"));
-    assert!(
-        error.contains("find_person(name text, min_age integer DEFAULT NULL)"),
-        "{error}"
-    );
+    for (sql, wrong) in [
+        (
+            "SELECT * FROM find_person()",
+            "Argument \"name\" is missing.",
+        ),
+        (
+            "SELECT * FROM find_person('N', who => 'x')",
+            "It has no argument \"who\".",
+        ),
+        (
+            "SELECT * FROM find_person('N', name => 'x')",
+            "Argument \"name\" is given twice.",
+        ),
+        (
+            "SELECT * FROM find_person('N', 1, 2)",
+            "There are too many arguments.",
+        ),
+        (
+            "SELECT * FROM find_person('N', true)",
+            "Argument \"min_age\" is of type integer, not boolean: cast the value with ::integer.",
+        ),
+    ] {
+        let error = describe(&ada.simple_query(sql).await.expect_err(sql));
+        let signature = "Its signature is find_person(name text, min_age integer DEFAULT NULL).";
+        assert!(error.contains(&format!("{wrong} {signature}")), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,22 @@ fn mistakes(source: &str) -> SchemaErrors {
 }
 
 #[test]
+fn the_place_is_taken_off_a_message_and_nothing_else() {
+    for (message, reason) in [
+        (
+            "schema.pg:2:8: type \"x: y\" does not exist",
+            "type \"x: y\" does not exist",
+        ),
+        (
+            "value of \"n: m\": not unique",
+            "value of \"n: m\": not unique",
+        ),
+    ] {
+        assert_eq!(SchemaErrors::without_place(message), reason);
+    }
+}
+
+#[test]
 fn names_have_a_length() {
     let named = |ty: usize, property: usize| {
         let (ty, property) = ("T".repeat(ty), "p".repeat(property));

@@ -11,15 +11,14 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DataFusionError, Result as DfResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, collect,
-};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::collect;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use tokio::sync::Mutex;
 
 use super::apply::ApplyKind;
+use super::over_rows::RowOperator;
 use super::substitute;
 use crate::error::PgError;
 use crate::sqlstate;
@@ -42,107 +41,50 @@ pub(super) struct Inner {
     pub(super) state: SessionState,
 }
 
-pub(super) struct ApplyExec {
-    left: Arc<dyn ExecutionPlan>,
-    inner: Arc<Inner>,
-    schema: SchemaRef,
-    properties: Arc<PlanProperties>,
-}
+/// The left side's rows, with what the right plan gives for each.
+pub(super) struct ApplyRows(pub(super) Arc<Inner>);
 
-impl ApplyExec {
-    pub(super) fn new(left: Arc<dyn ExecutionPlan>, inner: Arc<Inner>, schema: SchemaRef) -> Self {
-        // The left columns come first and in their order.
-        let mut known = EquivalenceProperties::new(Arc::clone(&schema));
-        known.add_orderings(left.equivalence_properties().oeq_class().iter().cloned());
-        let properties = PlanProperties::new(
-            known,
-            datafusion::physical_plan::Partitioning::UnknownPartitioning(
-                left.output_partitioning().partition_count(),
-            ),
-            left.pipeline_behavior(),
-            left.boundedness(),
-        );
-        ApplyExec {
-            left,
-            inner,
-            schema,
-            properties: Arc::new(properties),
-        }
-    }
-}
-
-impl fmt::Debug for ApplyExec {
+impl fmt::Debug for ApplyRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApplyExec")
-            .field("kind", &self.inner.kind)
+        f.debug_struct("ApplyRows")
+            .field("kind", &self.0.kind)
             .finish_non_exhaustive()
     }
 }
 
-impl DisplayAs for ApplyExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ApplyExec: kind={:?}, outer=[{}]",
-            self.inner.kind,
-            self.inner.ids.join(", ")
-        )
-    }
-}
-
-impl ExecutionPlan for ApplyExec {
-    fn name(&self) -> &str {
+impl RowOperator for ApplyRows {
+    fn name(&self) -> &'static str {
         "ApplyExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, ids, .. } = &*self.0;
+        write!(f, "ApplyExec: kind={kind:?}, outer=[{}]", ids.join(", "))
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.left]
+    fn benefits_from_partitions(&self) -> bool {
+        true
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(left) => Ok(Arc::new(ApplyExec::new(
-                left,
-                Arc::clone(&self.inner),
-                Arc::clone(&self.schema),
-            ))),
-            None => Ok(self),
-        }
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn execute(
+    fn run(
         &self,
-        partition: usize,
+        mut rows: SendableRecordBatchStream,
+        schema: SchemaRef,
         context: Arc<TaskContext>,
-    ) -> DfResult<SendableRecordBatchStream> {
-        let mut left = self.left.execute(partition, Arc::clone(&context))?;
+    ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
         let run = Run {
-            inner: Arc::clone(&self.inner),
-            schema: Arc::clone(&self.schema),
+            inner: Arc::clone(&self.0),
+            schema,
             context,
             known: Mutex::new(Known::default()),
         };
         let stream = async_stream(move |mut sink| async move {
-            while let Some(batch) = left.next().await {
+            while let Some(batch) = rows.next().await {
                 run.batch(&batch?, &mut sink).await?;
             }
             Ok(())
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            Arc::clone(&self.schema),
-            stream,
-        )))
+        Ok(stream.boxed())
     }
 }
 

@@ -21,12 +21,13 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use datafusion::prelude::SessionConfig;
 
 use super::apply::Apply;
-use super::apply_exec::{ApplyExec, Inner};
+use super::apply_exec::{ApplyRows, Inner};
 use super::decorrelate::Decorrelate;
 use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 use super::in_order::InOrder;
 use super::lock_rows::LockRows;
+use super::over_rows::OverRows;
 use super::place_blobs::place_blobs;
 use super::project_series::Series;
 use super::read_blobs::ReadBlobs;
@@ -210,9 +211,9 @@ impl ExtensionPlanner for Nodes {
             state: inner_state,
         };
         let schema = Arc::clone(apply.schema.inner());
-        Ok(Some(Arc::new(ApplyExec::new(
+        Ok(Some(Arc::new(OverRows::new(
             Arc::clone(physical),
-            Arc::new(inner),
+            Arc::new(ApplyRows(Arc::new(inner))),
             schema,
         ))))
     }

@@ -10,6 +10,8 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder}
 use omnigraph_catalog::types::PgType;
 use omnigraph_udfs::TableFunction;
 use omnigraph_udfs::function::Effect;
+use omnigraph_udfs::hybrid::Hybrid;
+use omnigraph_udfs::nearest::Nearest;
 use sqlparser::ast;
 
 use super::apply::{Apply, ApplyKind};
@@ -19,10 +21,8 @@ use super::from::{Factor, FromItem, alias_columns};
 use super::function_scan::FunctionScan;
 use super::functions::undefined;
 use super::gq::is_gq;
-use super::hybrid::is_hybrid;
 use super::json_record::RecordFunction;
 use super::lateral::{column_names, has_columns, lateral_scope};
-use super::nearest::is_nearest;
 use super::scope::{Level, Rel, Scope, ScopeColumn, internal};
 use super::set_function::element_type;
 use super::subquery::{PendingApply, apply_all};
@@ -56,13 +56,11 @@ impl Binder<'_> {
             return self.gq_factor(args, alias, ctx, at);
         }
         if let Some(function) = self.env.table_function(schema.as_deref(), &function_name) {
-            if is_nearest(schema.as_deref(), &function_name) {
-                return self.nearest(&function, args, alias, ctx, at);
-            }
-            if is_hybrid(schema.as_deref(), &function_name) {
-                return self.hybrid(&function, args, alias, ctx, at);
-            }
-            return self.table_function(function, args, alias, ordinality, ctx, left, at);
+            return match function.name() {
+                Nearest::NAME => self.nearest(&function, args, alias, ctx, at),
+                Hybrid::NAME => self.hybrid(&function, args, alias, ctx, at),
+                _ => self.table_function(function, args, alias, ordinality, ctx, left, at),
+            };
         }
         if let Some(query) = self.stored_query(schema.as_deref(), &function_name) {
             return self.stored_factor(&query, args, alias, ordinality, ctx, left, at);

@@ -139,6 +139,11 @@ const TYPE_FUNCTIONS: &[(&str, PgType)] = &[
 /// The schema of the product's own functions, stored queries among them.
 pub const FUNCTIONS: &str = "omnigraph";
 
+/// May table functions and stored queries be in this schema? `None`: none was written.
+pub fn is_function_schema(schema: Option<&str>) -> bool {
+    matches!(schema, None | Some(FUNCTIONS))
+}
+
 /// Does the function run here?
 pub(super) fn is_implemented(row: &FunctionRow) -> bool {
     let arity = row.args.len();

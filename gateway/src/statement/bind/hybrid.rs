@@ -20,11 +20,6 @@ use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::parse::{fold, template};
 
-/// Does the call mean `hybrid`?
-pub(super) fn is_hybrid(schema: Option<&str>, name: &str) -> bool {
-    name == Hybrid::NAME && matches!(schema, None | Some("omnigraph"))
-}
-
 /// The values are the function's arguments, in order. Names with dots are nobody's.
 const FUSED: &str = r#"
     WITH "hybrid.places" AS (

@@ -104,7 +104,7 @@ impl Binder<'_> {
         };
         let text = match value.ty.oid {
             1114 | 1184 | 1082 => {
-                super::to_char::iso_text(value.expr, value.ty, &self.text.format.zone)
+                super::json_text::iso_text(value.expr, value.ty, &self.text.format.zone)
             }
             _ => self.as_text(value)?,
         };

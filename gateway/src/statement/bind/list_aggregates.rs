@@ -12,7 +12,7 @@ use super::aggregates::Call;
 use super::coerce::Context;
 use super::expr::Ctx;
 use super::functions::undefined;
-use super::to_char::{Joined, join_json};
+use super::json_text::{Joined, join_json};
 use super::typed::{Kind, Typed};
 use super::types::type_name;
 use super::{Binder, unsupported};
@@ -177,7 +177,7 @@ impl Binder<'_> {
             None => return Err(undefined(name, &[], at)),
         };
         Ok(Typed::new(
-            super::to_char::ordered_set(name, list, fraction, element),
+            super::ordered_set::ordered_set(name, list, fraction, element),
             element,
         )
         .at(at))

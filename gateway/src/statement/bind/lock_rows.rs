@@ -7,17 +7,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{DFSchemaRef, DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::TypeId;
 use omnigraph_engine::{Error, LockStrength};
+
+use super::over_rows::{OverRows, RowOperator};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct LockRows {
@@ -49,10 +52,13 @@ impl LockRows {
                 id: create_physical_expr(&table.id, schema, state.execution_props())?,
             })
         });
-        Ok(Arc::new(LockRowsExec {
-            input: Arc::clone(input),
-            locks: locks.collect::<DfResult<_>>()?,
-        }))
+        let locks = LockingRows(locks.collect::<DfResult<_>>()?);
+        let schema = input.schema();
+        Ok(Arc::new(OverRows::new(
+            Arc::clone(input),
+            Arc::new(locks),
+            schema,
+        )))
     }
 }
 
@@ -140,63 +146,24 @@ impl Lock {
 }
 
 #[derive(Debug)]
-struct LockRowsExec {
-    input: Arc<dyn ExecutionPlan>,
-    locks: Arc<[Lock]>,
-}
+struct LockingRows(Arc<[Lock]>);
 
-impl DisplayAs for LockRowsExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockRowsExec")
-    }
-}
-
-impl ExecutionPlan for LockRowsExec {
-    fn name(&self) -> &str {
+impl RowOperator for LockingRows {
+    fn name(&self) -> &'static str {
         "LockRowsExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(LockRowsExec {
-                input,
-                locks: Arc::clone(&self.locks),
-            })),
-            None => Ok(self),
-        }
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn execute(
+    fn run(
         &self,
-        partition: usize,
+        rows: SendableRecordBatchStream,
+        _: SchemaRef,
         context: Arc<TaskContext>,
-    ) -> DfResult<SendableRecordBatchStream> {
+    ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
         let snapshots = context
             .session_config()
             .get_extension::<Snapshots>()
             .ok_or_else(|| DataFusionError::Internal("a plan runs without snapshots".to_owned()))?;
-        let rows = self.input.execute(partition, context)?;
-        let schema = rows.schema();
-        let locks = Arc::clone(&self.locks);
+        let locks = Arc::clone(&self.0);
         let locked = rows.map(move |batch| {
             let batch = batch?;
             for lock in locks.iter() {
@@ -204,6 +171,6 @@ impl ExecutionPlan for LockRowsExec {
             }
             Ok(batch)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, locked)))
+        Ok(locked.boxed())
     }
 }

@@ -45,6 +45,7 @@ mod hypothetical;
 mod in_order;
 mod join;
 mod json_record;
+mod json_text;
 mod json_value;
 mod lateral;
 mod list_aggregates;
@@ -62,7 +63,9 @@ mod object_names;
 mod operation;
 mod operators;
 mod order_by;
+mod ordered_set;
 mod outer_aggregate;
+mod over_rows;
 mod place_blobs;
 mod placeholders;
 mod privileges;
@@ -132,7 +135,7 @@ pub use bound::{
     RelationColumn, RelationKind, Returning, TableUse,
 };
 pub use function_scan::{fill, reads_functions_alone};
-pub use functions::FUNCTIONS;
+pub use functions::{FUNCTIONS, is_function_schema};
 pub use gq::BoundChanges;
 pub(crate) use gq::GIVEN;
 pub use object_names::CatalogNames;

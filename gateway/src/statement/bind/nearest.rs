@@ -24,11 +24,6 @@ use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::statement::parse::{fold, parse_expression, template};
 
-/// Does the call mean `nearest`?
-pub(super) fn is_nearest(schema: Option<&str>, name: &str) -> bool {
-    name == Nearest::NAME && matches!(schema, None | Some("omnigraph"))
-}
-
 impl Binder<'_> {
     pub(super) fn nearest(
         &mut self,

@@ -11,15 +11,12 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::{DFSchema, DFSchemaRef, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, create_physical_expr};
-use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{EmissionType, SchedulingType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
-};
-use futures::{StreamExt, stream};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
+use super::over_rows::{OverRows, RowOperator};
 use super::series::{self, Steps};
 use crate::text::Zone;
 
@@ -108,9 +105,9 @@ impl Series {
             zone: self.call.zone.clone(),
             places: self.call.places.is_some(),
         };
-        Ok(Arc::new(SeriesExec::new(
+        Ok(Arc::new(OverRows::new(
             Arc::clone(input),
-            Arc::new(call),
+            Arc::new(SeriesRows(Arc::new(call))),
             Arc::clone(self.schema.inner()),
         )))
     }
@@ -169,79 +166,25 @@ struct PhysicalCall {
 }
 
 #[derive(Debug)]
-struct SeriesExec {
-    input: Arc<dyn ExecutionPlan>,
-    call: Arc<PhysicalCall>,
-    schema: SchemaRef,
-    properties: Arc<PlanProperties>,
-}
+struct SeriesRows(Arc<PhysicalCall>);
 
-impl SeriesExec {
-    fn new(input: Arc<dyn ExecutionPlan>, call: Arc<PhysicalCall>, schema: SchemaRef) -> Self {
-        // The columns of the input keep their places, and its rows their order.
-        let order = input.output_ordering().cloned();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), order),
-            input.output_partitioning().clone(),
-            EmissionType::Incremental,
-            input.boundedness(),
-        )
-        .with_scheduling_type(SchedulingType::Cooperative);
-        SeriesExec {
-            input,
-            call,
-            schema,
-            properties: Arc::new(properties),
-        }
-    }
-}
-
-impl DisplayAs for SeriesExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SeriesExec")
-    }
-}
-
-impl ExecutionPlan for SeriesExec {
-    fn name(&self) -> &str {
+impl RowOperator for SeriesRows {
+    fn name(&self) -> &'static str {
         "SeriesExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn benefits_from_partitions(&self) -> bool {
+        true
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(SeriesExec::new(
-                input,
-                Arc::clone(&self.call),
-                Arc::clone(&self.schema),
-            ))),
-            None => Ok(self),
-        }
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn execute(
+    fn run(
         &self,
-        partition: usize,
+        rows: SendableRecordBatchStream,
+        schema: SchemaRef,
         context: Arc<TaskContext>,
-    ) -> DfResult<SendableRecordBatchStream> {
+    ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
         let size = context.session_config().batch_size();
-        let rows = self.input.execute(partition, context)?;
-        let schema = Arc::clone(&self.schema);
-        let call = Arc::clone(&self.call);
+        let call = Arc::clone(&self.0);
         let repeated = rows.flat_map(move |rows| {
             let made = rows.and_then(|rows| Repeated::of(rows, &call, &schema, size));
             let (repeated, error) = match made {
@@ -250,8 +193,7 @@ impl ExecutionPlan for SeriesExec {
             };
             stream::iter(repeated.into_iter().flatten().chain(error))
         });
-        let adapter = RecordBatchStreamAdapter::new(Arc::clone(&self.schema), repeated);
-        Ok(Box::pin(cooperative(adapter)))
+        Ok(repeated.boxed())
     }
 }
 

@@ -14,17 +14,16 @@ use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, Result as DfRes
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, create_physical_expr};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
-};
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use omnigraph_catalog::provider::Snapshots;
 use omnigraph_engine::Error;
 use omnigraph_engine::blob::{self, Blobs};
 use omnigraph_udfs::FunctionScope;
 
+use super::over_rows::{OverRows, RowOperator};
 use super::text_io::carried;
 use crate::error::PgError;
 use crate::sqlstate;
@@ -80,9 +79,9 @@ impl ReadBlobs {
                 .collect::<DfResult<Vec<_>>>()
         });
         let reads: Vec<_> = reads.collect::<DfResult<_>>()?;
-        Ok(Arc::new(ReadBlobsExec::new(
+        Ok(Arc::new(OverRows::new(
             Arc::clone(input),
-            reads.into(),
+            Arc::new(BlobRows(reads.into())),
             Arc::clone(self.schema.inner()),
         )))
     }
@@ -133,78 +132,19 @@ impl UserDefinedLogicalNodeCore for ReadBlobs {
 type Args = Vec<Arc<dyn PhysicalExpr>>;
 
 #[derive(Debug)]
-struct ReadBlobsExec {
-    input: Arc<dyn ExecutionPlan>,
-    reads: Arc<[Args]>,
-    schema: SchemaRef,
-    properties: Arc<PlanProperties>,
-}
+struct BlobRows(Arc<[Args]>);
 
-impl ReadBlobsExec {
-    fn new(input: Arc<dyn ExecutionPlan>, reads: Arc<[Args]>, schema: SchemaRef) -> Self {
-        // The columns of the input keep their places, and its rows their order.
-        let order = input.output_ordering().cloned();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), order),
-            input.output_partitioning().clone(),
-            input.pipeline_behavior(),
-            input.boundedness(),
-        );
-        ReadBlobsExec {
-            input,
-            reads,
-            schema,
-            properties: Arc::new(properties),
-        }
-    }
-}
-
-impl DisplayAs for ReadBlobsExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadBlobsExec")
-    }
-}
-
-impl ExecutionPlan for ReadBlobsExec {
-    fn name(&self) -> &str {
+impl RowOperator for BlobRows {
+    fn name(&self) -> &'static str {
         "ReadBlobsExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(ReadBlobsExec::new(
-                input,
-                Arc::clone(&self.reads),
-                Arc::clone(&self.schema),
-            ))),
-            None => Ok(self),
-        }
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn execute(
+    fn run(
         &self,
-        partition: usize,
+        rows: SendableRecordBatchStream,
+        schema: SchemaRef,
         context: Arc<TaskContext>,
-    ) -> DfResult<SendableRecordBatchStream> {
+    ) -> DfResult<BoxStream<'static, DfResult<RecordBatch>>> {
         let scope = context
             .session_config()
             .get_extension::<FunctionScope>()
@@ -212,14 +152,12 @@ impl ExecutionPlan for ReadBlobsExec {
         let blobs = Arc::clone(scope.0.access()?.blobs());
         let snapshots = context.session_config().get_extension::<Snapshots>();
         let reserved = MemoryConsumer::new("ReadBlobs").register(context.memory_pool());
-        let rows = self.input.execute(partition, context)?;
-        let reads = Arc::clone(&self.reads);
+        let reads = Arc::clone(&self.0);
         let wanted = rows.map(move |batch| Wanted::of(batch?, &reads));
-        let schema = Arc::clone(&self.schema);
         let reader = Reader {
             blobs,
             snapshots,
-            schema: Arc::clone(&schema),
+            schema,
             reserved,
         };
         let read = futures::stream::try_unfold(
@@ -241,7 +179,7 @@ impl ExecutionPlan for ReadBlobsExec {
                 }
             },
         );
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, read)))
+        Ok(read.boxed())
     }
 }
 

@@ -16,7 +16,6 @@ use super::graph_table::GraphRef;
 use super::lateral::has_columns;
 use super::query::QueryRel;
 use super::scope::{Level, Scope};
-use super::table_arguments::undefined_with;
 use super::typed::Typed;
 use super::{Binder, Bound, Environment, catalog, unsupported};
 use crate::error::{PgError, PgResult};
@@ -117,28 +116,15 @@ impl Binder<'_> {
         ctx: &mut Ctx,
         at: Option<u32>,
     ) -> PgResult<Vec<Typed>> {
-        let mismatch = |given: &[Typed]| {
-            let signature = query.signature(super::types::type_name);
-            let hint = format!("Its signature is {signature}.");
-            undefined_with(&query.name, given, hint, at)
-        };
-        let names: Vec<&str> = query
-            .parameters
-            .iter()
-            .map(|own| own.name.as_str())
-            .collect();
-        let slots = self.argument_slots(&names, args, ctx, &mismatch)?;
-        let given: Vec<Typed> = slots.iter().flatten().cloned().collect();
-        let mut values = Vec::with_capacity(slots.len());
-        for (slot, own) in slots.into_iter().zip(&query.parameters) {
-            values.push(match slot {
-                Some(value) => self
-                    .stored_argument(value, own)
-                    .ok_or_else(|| mismatch(&given))??,
-                None => match &own.default {
-                    Some(default) => self.default_value(default, own)?,
-                    None => return Err(mismatch(&given)),
-                },
+        let placed = self.placed(query, args, ctx, at)?;
+        let mut values = Vec::with_capacity(query.parameters.len());
+        for (given, own) in placed.in_places().zip(&query.parameters) {
+            values.push(match (given, &own.default) {
+                (Some(given), _) => self
+                    .stored_argument(given.value(), own)
+                    .ok_or_else(|| placed.of_type(&own.name, &[own.ty], given))??,
+                (None, Some(default)) => self.default_value(default, own)?,
+                (None, None) => return Err(placed.missing(&own.name)),
             });
         }
         Ok(values)

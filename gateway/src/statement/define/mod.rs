@@ -9,7 +9,7 @@ mod drop;
 mod names;
 
 use omnigraph_engine::Error;
-use omnigraph_engine::schema::Schema;
+use omnigraph_engine::schema::{Schema, SchemaErrors};
 use sqlparser::ast;
 
 use super::done;
@@ -83,15 +83,13 @@ impl Session {
 /// What a schema cannot become, without the place in a text that the client never saw.
 fn told(error: Error) -> PgError {
     match error {
-        Error::Invalid { message, hint, .. } => {
-            let reason = message
-                .split_once(": ")
-                .map_or(&*message, |(_, reason)| reason);
-            PgError {
-                hint,
-                ..PgError::new(sqlstate::INVALID_TABLE_DEFINITION, reason)
-            }
-        }
+        Error::Invalid { message, hint, .. } => PgError {
+            hint,
+            ..PgError::new(
+                sqlstate::INVALID_TABLE_DEFINITION,
+                SchemaErrors::without_place(&message),
+            )
+        },
         other => other.into(),
     }
 }

@@ -27,7 +27,7 @@ pub(super) use self::value::all;
 use super::coerce::positioned;
 use super::expr::Ctx;
 use super::from::{Factor, FromItem};
-use super::functions::FUNCTIONS;
+use super::functions::is_function_schema;
 use super::graph_table::GraphRef;
 use super::lateral::has_columns;
 use super::scope::{Level, Scope};
@@ -50,7 +50,7 @@ pub(super) struct Call {
 
 /// Does the call mean `gq`?
 pub(super) fn is_gq(schema: Option<&str>, name: &str) -> bool {
-    name == Gq::NAME && matches!(schema, None | Some(FUNCTIONS))
+    name == Gq::NAME && is_function_schema(schema)
 }
 
 impl Binder<'_> {

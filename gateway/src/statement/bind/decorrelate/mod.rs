@@ -12,20 +12,25 @@
 //! What is left stays an `Apply`. So does a subquery of few rows: looking up their keys costs less
 //! than reading the other table. Conditions over the left side alone go below the `Apply` first.
 
+mod few_rows;
+mod lift;
+mod outer;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result as DfResult, ScalarValue};
-use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Case, Distinct, Expr, Extension, FetchType, Filter, JoinType,
-    LogicalPlan, LogicalPlanBuilder, Operator, Projection, SkipType,
+    Aggregate, BinaryExpr, Case, Expr, Extension, Filter, JoinType, LogicalPlan,
+    LogicalPlanBuilder, Operator, Projection,
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
-use omnigraph_catalog::provider::GraphTable;
 
+use self::few_rows::{is_id, reads_few_rows};
+use self::lift::{Purpose, lift};
+use self::outer::{mentions_expr, outer_ids, outward};
 use super::apply::{Apply, ApplyKind};
 use super::expr::binary;
 use super::scope::internal;
@@ -445,145 +450,6 @@ fn of_nothing(value: &Expr, node: &Aggregate) -> DfResult<Option<Expr>> {
     Ok(known.then_some(replaced.data))
 }
 
-/// What the right side is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// Whether there is a row: neither their number nor a limit matters.
-    Existence,
-    /// Which rows there are: their number does not matter.
-    Set,
-    Rows,
-}
-
-impl Purpose {
-    fn of(kind: ApplyKind) -> Self {
-        match kind {
-            ApplyKind::Exists => Purpose::Existence,
-            ApplyKind::In => Purpose::Set,
-            _ => Purpose::Rows,
-        }
-    }
-}
-
-/// The plan without the conditions that take values from outside, and these conditions over its
-/// columns. `None`: values from outside stand somewhere else.
-fn lift(
-    plan: &LogicalPlan,
-    ids: &HashSet<String>,
-    purpose: Purpose,
-) -> DfResult<Option<(LogicalPlan, Vec<Expr>)>> {
-    if !mentions(plan, ids)? {
-        return Ok(Some((plan.clone(), Vec::new())));
-    }
-    match plan {
-        LogicalPlan::Filter(filter) => {
-            let Some((input, mut lifted)) = lift(&filter.input, ids, purpose)? else {
-                return Ok(None);
-            };
-            let mut kept = Vec::new();
-            for conjunct in split_conjunction(&filter.predicate) {
-                if !mentions_expr(conjunct, ids)? {
-                    kept.push(conjunct.clone());
-                } else if conjunct.is_volatile() {
-                    return Ok(None);
-                } else {
-                    lifted.push(conjunct.clone());
-                }
-            }
-            Ok(Some((with_filter(input, kept)?, lifted)))
-        }
-        LogicalPlan::Projection(projection) => lift_projection(projection, ids, purpose),
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
-            let Some((input, lifted)) = lift(&sort.input, ids, purpose)? else {
-                return Ok(None);
-            };
-            let plan = LogicalPlanBuilder::from(input)
-                .sort(sort.expr.clone())?
-                .build()?;
-            Ok(Some((plan, lifted)))
-        }
-        LogicalPlan::Distinct(Distinct::All(input)) if purpose != Purpose::Rows => {
-            lift(input, ids, purpose)
-        }
-        LogicalPlan::Limit(limit) if purpose == Purpose::Existence => {
-            let some_row = matches!(limit.get_skip_type()?, SkipType::Literal(0))
-                && matches!(limit.get_fetch_type()?, FetchType::Literal(Some(rows)) if rows > 0);
-            if some_row {
-                lift(&limit.input, ids, purpose)
-            } else {
-                Ok(None)
-            }
-        }
-        LogicalPlan::Join(join) => {
-            let mut own = Vec::new();
-            for expr in plan.expressions() {
-                if mentions_expr(&expr, ids)? {
-                    return Ok(None);
-                }
-            }
-            let (lefts, rights) = match join.join_type {
-                JoinType::Inner => (
-                    lift(&join.left, ids, purpose)?,
-                    lift(&join.right, ids, purpose)?,
-                ),
-                // An outer row is there whatever the other side holds.
-                JoinType::Left if !mentions(&join.right, ids)? => (
-                    lift(&join.left, ids, purpose)?,
-                    Some((join.right.as_ref().clone(), Vec::new())),
-                ),
-                _ => (None, None),
-            };
-            let (Some((left, of_left)), Some((right, of_right))) = (lefts, rights) else {
-                return Ok(None);
-            };
-            own.extend(of_left);
-            own.extend(of_right);
-            let joined = plan.with_new_exprs(plan.expressions(), vec![left, right])?;
-            Ok(Some((joined, own)))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// The projection also carries what the lifted conditions are over.
-fn lift_projection(
-    projection: &Projection,
-    ids: &HashSet<String>,
-    purpose: Purpose,
-) -> DfResult<Option<(LogicalPlan, Vec<Expr>)>> {
-    for expr in &projection.expr {
-        if mentions_expr(expr, ids)? {
-            return Ok(None);
-        }
-    }
-    let Some((input, lifted)) = lift(&projection.input, ids, purpose)? else {
-        return Ok(None);
-    };
-    let mut exprs = projection.expr.clone();
-    let mut carried: Vec<Column> = Vec::new();
-    for column in lifted.iter().flat_map(|condition| condition.column_refs()) {
-        if carried.contains(column) {
-            continue;
-        }
-        carried.push(column.clone());
-        let same = Expr::Column(column.clone());
-        if exprs.contains(&same) {
-            continue;
-        }
-        if projection
-            .schema
-            .fields()
-            .iter()
-            .any(|field| *field.name() == column.name)
-        {
-            return Ok(None);
-        }
-        exprs.push(same);
-    }
-    let plan = LogicalPlanBuilder::from(input).project(exprs)?.build()?;
-    Ok(Some((plan, lifted)))
-}
-
 /// Columns of the right side under names that the left side cannot have.
 struct Renamed {
     prefix: String,
@@ -622,154 +488,5 @@ impl Renamed {
                 Ok(Transformed::yes(internal(&format!("{}{at}", self.prefix))))
             })
             .map(|transformed| transformed.data)
-    }
-}
-
-/// The condition with the left side's expressions in the place of the values from outside.
-fn outward(condition: Expr, apply: &Apply) -> DfResult<Expr> {
-    condition
-        .transform(|node| {
-            let Expr::Placeholder(placeholder) = &node else {
-                return Ok(Transformed::no(node));
-            };
-            Ok(
-                match apply.outer.iter().find(|(id, _)| *id == placeholder.id) {
-                    Some((_, expr)) => Transformed::yes(expr.clone()),
-                    None => Transformed::no(node),
-                },
-            )
-        })
-        .map(|transformed| transformed.data)
-}
-
-fn outer_ids(apply: &Apply) -> HashSet<String> {
-    apply.outer.iter().map(|(id, _)| id.clone()).collect()
-}
-
-fn mentions(plan: &LogicalPlan, ids: &HashSet<String>) -> DfResult<bool> {
-    plan.exists(|node| {
-        for expr in node.expressions() {
-            if mentions_expr(&expr, ids)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    })
-}
-
-fn mentions_expr(expr: &Expr, ids: &HashSet<String>) -> DfResult<bool> {
-    expr.exists(|node| {
-        Ok(matches!(node, Expr::Placeholder(placeholder) if ids.contains(&placeholder.id)))
-    })
-}
-
-/// Is it the `id` of a table that the plan reads and only filters and renames?
-fn is_id(plan: &LogicalPlan, column: &Column) -> bool {
-    match plan {
-        LogicalPlan::Filter(filter) => is_id(&filter.input, column),
-        LogicalPlan::Projection(projection) => projection
-            .schema
-            .index_of_column(column)
-            .ok()
-            .and_then(|at| match projection.expr[at].clone().unalias() {
-                Expr::Column(inner) => Some(is_id(&projection.input, &inner)),
-                _ => None,
-            })
-            .unwrap_or(false),
-        LogicalPlan::TableScan(scan) => {
-            column.name == ID && scan.fetch.is_none() && graph_table(plan).is_some()
-        }
-        _ => false,
-    }
-}
-
-const ID: &str = "id";
-
-fn graph_table(plan: &LogicalPlan) -> Option<GraphTable> {
-    let LogicalPlan::TableScan(scan) = plan else {
-        return None;
-    };
-    let provider = source_as_provider(&scan.source).ok()?;
-    provider.downcast_ref::<GraphTable>().cloned()
-}
-
-/// Few rows, as far as the plan shows: keys are given, or it reads no table of a graph at all
-/// (those of the catalogs are small).
-fn reads_few_rows(plan: &LogicalPlan) -> bool {
-    let mut reads_graph = false;
-    // The closure never fails.
-    let _ = plan.apply(|node| {
-        if graph_table(node).is_some() {
-            reads_graph = true;
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    !reads_graph || is_looked_up(plan, HashSet::new())
-}
-
-/// Does a table in it have its key given? `given`: columns that equal constants.
-fn is_looked_up(plan: &LogicalPlan, mut given: HashSet<String>) -> bool {
-    match plan {
-        LogicalPlan::Filter(filter) => {
-            for conjunct in split_conjunction(&filter.predicate) {
-                given.extend(given_column(conjunct));
-            }
-        }
-        LogicalPlan::Projection(projection) => {
-            for (expr, name) in projection.expr.iter().zip(projection.schema.columns()) {
-                if let Expr::Column(inner) = expr.clone().unalias()
-                    && given.contains(&name.flat_name())
-                {
-                    given.insert(inner.flat_name());
-                }
-            }
-        }
-        LogicalPlan::TableScan(scan) => {
-            let Some(table) = graph_table(plan) else {
-                return false;
-            };
-            let def = table.def();
-            let key = def.key.iter().map(|at| def.property_column(*at));
-            let is_given = |column: usize| {
-                let name = datafusion::catalog::TableProvider::schema(&table)
-                    .field(column)
-                    .name()
-                    .clone();
-                given.contains(&Column::new(Some(scan.table_name.clone()), name).flat_name())
-            };
-            let ends = if def.is_edge() { 1..3 } else { 0..0 };
-            return is_given(0)
-                || ends.into_iter().any(is_given)
-                || (!def.key.is_empty() && key.into_iter().all(is_given));
-        }
-        _ => {}
-    }
-    plan.inputs()
-        .into_iter()
-        .any(|input| is_looked_up(input, given.clone()))
-}
-
-/// `column = constant`, `column IN (constants)`.
-fn given_column(condition: &Expr) -> Option<String> {
-    let constant = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Placeholder(_));
-    match condition {
-        Expr::BinaryExpr(BinaryExpr {
-            left,
-            op: Operator::Eq,
-            right,
-        }) => match (left.as_ref(), right.as_ref()) {
-            (Expr::Column(column), other) | (other, Expr::Column(column)) if constant(other) => {
-                Some(column.flat_name())
-            }
-            _ => None,
-        },
-        Expr::InList(list) if !list.negated && list.list.iter().all(constant) => {
-            match list.expr.as_ref() {
-                Expr::Column(column) => Some(column.flat_name()),
-                _ => None,
-            }
-        }
-        _ => None,
     }
 }
