@@ -104,6 +104,10 @@ fn parse_base(text: &str) -> Option<Base> {
 /// zone. In microseconds since 1970.
 fn parse_time(text: &str) -> Option<i64> {
     let text = text.trim();
+    // Before anything is parsed: most references are names.
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-')) {
+        return None;
+    }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros());
     }

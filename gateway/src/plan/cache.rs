@@ -24,7 +24,7 @@ pub(super) struct Key {
     text: String,
     declared: Vec<u32>,
     path: SearchPath,
-    formats: String,
+    formats: Arc<str>,
 }
 
 /// How many plans are kept, and the longest text that is worth it.

@@ -70,7 +70,7 @@ pub struct Work {
     stored: Vec<Arc<StoredQuery>>,
     path: SearchPath,
     /// Settings that give texts in it their meaning.
-    formats: String,
+    formats: Arc<str>,
     /// It holds rows of the catalogs, or the answers of functions that read them.
     reads_catalog: bool,
     kept: KeptPlan,
@@ -323,20 +323,8 @@ impl Session {
     }
 
     /// The settings that texts in a statement are read by.
-    pub(crate) fn formats(&self) -> String {
-        let settings = self.common.settings.lock();
-        let mut all = String::new();
-        for name in [
-            "DateStyle",
-            "IntervalStyle",
-            "TimeZone",
-            "bytea_output",
-            "extra_float_digits",
-        ] {
-            all.push_str(settings.get(name));
-            all.push('\n');
-        }
-        all
+    pub(crate) fn formats(&self) -> Arc<str> {
+        Arc::clone(&self.derived().formats)
     }
 }
 

@@ -145,12 +145,7 @@ impl Backend for Session {
     }
 
     fn timeouts(&self) -> Timeouts {
-        let settings = self.common.settings.lock();
-        Timeouts {
-            statement: settings.limit("statement_timeout"),
-            idle_in_transaction: settings.limit("idle_in_transaction_session_timeout"),
-            idle_session: settings.limit("idle_session_timeout"),
-        }
+        self.derived().timeouts
     }
 }
 
@@ -168,11 +163,14 @@ impl Session {
         if query.len() > SHOWN_BYTES {
             query = &query[..query.floor_char_boundary(SHOWN_BYTES)];
         }
-        let application = self.common.get("application_name");
+        let derived = self.derived();
         let mut doing = self.common.doing.lock();
         doing.state = "active";
         query.clone_into(&mut doing.query);
-        doing.application = application;
+        derived
+            .application
+            .as_ref()
+            .clone_into(&mut doing.application);
         doing.query_start = Some(now);
         doing.changed_at = Some(now);
         doing.transaction_start = Some(match &self.state {

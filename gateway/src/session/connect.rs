@@ -10,6 +10,7 @@ use omnigraph_engine::names::BranchName;
 use parking_lot::Mutex;
 
 use super::common::Common;
+use super::derived::Derived;
 use super::notify::Listener;
 use super::prepared::PreparedStatements;
 use super::protocol::{Backends, Startup};
@@ -69,6 +70,7 @@ impl Backends for Gateway {
             doing: Arc::default(),
             random: Mutex::default(),
         });
+        let derived = Derived::of(&common.settings.lock());
         let session = Session {
             interrupt: startup.handle.interrupt(),
             state: State::Idle,
@@ -82,7 +84,7 @@ impl Backends for Gateway {
                 startup.handle.clone(),
             ),
             publishing: None,
-            format: Mutex::new((u64::MAX, Arc::default())),
+            derived: Mutex::new(Arc::new(derived)),
             past: None,
             catalogs: None,
             names: NoNames::shared(),

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod catalogs;
 pub mod common;
 pub mod connect;
+mod derived;
 pub mod functions;
 pub mod live;
 pub mod locks;
@@ -38,9 +39,9 @@ use parking_lot::Mutex;
 
 use self::catalogs::Catalogs;
 use self::common::Common;
+use self::derived::Derived;
 use self::notify::{COMMITS, Listener, Pending};
 use self::protocol::{Interrupt, Place};
-use self::settings::Settings;
 use self::shared::GraphShared;
 use self::transaction::{Open, Outside, Publication, State};
 use crate::error::{PgError, PgResult, Severity};
@@ -48,7 +49,7 @@ use crate::plan::Statement;
 use crate::sqlstate;
 use crate::statement::copy::CopyIn;
 use crate::statement::cursor::Cursors;
-use crate::text::{ByteaOutput, IntervalStyle, ObjectNames, TextFormat, Zone};
+use crate::text::{ObjectNames, TextFormat};
 
 /// One connection's state. See [`protocol::Backend`] for how it is driven.
 pub struct Session {
@@ -65,12 +66,12 @@ pub struct Session {
     /// A commit on its way. It is here, and not in the future that waits for it, because that
     /// future may be dropped.
     publishing: Option<Publication>,
-    /// How values are written, with the version of the settings it follows from.
-    format: Mutex<(u64, Arc<TextFormat>)>,
+    /// What follows from the settings.
+    derived: Mutex<Arc<Derived>>,
     /// What `SET snapshot` names, once it was looked up.
-    past: Option<(String, Snapshot)>,
+    past: Option<(Arc<str>, Snapshot)>,
     /// The catalogs that statements are bound in, and names for what they show.
-    catalogs: Option<(Option<String>, Arc<Catalogs>)>,
+    catalogs: Option<(Option<Arc<str>>, Arc<Catalogs>)>,
     names: Arc<dyn ObjectNames>,
     /// Of the statement that runs, for the audit log.
     verb: &'static str,
@@ -113,14 +114,19 @@ impl Session {
         self.notice(PgError::warning(code, message));
     }
 
+    /// What follows from the settings as they are now.
+    pub(crate) fn derived(&self) -> Arc<Derived> {
+        let settings = self.common.settings.lock();
+        let mut derived = self.derived.lock();
+        if !derived.is_of(&settings) {
+            *derived = Arc::new(Derived::of(&settings));
+        }
+        Arc::clone(&derived)
+    }
+
     /// How values are read and written as text right now.
     pub(crate) fn current_format(&self) -> Arc<TextFormat> {
-        let settings = self.common.settings.lock();
-        let mut format = self.format.lock();
-        if format.0 != settings.version() {
-            *format = (settings.version(), Arc::new(text_format(&settings)));
-        }
-        Arc::clone(&format.1)
+        Arc::clone(&self.derived().format)
     }
 
     /// Names for the reg* types, in the catalogs that the last statement was bound in.
@@ -130,13 +136,13 @@ impl Session {
 
     /// The branch that unqualified names mean.
     pub(crate) async fn branch(&self) -> PgResult<BranchName> {
-        let text = self.common.get("search_path");
         let Some(attached) = &self.graph else {
             return Ok(self.common.start_branch.clone());
         };
-        for candidate in path::candidates(&path::entries(&text)?) {
-            if self.exists(attached, &candidate).await? {
-                return Ok(candidate);
+        let derived = self.derived();
+        for candidate in derived.candidates()? {
+            if self.exists(attached, candidate).await? {
+                return Ok(candidate.clone());
             }
         }
         Ok(self.common.start_branch.clone())
@@ -161,32 +167,12 @@ impl Session {
     /// Where unqualified names are sought.
     pub(crate) async fn search_path(&self) -> PgResult<SearchPath> {
         let branch = self.branch().await?;
-        let mut schemas = vec!["pg_catalog".to_owned()];
-        for entry in path::entries(&self.common.get("search_path"))? {
-            let schema = if entry == "public" {
-                branch.to_string()
-            } else {
-                entry
-            };
-            if schema != "$user" && !schemas.contains(&schema) {
-                schemas.push(schema);
-            }
-        }
-        for implied in [branch.as_str(), "omnigraph"] {
-            if !schemas.iter().any(|schema| schema == implied) {
-                schemas.push(implied.to_owned());
-            }
-        }
-        Ok(SearchPath {
-            schemas: schemas.into(),
-            branch: branch.to_string(),
-        })
+        self.derived().search_path(&branch)
     }
 
     /// The reference that `SET snapshot` made the session read, if any.
-    pub(crate) fn pinned(&self) -> Option<String> {
-        let pinned = self.common.get("snapshot");
-        (!pinned.is_empty()).then_some(pinned)
+    pub(crate) fn pinned(&self) -> Option<Arc<str>> {
+        self.derived().pinned.clone()
     }
 
     /// The branch and state that the session reads instead of the branch's head, if it was
@@ -405,25 +391,4 @@ impl Session {
         BranchName::parse(name)
             .map_err(|_| PgError::from(Error::not_found(ObjectKind::Branch, name)))
     }
-}
-
-/// How values are read and written as text under these settings.
-fn text_format(settings: &Settings) -> TextFormat {
-    let base = TextFormat::default();
-    let mut format = base
-        .with_date_style(settings.get("DateStyle"))
-        .unwrap_or(base);
-    if let Some(style) = IntervalStyle::parse(settings.get("IntervalStyle")) {
-        format.interval_style = style;
-    }
-    if let Some(zone) = Zone::parse(settings.get("TimeZone")) {
-        format.zone = zone;
-    }
-    if let Some(output) = ByteaOutput::parse(settings.get("bytea_output")) {
-        format.bytea_output = output;
-    }
-    if let Ok(digits) = settings.get("extra_float_digits").parse() {
-        format.extra_float_digits = digits;
-    }
-    format
 }

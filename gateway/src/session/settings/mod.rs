@@ -32,8 +32,9 @@ pub struct Settings {
     startup: BTreeMap<String, String>,
     /// Facts that the server shows and nobody sets.
     facts: BTreeMap<&'static str, String>,
-    /// What the client was last told with ParameterStatus.
+    /// What the client was last told with ParameterStatus, and as of which version.
     reported: BTreeMap<&'static str, String>,
+    reported_at: Option<u64>,
     /// Counts the changes, for what is derived from settings and kept.
     version: u64,
 }
@@ -75,6 +76,7 @@ impl Settings {
             startup: BTreeMap::new(),
             facts: BTreeMap::new(),
             reported: BTreeMap::new(),
+            reported_at: None,
             version: 0,
         }
     }
@@ -282,6 +284,10 @@ impl Settings {
     /// What the client has to be told with ParameterStatus, and was not yet.
     pub fn changes(&mut self) -> Vec<(&'static str, String)> {
         let mut changes = Vec::new();
+        if self.reported_at == Some(self.version) {
+            return changes;
+        }
+        self.reported_at = Some(self.version);
         for row in SETTINGS.iter().filter(|row| row.report) {
             let now = self.lookup(row.name, Some(row)).unwrap_or("");
             if self.reported.get(row.name).map(String::as_str) != Some(now) {

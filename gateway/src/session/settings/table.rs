@@ -309,9 +309,11 @@ pub const SETTINGS: &[Setting] = settings! {
 
 /// The row of a name, in any case; `time zone` is how SET and SHOW may spell one of them.
 pub fn find(name: &str) -> Option<&'static Setting> {
-    let folded = name.to_ascii_lowercase();
+    fn folded(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
     SETTINGS
-        .binary_search_by(|row| row.name.to_ascii_lowercase().as_str().cmp(&folded))
+        .binary_search_by(|row| folded(row.name).cmp(folded(name)))
         .ok()
         .map(|at| &SETTINGS[at])
 }
