@@ -5,7 +5,7 @@
 //! becomes a lookup or a full scan, and a LIMIT can only be moved down as a number. Those
 //! are optimized for each execution.
 //!
-//! What reads through functions alone is kept in its executable form, too.
+//! What reads no table, or only through functions, is kept in its executable form, too.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::error::PgResult;
-use crate::statement::bind::{has_placeholder, reads_functions_alone};
+use crate::statement::bind::{has_placeholder, reads_no_table};
 
 #[derive(Debug, Default)]
 pub(super) struct KeptPlan(Mutex<State>);
@@ -66,7 +66,7 @@ impl KeptPlan {
                 let plan = make()?;
                 let made = match is_generic(&plan) {
                     true => State::Generic(Arc::new(Generic {
-                        executable: reads_functions_alone(&plan).then(OnceCell::new),
+                        executable: reads_no_table(&plan).then(OnceCell::new),
                         plan,
                     })),
                     false => State::Custom,

@@ -198,6 +198,31 @@ async fn a_statement_can_be_cancelled_and_times_out() {
     run(&client, "SELECT 1").await;
 }
 
+/// It reads no table, so it is kept whole; what it says of the session is of each execution.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_plan_without_a_table_speaks_of_now() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    run(&client, "CREATE SCHEMA dev").await;
+    let statement = client
+        .prepare("SELECT 1 + 1, current_schema(), now()::text, current_setting('application_name')")
+        .await
+        .expect("prepared");
+    let mut times = std::collections::BTreeSet::new();
+    for (branch, name) in [("main", "a"), ("main", "b"), ("dev", "b"), ("main", "c")] {
+        run(&client, &format!("SET branch = '{branch}'")).await;
+        run(&client, &format!("SET application_name = '{name}'")).await;
+        for _ in 0..2 {
+            let row = client.query_one(&statement, &[]).await.expect("a row");
+            assert_eq!(row.get::<_, i32>(0), 2);
+            assert_eq!(row.get::<_, &str>(1), branch);
+            times.insert(row.get::<_, String>(2));
+            assert_eq!(row.get::<_, &str>(3), name);
+        }
+    }
+    assert_eq!(times.len(), 8);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_plan_serves_all_values() {
     let server = Server::start().await;

@@ -17,6 +17,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, create_physical_expr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
@@ -231,10 +232,11 @@ fn constant(arg: &Expr) -> DfResult<ScalarValue> {
     ScalarValue::try_from_array(&value.evaluate(&row)?.into_array(1)?, 0)
 }
 
-/// Does an executable plan of this hold nothing but its shape? It reads through functions
-/// whose arguments, and only these, are known when it runs.
-pub fn reads_functions_alone(plan: &LogicalPlan) -> bool {
+/// Does an executable plan of this hold nothing but its shape? It reads nothing, or through
+/// functions whose arguments, and only these, are known when it runs.
+pub fn reads_no_table(plan: &LogicalPlan) -> bool {
     match plan {
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
         LogicalPlan::Extension(extension) => extension.node.as_any().is::<FunctionScan>(),
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
@@ -244,19 +246,24 @@ pub fn reads_functions_alone(plan: &LogicalPlan) -> bool {
         | LogicalPlan::Distinct(_)
         | LogicalPlan::SubqueryAlias(_) => {
             let open = plan.expressions().iter().any(has_placeholder);
-            !open && plan.inputs().into_iter().all(reads_functions_alone)
+            !open && plan.inputs().into_iter().all(reads_no_table)
         }
         _ => false,
     }
 }
 
-/// A fresh copy of an executable plan that [reads functions alone](reads_functions_alone), with
-/// values for its arguments.
+/// A fresh copy of an executable plan that [reads no table](reads_no_table), with values for the
+/// arguments of its functions.
 pub fn fill(
     plan: &Arc<dyn ExecutionPlan>,
     execution: &Execution<'_>,
 ) -> PgResult<Arc<dyn ExecutionPlan>> {
     let filled = Arc::clone(plan).transform_up(|node| {
+        // What is above a new leaf is made anew, too, and with it what is counted while it runs.
+        if let Some(row) = node.downcast_ref::<PlaceholderRowExec>() {
+            let row = PlaceholderRowExec::new(row.schema());
+            return Ok(Transformed::yes(Arc::new(row) as Arc<dyn ExecutionPlan>));
+        }
         let Some(scan) = node.downcast_ref::<FunctionScanExec>() else {
             return Ok(Transformed::no(node));
         };

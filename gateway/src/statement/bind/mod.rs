@@ -134,7 +134,7 @@ pub use bound::{
     Execution, InsertDefault, MergeAction, OnConflict, OnConflictAction, OutputColumn, Relation,
     RelationColumn, RelationKind, Returning, TableUse,
 };
-pub use function_scan::{fill, reads_functions_alone};
+pub use function_scan::{fill, reads_no_table};
 pub use functions::{FUNCTIONS, is_function_schema};
 pub use gq::BoundChanges;
 pub(crate) use gq::GIVEN;
