@@ -36,6 +36,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "clients"))
 sys.dont_write_bytecode = True
+import catalogs  # noqa: E402 - beside this file
 import run as clients  # noqa: E402 - it knows where the Python clients are installed
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -421,6 +422,19 @@ def measure(dataset, ours, theirs, files, options):
     return [f"### The {dataset.title}, {dataset.rows:,} rows", "", *table.lines, ""]
 
 
+def large_catalogs(options, folder):
+    folder.mkdir()
+    title = f"The catalogs of {catalogs.NODES + catalogs.EDGES} types on {catalogs.BRANCHES + 1} branches"
+    print(title, flush=True)
+    ours = Gateway(options.bin.resolve(), folder)
+    table = Table(ours.title, "PostgreSQL")
+    try:
+        catalogs.measure(ours, folder, table)
+    finally:
+        ours.stop()
+    return [f"### {title}", "", *table.lines, ""]
+
+
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         name = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "unknown processor")
@@ -437,7 +451,7 @@ def main():
     parser.add_argument("--edges", type=int, default=1_000_000)
     parser.add_argument("--commits", type=int, default=2000, help="where the second round of commits begins")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
-    parser.add_argument("--only", choices=["debian", "uniform"])
+    parser.add_argument("--only", choices=["debian", "uniform", "catalogs"])
     parser.add_argument("--short", action="store_true", help="5,000 people, 50,000 edges, 200 commits, half a second each")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     options = parser.parse_args()
@@ -469,6 +483,8 @@ def main():
                 report += measure(dataset, ours, theirs, files, options)
             finally:
                 ours.stop()
+        if options.only in (None, "catalogs"):
+            report += large_catalogs(options, folder / "catalogs")
     finally:
         if theirs:
             theirs.stop()
