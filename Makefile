@@ -5,6 +5,7 @@
 #   make check    formatting, lints, documentation, licences
 #   make bench    the standing benchmark against PostgreSQL                 (DATA= BENCH=)
 #   make bench-graph  graph questions beside other engines        (DATA= BENCH=)
+#   make superset Apache Superset in a headless browser                     (ARGS=)
 #   make soak     the crash and client tests over and over                  (MINUTES=)
 #   make run      a server on STORE                                         (STORE= ARGS=)
 #   make docs     regenerate what is generated, then build the API pages
@@ -41,13 +42,13 @@ CONTRACT = cargo test $(PROFILE) --workspace --lib tests::contract::
 
 # Dependencies are compiled once, the same for all. Our own crates are optimized in what is run
 # and measured; for development and tests they are not, and compile in a third of the time.
-UNOPTIMIZED := build test unit sql cost faults crash s3 clients operate check docs soak
+UNOPTIMIZED := build test unit sql cost faults crash s3 clients operate superset check docs soak
 $(UNOPTIMIZED): export CARGO_PROFILE_QUICK_OPT_LEVEL := 0
 
-.PHONY: help demo build optimized setup test unit sql cost faults crash s3 clients operate check bench bench-graph soak docs run
+.PHONY: help demo build optimized setup test unit sql cost faults crash s3 clients operate superset check bench bench-graph soak docs run
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 setup:
 	@scripts/setup.sh build
@@ -102,6 +103,11 @@ operate: build
 clients: build
 	scripts/setup.sh tests
 	python3 tests/clients/run.py --bin "$(BIN)" $(ARGS)
+
+# Apache Superset, synced and charting in a headless browser. Installs about a gigabyte.
+superset: build
+	scripts/setup.sh superset
+	python3 tests/superset/run.py --bin "$(BIN)" $(ARGS)
 
 check: setup
 	cargo fmt --all --check

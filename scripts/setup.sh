@@ -5,6 +5,7 @@
 #   scripts/setup.sh [build]    what a build needs: protoc, a C compiler (and cargo, which it only checks)
 #   scripts/setup.sh tests      and what the client tests drive: psql, python, node, java, openssl
 #   scripts/setup.sh bench      and the PostgreSQL that the benchmark compares with
+#   scripts/setup.sh superset   what the test of Apache Superset drives: python and Chromium
 set -euo pipefail
 
 what=${1:-build}
@@ -69,12 +70,14 @@ if ! have protoc || ! protoc --descriptor_set_out=/dev/null google/protobuf/empt
 fi
 need cc build-essential "a C compiler and linker (for the compression libraries)"
 
-if [ "$what" = tests ] || [ "$what" = bench ]; then
+if [ "$what" != build ]; then
   need python3 python3 "python3 (runs the client tests and the benchmark)"
   # Debian splits venv off; without ensurepip a virtual environment has no pip.
   if ! have python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     missing+=(python3-venv); missing_names+=("python3-venv (keeps the test clients out of your system)")
   fi
+fi
+if [ "$what" = tests ] || [ "$what" = bench ]; then
   need psql postgresql-client "psql"
 fi
 if [ "$what" = tests ]; then
@@ -86,6 +89,9 @@ if [ "$what" = tests ]; then
   [ -e /usr/share/java/postgresql.jar ] || {
     missing+=(libpostgresql-jdbc-java); missing_names+=("the PostgreSQL JDBC driver")
   }
+fi
+if [ "$what" = superset ]; then
+  need chromium chromium "Chromium (draws Superset's charts)"
 fi
 if [ "$what" = bench ]; then
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! have initdb; then
