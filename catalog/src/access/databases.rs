@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use omnigraph_engine::clock;
 use omnigraph_engine::dataset::Resources;
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::storage::Store;
@@ -13,9 +14,10 @@ use parking_lot::{Mutex, RwLock};
 use super::graph::GraphAccess;
 use super::{Action, Guard, Rules};
 use crate::actor::Actor;
-use crate::cluster::{Cluster, Revision};
-use crate::policy::{Policy, Request};
-use crate::stored::StoredQueries;
+use crate::cluster::{self, Cluster, NewGraph, Revision};
+use crate::diagnostic::Diagnostic;
+use crate::policy::{self, Kind, Policy, Request};
+use crate::stored::{Compiler, StoredQueries};
 
 /// The database that is the server itself: it has no graph.
 pub const SERVER_DATABASE: &str = "postgres";
@@ -50,13 +52,19 @@ struct Followed {
     revision: Mutex<u64>,
     /// Nobody has to prove who they are, so nobody is kept from anything.
     open: bool,
+    cluster: Cluster,
+    compiler: Arc<dyn Compiler>,
+    /// Held by whoever takes over a revision.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
-struct Database {
+pub(super) struct Database {
     state: State,
-    guard: Guard,
-    published: Published,
+    /// Does a cluster declare its schema?
+    pub(super) declared: bool,
+    pub(super) guard: Guard,
+    pub(super) published: Published,
 }
 
 /// The stored queries of a graph, as the revision has them that is served: shared by all who
@@ -136,20 +144,31 @@ impl Databases {
 
     /// Serves what was applied to a cluster: each graph under its policy, one without a policy
     /// to be read only.
-    pub fn of_cluster(cluster: &Cluster, revision: Revision) -> Self {
-        Self::serving(cluster, revision, false)
+    pub fn of_cluster(cluster: &Cluster, revision: Revision, compiler: Arc<dyn Compiler>) -> Self {
+        Self::serving(cluster, revision, false, compiler)
     }
 
     /// Serves what was applied to a cluster that has no policy to everybody alike.
-    pub fn of_open_cluster(cluster: &Cluster, revision: Revision) -> Self {
-        Self::serving(cluster, revision, true)
+    pub fn of_open_cluster(
+        cluster: &Cluster,
+        revision: Revision,
+        compiler: Arc<dyn Compiler>,
+    ) -> Self {
+        Self::serving(cluster, revision, true, compiler)
     }
 
-    fn serving(cluster: &Cluster, revision: Revision, open: bool) -> Self {
+    fn serving(
+        cluster: &Cluster,
+        revision: Revision,
+        open: bool,
+        compiler: Arc<dyn Compiler>,
+    ) -> Self {
         let graphs = revision.graphs.into_iter().map(|(name, served)| {
+            let rules = graph_rules(served.policy, open);
             let database = Database {
                 state: served.state,
-                guard: Guard::new(graph_rules(served.policy, open)),
+                declared: served.declared,
+                guard: Guard::new(rules, Some(Arc::clone(&compiler))),
                 published: Published::new(served.queries),
             };
             (name, database)
@@ -162,6 +181,9 @@ impl Databases {
             Some(Followed {
                 revision: Mutex::new(revision.number),
                 open,
+                cluster: cluster.clone(),
+                compiler: Arc::clone(&compiler),
+                turn: tokio::sync::Mutex::default(),
             }),
         )
     }
@@ -186,7 +208,7 @@ impl Databases {
                 store,
                 resources,
                 graphs: RwLock::new(graphs),
-                server: Guard::new(server),
+                server: Guard::new(server, None),
                 cluster,
             }),
         }
@@ -194,7 +216,7 @@ impl Databases {
 
     /// Takes over a newer revision. A graph that was served and would not be any more keeps
     /// what it had; sessions see the rest with their next statement.
-    pub fn renew(&self, revision: Revision) {
+    fn renew(&self, revision: Revision) {
         let Some(cluster) = &self.shared.cluster else {
             return;
         };
@@ -212,7 +234,8 @@ impl Databases {
             let Some(held) = graphs.get_mut(&name) else {
                 let database = Database {
                     state: served.state,
-                    guard: Guard::new(rules),
+                    declared: served.declared,
+                    guard: Guard::new(rules, Some(Arc::clone(&cluster.compiler))),
                     published: Published::new(served.queries),
                 };
                 graphs.insert(name, database);
@@ -225,6 +248,7 @@ impl Databases {
                 continue;
             }
             held.state = served.state;
+            held.declared = served.declared;
             held.published.replace(served.queries);
             held.guard.replace(rules);
         }
@@ -301,26 +325,45 @@ impl Databases {
         }
     }
 
-    /// Makes a graph of a plain store. The graphs of a cluster are declared.
-    pub async fn create(&self, name: &str, schema: &str, actor: &Actor) -> Result<()> {
-        if self.shared.cluster.is_some() {
-            return Err(Error::Unsupported {
-                message: "CREATE DATABASE is not supported in a cluster".to_owned(),
-                hint: Some(
-                    "Declare the graph in cluster.yaml and run \"omnigraph cluster apply\"."
-                        .to_owned(),
-                ),
-            });
-        }
+    /// Makes a graph: a folder of a plain store, or a graph of the cluster beside those that are
+    /// declared. `policy` is one of its own, which only a cluster has.
+    pub async fn create(
+        &self,
+        name: &str,
+        schema: &str,
+        policy: Option<&str>,
+        actor: &Actor,
+    ) -> cluster::Result<()> {
+        self.check(actor, Action::GraphCreate)?;
         if !is_graph_name(name) {
-            return Err(Error::Invalid {
-                message: format!("\"{name}\" cannot be the name of a graph"),
-                detail: None,
-                hint: Some(
-                    "Names are letters, digits, \"-\" and \"_\", up to 63, and begin with a letter."
-                        .to_owned(),
-                ),
-            });
+            let message = format!("\"{name}\" cannot be the name of a graph");
+            return Err(Diagnostic::error(INVALID_NAME, message)
+                .hint("Names are letters, digits, \"-\" and \"_\", up to 63, and begin with a letter.")
+                .into());
+        }
+        if let Some(followed) = &self.shared.cluster {
+            if let Some(text) = policy {
+                check_policy(text)?;
+            }
+            let new = NewGraph {
+                id: name,
+                schema,
+                policy,
+            };
+            if policy.is_some() && followed.open {
+                let message = "policies need credentials, and this server asks for none";
+                return Err(Diagnostic::error("policy_without_credentials", message).into());
+            }
+            followed.cluster.create_graph(new, actor.as_str()).await?;
+            self.caught_up().await;
+            return Ok(());
+        }
+        if policy.is_some() {
+            return Err(Error::Unsupported {
+                message: "a server over a plain store has no policies".to_owned(),
+                hint: Some("Serve a cluster: docs/operate/cluster.md.".to_owned()),
+            }
+            .into());
         }
         let resources = Arc::clone(&self.shared.resources);
         let made = Graph::create(self.place(name), schema, actor.as_str(), resources).await;
@@ -338,6 +381,66 @@ impl Databases {
         Ok(())
     }
 
+    /// Deletes a graph with all that it ever was. In a cluster one that is declared needs an
+    /// approval.
+    pub async fn drop(&self, name: &str, actor: &Actor) -> cluster::Result<()> {
+        self.check(actor, Action::GraphDelete)?;
+        if let Some(followed) = &self.shared.cluster {
+            followed.cluster.drop_graph(name, actor.as_str()).await?;
+            self.shared.graphs.write().remove(name);
+            self.caught_up().await;
+            return Ok(());
+        }
+        // What is no graph of the store is not there.
+        self.access(name, actor).await?;
+        let (resources, environment) = (Arc::clone(&self.shared.resources), clock::system());
+        Graph::destroy(&self.place(name), resources, environment, actor.as_str()).await?;
+        self.shared.graphs.write().remove(name);
+        Ok(())
+    }
+
+    fn check(&self, actor: &Actor, action: Action) -> Result<()> {
+        match self.may(actor, action) {
+            true => Ok(()),
+            false => Err(Error::Denied {
+                actor: format!("\"{actor}\""),
+                action: action.to_string(),
+                on: " on this server".to_owned(),
+            }),
+        }
+    }
+
+    /// After a change that is made whatever becomes of this: the next look tries again.
+    async fn caught_up(&self) {
+        if let Err(error) = self.catch_up().await {
+            tracing::warn!(%error, "the newest revision cannot be served yet");
+        }
+    }
+
+    /// Of a cluster: takes over the newest revision, if it is not the one that is served.
+    pub async fn catch_up(&self) -> cluster::Result<()> {
+        let Some(followed) = &self.shared.cluster else {
+            return Ok(());
+        };
+        // One at a time: an older revision must not come after a newer one.
+        let _turn = followed.turn.lock().await;
+        let served = *followed.revision.lock();
+        if !followed.cluster.is_newer_than(served).await? {
+            return Ok(());
+        }
+        let known: BTreeMap<String, Graph> = self
+            .list()
+            .into_iter()
+            .filter_map(|(name, state)| match state {
+                State::Serving(graph) => Some((name, graph)),
+                State::Quarantined { .. } => None,
+            })
+            .collect();
+        let revision = followed.cluster.serve(&known, &*followed.compiler).await?;
+        self.renew(revision);
+        Ok(())
+    }
+
     /// Where a graph of a plain store is.
     fn place(&self, name: &str) -> Store {
         let graphs = self.shared.store.child(GRAPHS);
@@ -347,17 +450,8 @@ impl Databases {
     /// A graph by name, as an actor may use it. In a plain store one that was quarantined, or
     /// is not known, is tried again: it may have been made or repaired since.
     pub async fn access(&self, name: &str, actor: &Actor) -> Result<GraphAccess> {
-        let managed = self.shared.cluster.is_some();
         let access = |graph: &Graph, database: &Database| {
-            let (guard, published) = (database.guard.clone(), database.published.clone());
-            GraphAccess::of(
-                graph.clone(),
-                name,
-                actor.clone(),
-                managed,
-                guard,
-                published,
-            )
+            GraphAccess::of(graph.clone(), name, actor.clone(), database)
         };
         let held = self.shared.graphs.read().get(name).cloned();
         if let Some(database) = &held
@@ -403,10 +497,28 @@ impl Databases {
     }
 }
 
+/// The code of a name that no graph can have.
+pub const INVALID_NAME: &str = "invalid_name";
+
+/// Names of databases that PostgreSQL has.
+const RESERVED: [&str; 3] = [SERVER_DATABASE, "template0", "template1"];
+
+/// A policy of a graph's own, before anything is made.
+fn check_policy(text: &str) -> cluster::Result<()> {
+    let mistaken = |found: Vec<Diagnostic>| cluster::Error::Invalid(found);
+    let (bundle, _) = policy::load("policy", text).map_err(mistaken)?;
+    if bundle.kind != Kind::Graph {
+        let found = Diagnostic::error("policy_kind_mismatch", "its actions are a server's");
+        return Err(mistaken(vec![found]));
+    }
+    Policy::new(bundle)?;
+    Ok(())
+}
+
 /// May a graph that is made here be called so? Those that exist may be called otherwise.
 fn is_graph_name(name: &str) -> bool {
     name.len() <= 63
-        && name != SERVER_DATABASE
+        && !RESERVED.contains(&name)
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name
             .chars()
@@ -418,7 +530,8 @@ impl Database {
     fn open_to_all(state: State) -> Self {
         Database {
             state,
-            guard: Guard::new(Rules::Everything),
+            declared: false,
+            guard: Guard::new(Rules::Everything, None),
             published: Published::default(),
         }
     }

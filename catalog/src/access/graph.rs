@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use omnigraph_engine::blob::Blobs;
 use omnigraph_engine::commit::ancestry::Ancestors;
 use omnigraph_engine::diff::{self, TypeDiff};
@@ -13,6 +13,7 @@ use omnigraph_engine::merge::{MergeConflict, MergeOptions, MergeSummary, OnConfl
 use omnigraph_engine::migrate::Migrated;
 use omnigraph_engine::names::{BranchName, CommitId};
 use omnigraph_engine::refs::Base;
+use omnigraph_engine::restrict;
 use omnigraph_engine::schema::{RandomIds, Schema, SchemaChange, TypeId};
 use omnigraph_engine::{
     BranchInfo, CommitInfo, CommitMessage, CommitOutcome, Error, Graph, Reference, Result,
@@ -20,10 +21,10 @@ use omnigraph_engine::{
 };
 use parking_lot::Mutex;
 
-use super::databases::Published;
+use super::databases::{Database, Published};
 use super::{Action, Decided, Guard, Resource, Rules};
 use crate::actor::Actor;
-use crate::policy::{Decision, Request};
+use crate::policy::{Decision, Part, Request};
 use crate::stored::StoredQueries;
 
 /// How many decisions one statement can have in the audit log.
@@ -46,26 +47,23 @@ pub struct GraphAccess {
 impl GraphAccess {
     /// A graph that no policy is about.
     pub fn new(graph: Graph, name: &str, actor: Actor) -> Self {
-        let guard = Guard::new(Rules::Everything);
-        GraphAccess::of(graph, name, actor, false, guard, Published::default())
-    }
-
-    pub(super) fn of(
-        graph: Graph,
-        name: &str,
-        actor: Actor,
-        managed: bool,
-        guard: Guard,
-        published: Published,
-    ) -> Self {
         GraphAccess {
             graph,
             name: name.into(),
             actor,
-            guard,
-            managed,
-            published,
+            guard: Guard::new(Rules::Everything, None),
+            managed: false,
+            published: Published::default(),
             decided: Arc::default(),
+        }
+    }
+
+    pub(super) fn of(graph: Graph, name: &str, actor: Actor, database: &Database) -> Self {
+        GraphAccess {
+            guard: database.guard.clone(),
+            managed: database.declared,
+            published: database.published.clone(),
+            ..GraphAccess::new(graph, name, actor)
         }
     }
 
@@ -89,10 +87,7 @@ impl GraphAccess {
             action,
             branch: branch.map(str::to_owned),
             allowed: decision.is_allowed(),
-            rules: match decision {
-                Decision::Allowed(rules) => rules.clone(),
-                Decision::Denied => Vec::new(),
-            },
+            rules: decision.rules().to_vec(),
         });
     }
 
@@ -114,30 +109,119 @@ impl GraphAccess {
         self.guard.is_protected(branch.as_str())
     }
 
-    /// May the actor do this? The one place where policy is asked.
+    /// May the actor do this to all of the graph? With [`Self::check_part`] the one place where
+    /// policy is asked. Who may do it to a part only, may not do what is not divided.
     pub fn check(&self, action: Action, resource: Resource<'_>) -> Result<()> {
-        let branch = resource.branch();
-        let decision = self.guard.decide(Request {
-            actor: self.actor.as_str(),
-            action,
-            branch,
-        });
-        self.note(action, branch, &decision);
+        match self.check_part(action, resource)? {
+            None => Ok(()),
+            Some(_) => Err(self.denied(action, resource)),
+        }
+    }
+
+    /// May the actor do this to all of the graph, `None`, or to a part? Whoever asks keeps to
+    /// the part.
+    pub fn check_part(&self, action: Action, resource: Resource<'_>) -> Result<Option<Arc<Part>>> {
+        let decision = self.decide(action, resource);
+        self.note(action, resource.branch(), &decision);
         match decision {
             Decision::Allowed(rules) => {
                 tracing::trace!(actor = %self.actor, %action, ?resource, ?rules, "allowed");
-                Ok(())
+                Ok(None)
             }
-            Decision::Denied => {
-                let on = match resource {
-                    Resource::Graph => String::new(),
-                    Resource::Reference(reference) => format!(" on \"{reference}\""),
-                };
-                Err(Error::Denied {
-                    actor: format!("\"{}\"", self.actor),
-                    action: action.to_string(),
-                    on: format!("{on} of graph \"{}\"", self.name),
-                })
+            Decision::Narrowed(rules, part) => {
+                tracing::trace!(actor = %self.actor, %action, ?resource, ?rules, "allowed for a part");
+                Ok(Some(part))
+            }
+            Decision::Denied => Err(self.denied(action, resource)),
+        }
+    }
+
+    fn decide(&self, action: Action, resource: Resource<'_>) -> Decision {
+        self.guard.decide(Request {
+            actor: self.actor.as_str(),
+            action,
+            branch: resource.branch(),
+        })
+    }
+
+    fn denied(&self, action: Action, resource: Resource<'_>) -> Error {
+        let on = match resource {
+            Resource::Graph => String::new(),
+            Resource::Reference(reference) => format!(" on \"{reference}\""),
+        };
+        Error::Denied {
+            actor: format!("\"{}\"", self.actor),
+            action: action.to_string(),
+            on: format!("{on} of graph \"{}\"", self.name),
+        }
+    }
+
+    /// Refuses who sees a part of a branch only, for what would show or move the rest.
+    fn refuse_part(&self, reference: &str) -> Result<()> {
+        let resource = Resource::Reference(reference);
+        match self.decide(Action::Read, resource) {
+            Decision::Narrowed(..) => Err(self.denied(Action::Read, resource)),
+            Decision::Allowed(_) | Decision::Denied => Ok(()),
+        }
+    }
+
+    /// Refuses a state of which only a part is shown.
+    pub fn refuse_restricted(&self, snapshot: &Snapshot) -> Result<()> {
+        match snapshot.restriction() {
+            Some(_) => {
+                let branch = Resource::Reference(snapshot.branch().as_str());
+                Err(self.denied(Action::Read, branch))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// May rows leave the graph by the file? They are those that may be read, so a part must be
+    /// the same for both.
+    pub fn check_export(&self, branch: &str) -> Result<()> {
+        let resource = Resource::Reference(branch);
+        let exported = self.check_part(Action::Export, resource)?;
+        match exported {
+            Some(part) if self.read_part(resource).as_ref() != Some(&part) => {
+                Err(self.denied(Action::Export, resource))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The part that may be read; `None`: all, or nothing.
+    fn read_part(&self, resource: Resource<'_>) -> Option<Arc<Part>> {
+        match self.decide(Action::Read, resource) {
+            Decision::Narrowed(_, part) => Some(part),
+            Decision::Allowed(_) | Decision::Denied => None,
+        }
+    }
+
+    /// Tells the part of a branch that the actor sees from other parts; empty: all of it.
+    pub fn shown(&self, branch: &BranchName) -> String {
+        let part = self.read_part(Resource::Reference(branch.as_str()));
+        part.map_or_else(String::new, |part| part.digest())
+    }
+
+    /// A branch or tag that shows a state must not show more of it than is shown already.
+    fn check_no_more(&self, from: &Snapshot, name: &BranchName) -> Result<()> {
+        let from = Resource::Reference(from.branch().as_str());
+        let Some(part) = self.check_part(Action::Read, from)? else {
+            return Ok(());
+        };
+        match self.decide(Action::Read, Resource::Reference(name.as_str())) {
+            Decision::Narrowed(_, own) if own == part => Ok(()),
+            Decision::Denied => Ok(()),
+            _ => Err(self.denied(Action::Read, from)),
+        }
+    }
+
+    async fn restricted(&self, snapshot: Snapshot, part: Option<Arc<Part>>) -> Result<Snapshot> {
+        match part {
+            None => Ok(snapshot),
+            Some(part) => {
+                let restriction = self.guard.restriction(&part, snapshot.schema());
+                snapshot.restricted(&restriction).await
             }
         }
     }
@@ -168,16 +252,22 @@ impl GraphAccess {
             Base::At(_) => branch.as_str(),
             Base::Tag(_) | Base::Commit(_) => reference,
         };
-        self.check(Action::Read, Resource::Reference(read))?;
+        let mut part = self.check_part(Action::Read, Resource::Reference(read))?;
         let snapshot = self.graph.snapshot_on(reference, branch).await?;
         if let Base::Name(name) = &parsed.base
             && snapshot.branch() != name
         {
             // A tag, which is on no branch.
             let commit = snapshot.commit().to_string();
-            self.check(Action::Read, Resource::Reference(&commit))?;
+            let resource = Resource::Reference(&commit);
+            part = match (part, self.check_part(Action::Read, resource)?) {
+                (Some(one), Some(other)) if one != other => {
+                    return Err(self.denied(Action::Read, resource));
+                }
+                (one, other) => one.or(other),
+            };
         }
-        Ok(snapshot)
+        self.restricted(snapshot, part).await
     }
 
     /// A transaction on a branch, by this actor whatever the options say.
@@ -186,21 +276,34 @@ impl GraphAccess {
         branch: &BranchName,
         options: TransactionOptions,
     ) -> Result<Transaction> {
-        self.check(Action::Read, Resource::Reference(branch.as_str()))?;
+        let resource = Resource::Reference(branch.as_str());
+        let read = self.check_part(Action::Read, resource)?;
+        let change = match self.decide(Action::Change, resource) {
+            Decision::Narrowed(_, part) => Some(part),
+            // Who may change nothing is refused before each write.
+            Decision::Allowed(_) | Decision::Denied => None,
+        };
         let options = TransactionOptions {
             actor: self.actor.to_string(),
             ..options
         };
-        self.graph.begin(branch, options).await
+        let mut transaction = self.graph.begin(branch, options).await?;
+        let schema = Arc::clone(transaction.shown_schema());
+        let restriction = |part: Arc<Part>| self.guard.restriction(&part, &schema);
+        transaction.guard(restrict::Guard {
+            read: read.map(restriction),
+            change: change.map(restriction),
+        });
+        Ok(transaction)
     }
 
     pub async fn branches(&self) -> Result<Vec<BranchInfo>> {
-        self.check(Action::Read, Resource::Graph)?;
+        self.check_part(Action::Read, Resource::Graph)?;
         self.graph.branches().await
     }
 
     pub async fn create_branch(&self, name: &BranchName, from: &Snapshot) -> Result<BranchInfo> {
-        self.check(Action::Read, Resource::Reference(from.branch().as_str()))?;
+        self.check_no_more(from, name)?;
         self.check(Action::BranchCreate, Resource::Reference(name.as_str()))?;
         self.graph
             .create_branch_at(name, from, self.actor.as_str())
@@ -225,6 +328,7 @@ impl GraphAccess {
     ) -> Result<MergeSummary> {
         self.check(Action::Read, Resource::Reference(source))?;
         self.check(Action::BranchMerge, Resource::Reference(target.as_str()))?;
+        self.refuse_part(target.as_str())?;
         if delete_source {
             self.check(Action::BranchDelete, Resource::Reference(source))?;
         }
@@ -252,6 +356,7 @@ impl GraphAccess {
     pub fn plan_migration(&self, before: &Snapshot, source: &str) -> Result<Vec<SchemaChange>> {
         let branch = Resource::Reference(before.branch().as_str());
         self.check(Action::SchemaApply, branch)?;
+        self.refuse_part(before.branch().as_str())?;
         let (_, steps) = before.schema().evolve(source, &mut RandomIds)?;
         Ok(steps)
     }
@@ -259,6 +364,7 @@ impl GraphAccess {
     /// Gives a branch another schema, in one commit.
     pub async fn migrate(&self, branch: &BranchName, source: &str) -> Result<Migrated> {
         self.check(Action::SchemaApply, Resource::Reference(branch.as_str()))?;
+        self.refuse_part(branch.as_str())?;
         self.graph
             .migrate(branch, source, self.actor.as_str(), None)
             .await
@@ -273,6 +379,7 @@ impl GraphAccess {
         message: Option<String>,
     ) -> Result<Migrated> {
         self.check(Action::SchemaApply, Resource::Reference(branch.as_str()))?;
+        self.refuse_part(branch.as_str())?;
         self.graph
             .migrate_over(branch, Some(made_of), source, self.actor.as_str(), message)
             .await
@@ -281,7 +388,7 @@ impl GraphAccess {
     /// Two states as they are best compared.
     pub async fn comparable(&self, from: Snapshot, to: Snapshot) -> Result<(Snapshot, Snapshot)> {
         for state in [&from, &to] {
-            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
+            self.check_part(Action::Read, Resource::Reference(state.branch().as_str()))?;
         }
         self.graph.comparable(from, to).boxed().await
     }
@@ -294,7 +401,7 @@ impl GraphAccess {
         of: TypeId,
     ) -> Result<BoxStream<'static, Result<TypeDiff>>> {
         for state in [from, to] {
-            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
+            self.check_part(Action::Read, Resource::Reference(state.branch().as_str()))?;
         }
         Ok(diff::diff(from, to, of))
     }
@@ -324,7 +431,7 @@ impl GraphAccess {
 
     /// What became of a commit whose writer was not told.
     pub async fn commit_outcome(&self, id: CommitId) -> Result<CommitOutcome> {
-        self.check(Action::Read, Resource::Reference(&id.to_string()))?;
+        self.check_part(Action::Read, Resource::Reference(&id.to_string()))?;
         self.graph.commit_outcome(id).await
     }
 
@@ -334,7 +441,7 @@ impl GraphAccess {
         snapshot: &Snapshot,
         which: Ancestors,
     ) -> Result<BoxStream<'static, Result<CommitInfo>>> {
-        self.check(
+        self.check_part(
             Action::Read,
             Resource::Reference(snapshot.branch().as_str()),
         )?;
@@ -344,7 +451,7 @@ impl GraphAccess {
     /// How many commits a state has that another one lacks, and the other way round.
     pub async fn compare(&self, left: &Snapshot, right: &Snapshot) -> Result<(u64, u64)> {
         for state in [left, right] {
-            self.check(Action::Read, Resource::Reference(state.branch().as_str()))?;
+            self.check_part(Action::Read, Resource::Reference(state.branch().as_str()))?;
         }
         self.graph.compare(left, right).await
     }
@@ -355,16 +462,33 @@ impl GraphAccess {
         snapshot: &Snapshot,
         since: Option<&str>,
     ) -> Result<BoxStream<'static, Result<Step>>> {
-        self.check(
+        let part = self.check_part(
             Action::Read,
             Resource::Reference(snapshot.branch().as_str()),
         )?;
-        self.graph.changes(snapshot, since).await
+        let steps = self.graph.changes(snapshot, since).await?;
+        let Some(part) = part else {
+            return Ok(steps);
+        };
+        let access = self.clone();
+        let shown = steps.and_then(move |step| {
+            let (access, part) = (access.clone(), Arc::clone(&part));
+            async move {
+                Ok(Step {
+                    before: access
+                        .restricted(step.before, Some(Arc::clone(&part)))
+                        .await?,
+                    after: access.restricted(step.after, Some(part)).await?,
+                    ..step
+                })
+            }
+        });
+        Ok(shown.boxed())
     }
 
     /// Where the changes of a state's branch go on from it.
     pub async fn cursor(&self, snapshot: &Snapshot) -> Result<Cursor> {
-        self.check(
+        self.check_part(
             Action::Read,
             Resource::Reference(snapshot.branch().as_str()),
         )?;
@@ -372,7 +496,7 @@ impl GraphAccess {
     }
 
     pub async fn tags(&self) -> Result<Vec<TagInfo>> {
-        self.check(Action::Read, Resource::Graph)?;
+        self.check_part(Action::Read, Resource::Graph)?;
         self.graph.tags().await
     }
 
@@ -382,7 +506,7 @@ impl GraphAccess {
         at: &Snapshot,
         message: Option<String>,
     ) -> Result<TagInfo> {
-        self.check(Action::Read, Resource::Reference(at.branch().as_str()))?;
+        self.check_no_more(at, name)?;
         self.check(Action::BranchCreate, Resource::Reference(name.as_str()))?;
         self.graph
             .create_tag(name, at, message, self.actor.as_str())
@@ -408,6 +532,7 @@ impl GraphAccess {
         commit: CommitId,
     ) -> Result<Option<CommitInfo>> {
         self.check(Action::Change, Resource::Reference(branch.as_str()))?;
+        self.refuse_part(branch.as_str())?;
         self.graph.revert(branch, commit, self.actor.as_str()).await
     }
 

@@ -15,21 +15,34 @@
 mod databases;
 mod graph;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use omnigraph_engine::names::BranchName;
-use parking_lot::RwLock;
+use omnigraph_engine::restrict::Restriction;
+use omnigraph_engine::schema::Schema;
+use parking_lot::{Mutex, RwLock};
 
-use crate::policy::{Decision, Policy, Request};
+use crate::policy::{self, Decision, Part, Policy, Request};
+use crate::stored::Compiler;
 
-pub use self::databases::{Databases, SERVER_DATABASE, State};
+pub use self::databases::{Databases, INVALID_NAME, SERVER_DATABASE, State};
 pub use self::graph::GraphAccess;
 pub use crate::policy::Action;
 
 /// What decides over requests, now: shared by all who have a graph open, and replaced when
 /// another policy is applied.
 #[derive(Debug, Clone)]
-pub struct Guard(Arc<RwLock<Rules>>);
+pub struct Guard {
+    rules: Arc<RwLock<Rules>>,
+    /// Gives conditions of rules their meaning. Without it they show nothing.
+    compiler: Option<Arc<dyn Compiler>>,
+    /// By part and schema.
+    restrictions: Arc<Mutex<HashMap<(String, String), Arc<Restriction>>>>,
+}
+
+/// How many parts of schemas are kept compiled.
+const RESTRICTIONS: usize = 1_000;
 
 #[derive(Debug, Clone)]
 pub enum Rules {
@@ -43,16 +56,37 @@ pub enum Rules {
 }
 
 impl Guard {
-    pub fn new(rules: Rules) -> Self {
-        Guard(Arc::new(RwLock::new(rules)))
+    pub fn new(rules: Rules, compiler: Option<Arc<dyn Compiler>>) -> Self {
+        Guard {
+            rules: Arc::new(RwLock::new(rules)),
+            compiler,
+            restrictions: Arc::default(),
+        }
     }
 
     fn replace(&self, rules: Rules) {
-        *self.0.write() = rules;
+        *self.rules.write() = rules;
+    }
+
+    /// A part of the graph, under one of its schemas.
+    fn restriction(&self, part: &Part, schema: &Arc<Schema>) -> Arc<Restriction> {
+        let key = (part.digest(), schema.digest().to_owned());
+        if let Some(known) = self.restrictions.lock().get(&key) {
+            return Arc::clone(known);
+        }
+        let made = match &self.compiler {
+            Some(compiler) => policy::restriction(part, schema, &**compiler),
+            None => Restriction::new(&key.0, schema, HashMap::new()),
+        };
+        let mut restrictions = self.restrictions.lock();
+        if restrictions.len() >= RESTRICTIONS {
+            restrictions.clear();
+        }
+        Arc::clone(restrictions.entry(key).or_insert(made))
     }
 
     fn decide(&self, request: Request<'_>) -> Decision {
-        let rules = self.0.read().clone();
+        let rules = self.rules.read().clone();
         match rules {
             Rules::Everything => Decision::Allowed(Vec::new()),
             Rules::ReadOnly if request.action == Action::Read => Decision::Allowed(Vec::new()),
@@ -63,7 +97,7 @@ impl Guard {
 
     /// Is the branch one that the policy protects?
     pub fn is_protected(&self, branch: &str) -> bool {
-        match &*self.0.read() {
+        match &*self.rules.read() {
             Rules::Policy(policy) => policy.is_protected(branch),
             _ => false,
         }
