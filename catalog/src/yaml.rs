@@ -330,6 +330,12 @@ impl<'n> Mapping<'n> {
         self.take_entry(key).map(|(_, value)| value)
     }
 
+    /// Where a key is written.
+    pub fn key(&self, key: &str) -> Option<&'n Node> {
+        let mut keys = self.entries.iter().map(|(held, _)| *held);
+        keys.find(|held| held.text() == Some(key))
+    }
+
     pub fn take_entry(&mut self, key: &str) -> Option<(&'n Node, &'n Node)> {
         let at = self
             .entries

@@ -17,6 +17,7 @@
 //! | `index` | equality lookups over immutable chunks |
 //! | [`traverse`] | adjacency and the walks over it |
 //! | [`search`] | rows by likeness: vectors and words |
+//! | [`restrict`] | a part of a graph: some types, columns and rows |
 //! | [`refs`] | how a state is named: branches, tags, commits, times |
 //! | [`feed`] | what each step of a branch changed |
 //! | [`load`] | whole files in and out |
@@ -49,6 +50,7 @@ pub mod ndjson;
 pub mod pattern;
 pub mod query;
 pub mod refs;
+pub mod restrict;
 mod revert;
 pub mod schema;
 pub mod search;

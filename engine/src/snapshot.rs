@@ -10,6 +10,7 @@ use crate::commit::names::NameLog;
 use crate::error::{Error, Result};
 use crate::format::Lineage;
 use crate::names::{BranchName, CommitId};
+use crate::restrict::{Shown, ShownTable};
 use crate::schema::{Schema, TypeId};
 use crate::table::{BaseTable, Overlay, Table, TableKey, WrittenSince};
 use crate::write::conditions::ReadSet;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub(crate) locks: Option<Arc<LockSet>>,
     /// What is known to be written since older states.
     pub(crate) written: Arc<HashMap<TypeId, Arc<[WrittenSince]>>>,
+    /// The part of it that is shown; `None`: all.
+    pub(crate) shown: Option<Arc<Shown>>,
 }
 
 /// One published state of a branch.
@@ -77,6 +80,7 @@ impl Snapshot {
             reads: None,
             locks: None,
             written: Arc::default(),
+            shown: None,
         }
     }
 
@@ -103,7 +107,10 @@ impl Snapshot {
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
-        &self.state.schema
+        match &self.shown {
+            Some(shown) => shown.restriction.schema(),
+            None => &self.state.schema,
+        }
     }
 
     /// What an error about a missing file or blob means: vacuum may have given the state up.
@@ -117,10 +124,18 @@ impl Snapshot {
     }
 
     pub fn table(&self, id: TypeId) -> Option<Table> {
-        let def = self.state.schema.by_id(id)?;
+        let def = self.schema().by_id(id)?;
         let base = self.state.tables.get(&id)?;
         if let Some(reads) = &self.reads {
             reads.add(id);
+        }
+        if let Some(shown) = &self.shown {
+            let ShownTable { columns, overlay } = shown.tables.get(&id)?.clone();
+            let table = Table::new(def.clone(), base.clone(), overlay, self.state.clone());
+            return Some(match columns {
+                Some(columns) => table.viewed(def.clone(), columns),
+                None => table,
+            });
         }
         let overlay = self.overlays.get(&id).cloned();
         let table = Table::new(def.clone(), base.clone(), overlay, self.state.clone());
@@ -139,12 +154,11 @@ impl Snapshot {
 
     /// The table with this SQL name.
     pub fn table_named(&self, name: &str) -> Option<Table> {
-        self.table(self.state.schema.table(name)?.id)
+        self.table(self.schema().table(name)?.id)
     }
 
     pub fn tables(&self) -> impl Iterator<Item = Table> + '_ {
-        self.state
-            .schema
+        self.schema()
             .types
             .iter()
             .filter_map(|def| self.table(def.id))

@@ -137,6 +137,8 @@ pub(crate) struct Overlay {
     pub added: Vec<Chunk>,
     pub added_rows: u64,
     pub removed_rows: u64,
+    /// Some rows are not gone but hidden from whoever reads.
+    pub hides: bool,
 }
 
 impl BaseTable {
@@ -169,6 +171,10 @@ impl BaseTable {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.resources
     }
 
     pub fn location(&self) -> &TableLocation {
@@ -284,6 +290,24 @@ impl Table {
         })
     }
 
+    /// The same table with other changes over it.
+    pub(crate) fn over(self, overlay: Arc<Overlay>) -> Self {
+        Table {
+            overlay: Some(overlay),
+            written: None,
+            ..self
+        }
+    }
+
+    pub(crate) fn overlay(&self) -> Option<&Arc<Overlay>> {
+        self.overlay.as_ref()
+    }
+
+    /// How many of its chunks are of the published table.
+    pub(crate) async fn base_chunks(&self) -> Result<usize> {
+        Ok(self.explained(self.base.chunks().await).await?.len())
+    }
+
     pub fn def(&self) -> &Arc<TypeDef> {
         &self.def
     }
@@ -355,10 +379,7 @@ impl Table {
     /// Whole columns of a chunk, deleted rows included; decoded once and shared.
     pub async fn chunk_columns(&self, chunk: &Chunk, columns: &[usize]) -> Result<Vec<ArrayRef>> {
         match &chunk.source {
-            ChunkSource::Memory(batch) => Ok(columns
-                .iter()
-                .map(|column| batch.column(*column).clone())
-                .collect()),
+            ChunkSource::Memory(batch) => self.of_memory(batch, columns),
             ChunkSource::File(fragment) => {
                 let names = self.held_names(columns);
                 let held = match names.is_empty() {
@@ -528,9 +549,10 @@ impl Table {
         match &chunk.source {
             ChunkSource::Memory(batch) => {
                 let wanted = UInt32Array::from(offsets.to_vec());
-                Ok(columns
+                Ok(self
+                    .of_memory(batch, columns)?
                     .iter()
-                    .map(|column| arrow::compute::take(batch.column(*column), &wanted, None))
+                    .map(|column| arrow::compute::take(column, &wanted, None))
                     .collect::<std::result::Result<_, _>>()?)
             }
             ChunkSource::File(fragment) => {
@@ -546,6 +568,30 @@ impl Table {
                 self.with_constants(columns, held, offsets.len())
             }
         }
+    }
+
+    /// Columns of rows that a transaction holds.
+    fn of_memory(&self, batch: &RecordBatch, columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let Some(view) = &self.view else {
+            return Ok(columns
+                .iter()
+                .map(|column| batch.column(*column).clone())
+                .collect());
+        };
+        let missing = || Error::internal("a transaction's rows lack a column");
+        columns
+            .iter()
+            .map(|column| match &view[*column] {
+                ViewColumn::Held(name) => {
+                    let held = batch.column_by_name(name);
+                    held.cloned().ok_or_else(missing)
+                }
+                ViewColumn::Constant(value) => {
+                    let first = UInt32Array::from_value(0, batch.num_rows());
+                    Ok(arrow::compute::take(value, &first, None)?)
+                }
+            })
+            .collect()
     }
 
     /// The physical names of those columns that the files have.

@@ -61,6 +61,13 @@ impl PgError {
         }
     }
 
+    pub fn notice(message: impl Into<String>) -> Self {
+        PgError {
+            severity: Severity::Notice,
+            ..PgError::new(crate::sqlstate::SUCCESSFUL_COMPLETION, message)
+        }
+    }
+
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self

@@ -59,6 +59,11 @@ pub async fn run<B: Backends>(
     if let Some(tls) = &config.tls {
         tokio::spawn(tls.clone().watch());
     }
+    if let CredentialSource::File { path, .. } = &config.credentials
+        && let Some(watched) = config.authenticator.watched(path)
+    {
+        tokio::spawn(watched.follow());
+    }
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared {
         backends,

@@ -72,7 +72,9 @@ impl TableFunction for SchemaSource {
         let reference = args.text("ref")?.to_owned();
         let context = call.context;
         let done = async move {
-            let source = context.resolve(&reference).await?.schema().source.clone();
+            let snapshot = context.resolve(&reference).await?;
+            context.access()?.refuse_restricted(&snapshot)?;
+            let source = snapshot.schema().source.clone();
             let column: ArrayRef = Arc::new(StringArray::from(vec![source]));
             RecordBatch::try_new(arrow_schema(&columns()), vec![column])
                 .map_err(|error| Error::from(omnigraph_engine::Error::from(error)))

@@ -133,6 +133,8 @@ impl Run<'_> {
             graph: graph.to_owned(),
             schema_digest: schema_digest.to_owned(),
             approval_id,
+            origin: None,
+            policy_digest: None,
             actor: self.actor.map(str::to_owned),
             created_at: self.cluster.clock.now(),
         };

@@ -9,6 +9,7 @@ use omnigraph_engine::schema::SchemaChange;
 use super::address::Address;
 use super::approval::{Approval, state_digest};
 use super::ledger::{Ledger, Resource};
+use super::runtime::is_runtime;
 use super::spec::Spec;
 
 /// One difference between what is declared and what was applied.
@@ -198,7 +199,7 @@ pub fn between(spec: &Spec, ledger: &Ledger, facts: &Facts) -> Vec<Change> {
         changes.extend(change);
     }
     for (address, held) in ledger.resources() {
-        let kept = declared.contains_key(&address) || is_unmanaged(ledger, &address);
+        let kept = declared.contains_key(&address) || is_unmanaged(spec, ledger, &address);
         if !kept {
             let mut change = Change::new(address, Action::Delete);
             change.before = Some(held.digest.clone());
@@ -210,13 +211,25 @@ pub fn between(spec: &Spec, ledger: &Ledger, facts: &Facts) -> Vec<Change> {
     changes
 }
 
-/// Made at run time and not declared since: shown, and never taken away.
-pub fn is_unmanaged(ledger: &Ledger, address: &Address) -> bool {
-    address.graph().is_some_and(|graph| {
-        ledger
-            .resource(&Address::Graph(graph.to_owned()))
-            .is_some_and(|held| held.origin.is_some())
-    })
+/// Made at run time and not declared since: shown, and never taken away. The policy that a graph
+/// was made with goes once the graph is declared.
+fn is_unmanaged(spec: &Spec, ledger: &Ledger, address: &Address) -> bool {
+    let made_with = || {
+        let held = ledger.resource(address)?;
+        held.origin.as_ref()?;
+        Address::parse(held.applies_to.as_ref()?.first()?)
+    };
+    let owner = match address {
+        Address::Policy(_) => made_with(),
+        _ => Some(address.clone()),
+    };
+    owner
+        .as_ref()
+        .and_then(Address::graph)
+        .is_some_and(|graph| {
+            let of = Address::Graph(graph.to_owned());
+            !spec.graphs.contains_key(graph) && is_runtime(ledger, &of)
+        })
 }
 
 fn update(address: &Address, held: &Resource, wanted: &Resource) -> Option<Change> {

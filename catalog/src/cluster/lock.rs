@@ -25,6 +25,9 @@ pub struct Holder {
     pub actor: Option<String>,
 }
 
+/// The code of what is said to whoever finds it held.
+pub const HELD: &str = "state_lock_held";
+
 /// A lock that is held; [`Lock::release`] gives it back.
 #[derive(Debug)]
 #[must_use]
@@ -129,7 +132,7 @@ fn busy(held: Option<Holder>, clock: &Clock) -> Diagnostic {
             "LOCK_ID".to_owned(),
         ),
     };
-    Diagnostic::error("state_lock_held", format!("the lock is held by {who}")).hint(format!(
+    Diagnostic::error(HELD, format!("the lock is held by {who}")).hint(format!(
         "Wait for it. If it is gone for good: `omnigraph cluster force-unlock {id}`."
     ))
 }

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod lock;
 mod observe;
 mod plan;
+mod runtime;
 mod serve;
 mod settle;
 pub mod spec;
@@ -37,6 +38,7 @@ pub use blobs::external_blobs;
 pub use error::{Error, Result};
 pub use observe::Observed;
 pub use plan::Plan;
+pub use runtime::{APPROVAL_REQUIRED, NewGraph};
 pub use serve::{Revision, Served};
 pub use status::Standing;
 

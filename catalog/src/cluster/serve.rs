@@ -39,6 +39,8 @@ pub struct Revision {
 #[derive(Debug)]
 pub struct Served {
     pub state: State,
+    /// Is its schema in the cluster's files? Not of a graph that was made at run time.
+    pub declared: bool,
     pub queries: Arc<StoredQueries>,
     pub policy: Option<Arc<Policy>>,
 }
@@ -111,8 +113,10 @@ impl Cluster {
                             Some(Ok(policy)) => (state, Some(Arc::clone(policy))),
                             Some(Err(found)) => (quarantined(found.code, &found.message), None),
                         };
+                    let held = ledger.resource(&Address::Graph(id.clone()));
                     let served = Served {
                         state,
+                        declared: held.is_some_and(|held| held.origin.is_none()),
                         queries,
                         policy,
                     };

@@ -11,6 +11,7 @@ use super::address::{Address, composite, digest};
 use super::error::Result;
 use super::intent::{self, Intent, Operation};
 use super::ledger::{Ledger, Resource, Status};
+use super::runtime::note_runtime;
 use super::{Cluster, files};
 use crate::diagnostic::Diagnostic;
 
@@ -82,6 +83,7 @@ impl Cluster {
                     return Ok(End::Dropped);
                 }
                 note_graph(ledger, id, &live);
+                note_runtime(ledger, intent);
                 Ok(End::RolledForward)
             }
             Err(EngineError::NotFound { .. }) => {

@@ -41,6 +41,8 @@ pub struct Spec {
 #[derive(Debug, Clone)]
 pub struct GraphSpec {
     pub schema: File,
+    /// What the schema's file declares, if it can be read.
+    pub declared: Option<Arc<Schema>>,
     pub queries: BTreeMap<String, File>,
     /// What the queries mean under the schema.
     pub compiled: Arc<StoredQueries>,
@@ -346,9 +348,12 @@ impl Reader<'_> {
         let schema = schema?;
         let queries = queries.unwrap_or_default();
         let mut compiled = Compiled::default();
+        let mut declared = None;
         match Schema::parse(&schema.text, &mut RandomIds) {
             Ok(parsed) => {
-                compiled = self.compiler.compile(id, &queries, &Arc::new(parsed));
+                let parsed = Arc::new(parsed);
+                compiled = self.compiler.compile(id, &queries, &parsed);
+                declared = Some(parsed);
                 self.findings.found.append(&mut compiled.found);
             }
             Err(errors) => {
@@ -368,6 +373,7 @@ impl Reader<'_> {
         }
         Some(GraphSpec {
             schema,
+            declared,
             queries,
             compiled: Arc::new(compiled.queries),
             embedding_provider,
@@ -526,6 +532,19 @@ impl Reader<'_> {
                             "policy \"{name}\" cannot be bound to {scope}: its actions are others"
                         );
                         self.findings.report(key, "policy_kind_mismatch", message);
+                    }
+                    let bound = graphs.iter().filter(|(id, _)| {
+                        applies_to.contains(&Address::Graph((*id).clone()).to_string())
+                    });
+                    for schema in bound.filter_map(|(_, graph)| graph.declared.as_ref()) {
+                        let place = Place {
+                            file: file.path.clone(),
+                            line: None,
+                            column: None,
+                        };
+                        let found = policy::check(&bundle, schema, self.compiler);
+                        let found = found.into_iter().map(|one| one.at(place.clone()));
+                        self.findings.found.extend(found);
                     }
                     policies.insert(
                         name,

@@ -1,12 +1,15 @@
 //! The life of a cluster over a store in memory, and the death of its commands at every step.
 
+mod runtime;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use omnigraph_engine::schema::Schema;
+use omnigraph_engine::restrict::RowPredicate;
+use omnigraph_engine::schema::{Schema, TypeDef};
 use omnigraph_engine::storage::{Fault, Faults, Operation};
 use omnigraph_engine::{ResourceLimits, Resources, Store, StoreOptions};
 use tempfile::TempDir;
@@ -17,7 +20,7 @@ use super::ledger::Ledger;
 use super::spec::{File, Spec};
 use super::{Cluster, Error, Outcome, files, lock};
 use crate::diagnostic::Diagnostic;
-use crate::stored::{Compiled, Compiler};
+use crate::stored::{Asker, Compiled, Compiler};
 
 const PEOPLE: &str = "node Person { name: String @key  age: I32? }\n";
 const POLICY: &str = "
@@ -48,6 +51,16 @@ struct Unread;
 impl Compiler for Unread {
     fn compile(&self, _: &str, _: &BTreeMap<String, File>, _: &Arc<Schema>) -> Compiled {
         Compiled::default()
+    }
+
+    fn condition(
+        &self,
+        _: &Arc<Schema>,
+        of: &Arc<TypeDef>,
+        text: &str,
+        _: Asker<'_>,
+    ) -> Result<Arc<dyn RowPredicate>, String> {
+        Err(format!("\"{text}\" of {} is not read here", of.name))
     }
 }
 

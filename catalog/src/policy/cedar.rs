@@ -70,9 +70,7 @@ impl Compiled {
         let types = Types::new();
         let mut policies = PolicySet::new();
         for rule in &bundle.rules {
-            let Some(text) = written(rule, &types) else {
-                continue;
-            };
+            let text = written(rule, &types);
             let id = PolicyId::new(&rule.id);
             let policy = cedar_policy::Policy::parse(Some(id), &text)
                 .map_err(|error| uncompiled(&rule.id, &error))?;
@@ -148,15 +146,29 @@ impl fmt::Debug for Compiled {
     }
 }
 
-/// A rule as Cedar; `None`: it covers only some rows, which is not enforced, so it permits nothing.
-pub fn text(rule: &Rule) -> Option<String> {
+/// A rule as Cedar. What types, columns and rows it is about stands beside it as an annotation:
+/// Cedar decides whether the rule applies, and the graph is shown as the rules that apply say.
+pub fn text(rule: &Rule) -> String {
     written(rule, &Types::new())
 }
 
-fn written(rule: &Rule, types: &Types) -> Option<String> {
-    if rule.narrowed {
-        return None;
-    }
+fn written(rule: &Rule, types: &Types) -> String {
+    let part = rule.types.iter().flatten().map(|(name, share)| {
+        let mut text = name.clone();
+        if let Some(columns) = &share.columns {
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            text.push_str(&format!(" ({})", columns.join(", ")));
+        }
+        if let Some(rows) = &share.rows {
+            text.push_str(&format!(" where {rows}"));
+        }
+        text
+    });
+    let part: Vec<String> = part.collect();
+    let part = match &rule.types {
+        Some(_) => format!("@part(\"{}\")\n", EntityId::new(part.join("; ")).escaped()),
+        None => String::new(),
+    };
     let id = EntityId::new(&rule.id).escaped();
     let group = entity(&types.group, &rule.group);
     let actions: Vec<String> = rule
@@ -174,9 +186,9 @@ fn written(rule: &Rule, types: &Types) -> Option<String> {
             format!("\nunless {{ resource in {protected} }}"),
         ),
     };
-    Some(format!(
-        "@id(\"{id}\")\npermit (\n    principal in {group},\n    action in [{actions}],\n    {resource}\n){unless};"
-    ))
+    format!(
+        "@id(\"{id}\")\n{part}permit (\n    principal in {group},\n    action in [{actions}],\n    {resource}\n){unless};"
+    )
 }
 
 fn protected_branches(types: &Types) -> EntityUid {

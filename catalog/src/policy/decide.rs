@@ -5,12 +5,14 @@
 //! no request that names no branch.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::action::Action;
 use super::cedar::Compiled;
 use super::load::Bundle;
+use super::part::Part;
 use crate::diagnostic::Diagnostic;
 
 /// A bundle, ready to be asked.
@@ -38,12 +40,22 @@ pub struct Request<'a> {
 pub enum Decision {
     /// By these rules.
     Allowed(Vec<String>),
+    /// For a part of the graph, by these rules.
+    Narrowed(Vec<String>, Arc<Part>),
     Denied,
 }
 
 impl Decision {
     pub fn is_allowed(&self) -> bool {
-        matches!(self, Decision::Allowed(_))
+        !matches!(self, Decision::Denied)
+    }
+
+    /// The rules that allow it.
+    pub fn rules(&self) -> &[String] {
+        match self {
+            Decision::Allowed(rules) | Decision::Narrowed(rules, _) => rules,
+            Decision::Denied => &[],
+        }
     }
 }
 
@@ -60,6 +72,24 @@ impl Policy {
         &self.bundle
     }
 
+    /// What rules that allow something allow it for.
+    fn by(&self, rules: Vec<String>, actor: &str) -> Decision {
+        let named = self.bundle.rules.iter();
+        let types: Option<Vec<_>> = named
+            .filter(|rule| rules.contains(&rule.id))
+            .map(|rule| rule.types.as_ref())
+            .collect();
+        let Some(types) = types else {
+            return Decision::Allowed(rules);
+        };
+        let groups = self.bundle.groups.iter();
+        let groups = groups
+            .filter(|(_, actors)| actors.contains(actor))
+            .map(|(group, _)| group.clone());
+        let part = Part::of(actor, groups.collect(), types.into_iter());
+        Decision::Narrowed(rules, Arc::new(part))
+    }
+
     pub fn is_protected(&self, branch: &str) -> bool {
         self.bundle.protected_branches.contains(branch)
     }
@@ -72,7 +102,7 @@ impl Policy {
             return decision.clone();
         }
         let decision = match self.compiled.decide(request) {
-            Some(rules) => Decision::Allowed(rules),
+            Some(rules) => self.by(rules, request.actor),
             None => Decision::Denied,
         };
         let mut decided = self.decided.lock();
@@ -91,6 +121,7 @@ mod tests {
 
     use super::super::load;
     use super::super::load::{Kind, Rule, Scope};
+    use super::super::part::{Share, Types};
     use super::*;
 
     const BUNDLE: &str = r#"
@@ -144,6 +175,9 @@ rules:
             ("bob", Action::BranchDelete, Some("review"), "branch"),
             ("cyd", Action::BranchMerge, Some("main"), "merge"),
             ("cyd", Action::SchemaApply, Some("main"), "merge"),
+            ("cyd", Action::Read, None, "narrow"),
+            ("cyd", Action::Read, Some("main"), "narrow"),
+            ("cyd", Action::Read, Some("review"), "narrow"),
             ("cyd", Action::Admin, None, "keep"),
             ("cyd", Action::Admin, Some("main"), "keep"),
             ("cyd", Action::Admin, Some("review"), "keep"),
@@ -158,14 +192,16 @@ rules:
                     let expected = allowed
                         .iter()
                         .find(|row| (row.0, row.1, row.2) == (actor, action, branch))
-                        .map(|row| vec![row.3.to_owned()]);
+                        .map(|row| row.3.to_owned());
                     let decision = policy.check(Request {
                         actor,
                         action,
                         branch,
                     });
-                    let expected = expected.map_or(Decision::Denied, Decision::Allowed);
-                    assert_eq!(decision, expected, "{actor} {action} {branch:?}");
+                    let by: Option<&String> = decision.rules().first();
+                    assert_eq!(by, expected.as_ref(), "{actor} {action} {branch:?}");
+                    let narrowed = matches!(decision, Decision::Narrowed(..));
+                    assert_eq!(narrowed, expected.as_deref() == Some("narrow"));
                 }
             }
         }
@@ -195,18 +231,25 @@ rules:
                 (Scope::Unprotected, Some(branch)) => !protected(branch),
                 (Scope::Protected | Scope::Unprotected, None) => false,
             };
-            !rule.narrowed
-                && covered
+            covered
                 && rule.actions.contains(&request.action)
                 && bundle.groups[&rule.group].contains(request.actor)
         };
-        let rules = bundle.rules.iter().filter(permits);
-        let mut by: Vec<String> = rules.map(|rule| rule.id.clone()).collect();
+        let rules: Vec<&Rule> = bundle.rules.iter().filter(permits).collect();
+        let mut by: Vec<String> = rules.iter().map(|rule| rule.id.clone()).collect();
         by.sort();
-        match by.is_empty() {
-            true => Decision::Denied,
-            false => Decision::Allowed(by),
+        if by.is_empty() {
+            return Decision::Denied;
         }
+        let parts: Option<Vec<&Types>> = rules.iter().map(|rule| rule.types.as_ref()).collect();
+        let Some(parts) = parts else {
+            return Decision::Allowed(by);
+        };
+        let groups = bundle.groups.iter();
+        let groups = groups.filter(|(_, actors)| actors.contains(request.actor));
+        let groups = groups.map(|(name, _)| name.clone()).collect();
+        let part = Part::of(request.actor, groups, parts.into_iter());
+        Decision::Narrowed(by, Arc::new(part))
     }
 
     const NAMES: [&str; 6] = [
@@ -246,11 +289,12 @@ rules:
                     .into_iter()
                     .enumerate()
                     .map(|(at, (group, actions, scope, narrowed, also))| Rule {
+                        types: (narrowed && also)
+                            .then(|| Types::from([(NAMES[group].to_owned(), Share::default())])),
                         id: format!("{}{at}", NAMES[group]),
                         group: NAMES[group].to_owned(),
                         actions,
                         scope,
-                        narrowed: narrowed && also,
                     })
                     .collect(),
             },
@@ -286,14 +330,10 @@ rules:
             super::super::text(rules.iter().find(|rule| rule.id == id).unwrap())
         };
         assert_eq!(
-            text("draft").unwrap(),
+            text("draft"),
             "@id(\"draft\")\npermit (\n    principal in Group::\"writers\",\n    action in [Action::\"change\"],\n    resource is Branch\n)\nunless { resource in Branches::\"protected\" };"
         );
-        assert!(
-            text("merge")
-                .unwrap()
-                .contains("resource in Branches::\"protected\"\n);")
-        );
-        assert_eq!(text("narrow"), None);
+        assert!(text("merge").contains("resource in Branches::\"protected\"\n);"));
+        assert!(text("narrow").starts_with("@id(\"narrow\")\n@part(\"Person\")\npermit ("));
     }
 }

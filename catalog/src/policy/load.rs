@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, ScopeKey};
+use super::part::{self, Types};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Findings, Mapping, Node};
 
@@ -29,8 +30,8 @@ pub struct Rule {
     pub group: String,
     pub actions: BTreeSet<Action>,
     pub scope: Scope,
-    /// Does it cover only some types, columns or rows?
-    pub narrowed: bool,
+    /// The types, columns and rows that it is about; `None`: everything.
+    pub types: Option<Types>,
 }
 
 /// The branches that a rule covers.
@@ -160,17 +161,9 @@ fn rule(
     let id = all.require("id", findings);
     let id = id.and_then(|id| findings.text(id, "a rule's id"));
     let allow = all.require("allow", findings);
-    let narrowed = ["types", "columns", "where"]
-        .into_iter()
-        .filter_map(|key| all.take_entry(key))
-        .collect::<Vec<_>>();
-    if let Some((key, _)) = narrowed.first() {
-        let place = findings.place(key);
-        let message = "rules that cover only some types, columns or rows are not enforced in this version; this one allows nothing";
-        findings
-            .found
-            .push(Diagnostic::warning("policy_rule_not_enforced", message).at(place));
-    }
+    let about = ["types", "columns", "where"];
+    let finer = about.iter().find_map(|key| all.key(key));
+    let types = part::types(&mut all, findings);
     all.end(findings);
     let mut allow = findings.mapping(allow?, "allow");
     let group = allow.require("actors", findings);
@@ -213,12 +206,23 @@ fn rule(
     }
     let scope = scope(&mut allow, &actions, findings);
     allow.end(findings);
+    if let (Some(key), Some(action)) = (
+        finer,
+        actions.iter().find(|action| !part::is_about_rows(**action)),
+    ) {
+        findings.report_hint(
+            key,
+            "part_not_for_action",
+            format!("types, columns and where do not go with \"{action}\""),
+            "They go with read, export and change; put the others into a rule of their own.",
+        );
+    }
     Some(Rule {
         id: id?,
         group: group?,
         actions,
         scope,
-        narrowed: !narrowed.is_empty(),
+        types,
     })
 }
 
@@ -327,6 +331,18 @@ rules:
                 7,
             ),
             ("[read, export]", "[admin]", "scope_not_for_action", 7),
+            (
+                "  - id: merge",
+                "  - id: merge\n    types: [Person]",
+                "part_not_for_action",
+                9,
+            ),
+            (
+                "  - id: read",
+                "  - id: read\n    where: { Person: [a] }",
+                "invalid_value",
+                7,
+            ),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let found = load("p.yaml", &GOOD.replacen(from, to, 1)).unwrap_err();

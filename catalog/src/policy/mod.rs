@@ -7,11 +7,15 @@
 mod action;
 mod cases;
 mod cedar;
+mod compile;
 mod decide;
 mod load;
+mod part;
 
 pub use action::{Action, ScopeKey};
 pub use cases::{Case, Outcome, cases};
 pub use cedar::text;
+pub use compile::{check, restriction};
 pub use decide::{Decision, Policy, Request};
 pub use load::{Bundle, Kind, Rule, Scope, load};
+pub use part::{Part, Share, TypePart, Types};

@@ -7,6 +7,7 @@
 
 mod columns;
 mod pushdown;
+mod row_filter;
 mod scan;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use omnigraph_engine::{Error, Snapshot, Table};
 pub use columns::{
     BLOB_BYTES, SqlColumn, arrow_schema, held_type, property_type, sql_columns, to_engine, to_sql,
 };
+pub use row_filter::RowFilter;
 pub use scan::ScanExec;
 
 #[cfg(test)]

@@ -72,8 +72,13 @@ impl Filters {
         })
     }
 
-    /// Which rows pass; a NULL does not.
-    fn mask(&self, arrays: &[ArrayRef], rows: usize) -> DfResult<Option<BooleanArray>> {
+    /// Positions in the table's schema, ascending.
+    pub(super) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Which rows pass; a NULL does not. `None`: all.
+    pub(super) fn mask(&self, arrays: &[ArrayRef], rows: usize) -> DfResult<Option<BooleanArray>> {
         if self.exprs.is_empty() {
             return Ok(None);
         }

@@ -8,11 +8,12 @@ mod declared;
 mod sql;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use omnigraph_engine::schema::Schema;
+use omnigraph_engine::restrict::RowPredicate;
+use omnigraph_engine::schema::{Schema, TypeDef};
 
 use crate::cluster::spec::File;
 use crate::diagnostic::Diagnostic;
@@ -71,6 +72,23 @@ pub trait Compiler: fmt::Debug + Send + Sync {
         queries: &BTreeMap<String, File>,
         schema: &Arc<Schema>,
     ) -> Compiled;
+
+    /// Gives a condition of a policy its meaning: an expression of SQL over the columns of one
+    /// row, in which `actor()` is who asks and `actor_in('group')` whether they are in a group.
+    fn condition(
+        &self,
+        schema: &Arc<Schema>,
+        of: &Arc<TypeDef>,
+        text: &str,
+        asker: Asker<'_>,
+    ) -> Result<Arc<dyn RowPredicate>, String>;
+}
+
+/// Who asks, for conditions of policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    pub actor: &'a str,
+    pub groups: &'a BTreeSet<String>,
 }
 
 impl StoredQueries {

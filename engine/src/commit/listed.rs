@@ -37,7 +37,8 @@ impl GraphShared {
     /// saves reading, and where all commits between list what they wrote. Nothing is known if
     /// it does not descend of it along first parents.
     pub async fn since(&self, old: &Snapshot, mut new: Snapshot) -> Result<Snapshot> {
-        if old.is_private() || new.is_private() {
+        let parts = [old.restriction(), new.restriction()];
+        if old.is_private() || new.is_private() || parts.iter().any(Option::is_some) {
             return Ok(new);
         }
         let mut wanted = BTreeMap::new();

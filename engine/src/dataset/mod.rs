@@ -28,6 +28,7 @@ use roaring::RoaringBitmap;
 
 use self::lance::Lance;
 use crate::index::{ChunkIndex, StoredIndex};
+use crate::restrict::Shown;
 use crate::search::TextIndex;
 use crate::storage::Store;
 use crate::traverse::Topologies;
@@ -76,6 +77,9 @@ impl Default for ResourceLimits {
     }
 }
 
+/// How many restricted states of branches are kept.
+const SHOWN: u64 = 256;
+
 /// What all graphs of a process share: caches and the session of Lance. Everything cached is
 /// immutable and keyed by the path of the file it came from, never by fragment or row
 /// numbers: sibling branches give one number to different things.
@@ -89,6 +93,8 @@ pub struct Resources {
     stored_indexes: moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>>,
     text_indexes: moka::future::Cache<(Arc<str>, String), Arc<TextIndex>>,
     tables: moka::future::Cache<(String, u64), TableVersion>,
+    hidden_rows: moka::future::Cache<(Arc<str>, String), Arc<RoaringBitmap>>,
+    shown: moka::future::Cache<String, Arc<Shown>>,
     topologies: Arc<Topologies>,
     maintenance: bool,
 }
@@ -112,6 +118,7 @@ impl Resources {
         limits: &ResourceLimits,
     ) -> Arc<Self> {
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let of_bitmap = move |bitmap: &RoaringBitmap| weight(bitmap.serialized_size() + 64);
         Arc::new(Resources {
             wall,
             stores,
@@ -121,10 +128,13 @@ impl Resources {
                 .build(),
             deletions: moka::future::Cache::builder()
                 .max_capacity(32 << 20)
-                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| {
-                    weight(bitmap.serialized_size() + 64)
-                })
+                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| of_bitmap(bitmap))
                 .build(),
+            hidden_rows: moka::future::Cache::builder()
+                .max_capacity(32 << 20)
+                .weigher(move |_, bitmap: &Arc<RoaringBitmap>| of_bitmap(bitmap))
+                .build(),
+            shown: moka::future::Cache::new(SHOWN),
             indexes: moka::future::Cache::builder()
                 .max_capacity(limits.index_bytes)
                 .weigher(move |_, index: &Arc<ChunkIndex>| weight(index.size()))
@@ -192,6 +202,18 @@ impl Resources {
 
     pub(crate) fn text_indexes(&self) -> &moka::future::Cache<(Arc<str>, String), Arc<TextIndex>> {
         &self.text_indexes
+    }
+
+    /// The rows of immutable files that a restriction hides.
+    pub(crate) fn hidden_rows(
+        &self,
+    ) -> &moka::future::Cache<(Arc<str>, String), Arc<RoaringBitmap>> {
+        &self.hidden_rows
+    }
+
+    /// What restrictions leave of published states, by restriction and place in a branch.
+    pub(crate) fn shown(&self) -> &moka::future::Cache<String, Arc<Shown>> {
+        &self.shown
     }
 
     /// Where to look in indexes that are not held.

@@ -265,7 +265,7 @@ fn type_def(
 }
 
 /// A digest of what decides whether a row fits: identities, types, nullability, constraints.
-fn shape(ty: &TypeDef) -> u64 {
+pub(super) fn shape(ty: &TypeDef) -> u64 {
     let identity_of = |column: &usize| match ty.columns[*column].property {
         Some(at) => ty.properties[at].id.0,
         None => *column as u64,

@@ -9,6 +9,7 @@
 //! | check, properties, rules, patterns | syntax → a draft in which every name is resolved |
 //! | assemble | a draft and identities → a schema |
 //! | change | accepted schema → desired schema: the steps between, or why there are none |
+//! | part | what is left of a schema when some of it is hidden |
 //! | merge | two schemas and what they began from → one |
 //! | key, text, literal | the canonical text of keys and values |
 
@@ -25,6 +26,7 @@ mod literal;
 mod lookup;
 pub(crate) mod merge;
 mod parse;
+mod part;
 mod patterns;
 mod properties;
 mod rules;

@@ -28,6 +28,7 @@ mod names;
 mod pairs;
 mod rebases;
 mod repeats;
+mod restrictions;
 mod savepoints;
 mod schema_races;
 mod simulation;

@@ -24,7 +24,8 @@ use crate::commit::repeat;
 use crate::error::{Error, ObjectKind, Result};
 use crate::format::CommitKind;
 use crate::names::{BranchName, CommitId};
-use crate::schema::{TypeDef, TypeId, TypeKind};
+use crate::restrict::Guard;
+use crate::schema::{Schema, TypeDef, TypeId, TypeKind};
 use crate::snapshot::{Snapshot, SnapshotState};
 use crate::table::RowPosition;
 
@@ -81,6 +82,7 @@ pub struct Transaction {
     changes: Changes,
     locks: Arc<LockSet>,
     reads: Option<Arc<ReadSet>>,
+    guard: Guard,
 }
 
 impl Transaction {
@@ -96,7 +98,28 @@ impl Transaction {
             changes: Changes::default(),
             locks: Arc::default(),
             reads: options.serializable.then(Arc::default),
+            guard: Guard::default(),
         }
+    }
+
+    /// From now on it shows and changes a part of the graph only. The restrictions were made
+    /// for the schema of its base.
+    pub fn guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    /// What of [`Transaction::snapshot`] may be shown.
+    pub async fn shown(&self) -> Result<Snapshot> {
+        self.guard.shown(self.snapshot()).await
+    }
+
+    /// What of its schema may be shown.
+    pub fn shown_schema(&self) -> &Arc<Schema> {
+        self.guard.schema(&self.base.schema)
+    }
+
+    pub fn branch_ordinal(&self) -> u64 {
+        self.base.branch_ordinal
     }
 
     /// The base with the transaction's own writes in it.
@@ -122,6 +145,7 @@ impl Transaction {
             reads: None,
             locks: None,
             written: Arc::default(),
+            shown: None,
         }
     }
 
@@ -149,6 +173,7 @@ impl Transaction {
     /// that is not committed are vacuum's to remove.
     pub async fn admit(&self, table: TypeId, rows: RecordBatch) -> Result<RecordBatch> {
         let def = self.def(table)?;
+        self.guard.admits(&def, &self.actor)?;
         let blobs = &self.base.blobs;
         let admitted = blobs.admit_rows(&def, rows, Uris::Copy).await;
         admitted.map_err(|refused| refused.located(&def))
@@ -357,6 +382,10 @@ impl Transaction {
 
     async fn apply(&mut self, effects: Vec<TableEffect>) -> Result<()> {
         self.changes.check_room(&effects)?;
+        let guard = &self.guard;
+        guard
+            .check_before(&self.view(), &effects, &self.actor)
+            .await?;
         constraint::check(&self.view(), &effects, Moment::Statement).await?;
         // That an id is its key's text is asked last: a key that is taken is told as such.
         for effect in &effects {
@@ -370,11 +399,21 @@ impl Transaction {
         for effect in &effects {
             base_chunks.insert(effect.table, self.base_chunks(effect.table).await?);
         }
+        let before = (!self.guard.is_open()).then(|| self.changes.clone());
+        let guarded = before.as_ref().map(|_| effects.clone());
         for effect in effects {
             let chunks = base_chunks[&effect.table];
             self.changes.apply(effect, chunks)?;
         }
-        Ok(())
+        let (Some(before), Some(effects)) = (before, guarded) else {
+            return Ok(());
+        };
+        let view = self.view();
+        let checked = self.guard.check_after(&view, &effects, &self.actor).await;
+        if checked.is_err() {
+            self.changes = before;
+        }
+        checked
     }
 
     async fn base_chunks(&self, table: TypeId) -> Result<u32> {

@@ -6,15 +6,18 @@
 //! failures an address may try an actor once a second.
 
 pub mod credentials;
+pub mod rotation;
 pub mod scram;
 pub mod throttle;
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::info;
 
 use crate::auth::credentials::Credentials;
+use crate::auth::rotation::{Current, Watched};
 use crate::auth::scram::{Exchange, MECHANISM, MECHANISM_PLUS};
 use crate::auth::throttle::Throttle;
 use crate::error::{PgError, PgResult};
@@ -29,7 +32,7 @@ pub enum Authenticator {
     /// Everybody is who they say; the server listens on loopback addresses only.
     Trust,
     Scram {
-        credentials: Credentials,
+        credentials: Current,
         throttle: Throttle,
     },
 }
@@ -37,8 +40,18 @@ pub enum Authenticator {
 impl Authenticator {
     pub fn scram(credentials: Credentials) -> Self {
         Authenticator::Scram {
-            credentials,
+            credentials: Current::new(credentials),
             throttle: Throttle::default(),
+        }
+    }
+
+    /// The credentials of a file, to be kept up with it.
+    pub fn watched(&self, path: &Path) -> Option<Watched> {
+        match self {
+            Authenticator::Trust => None,
+            Authenticator::Scram { credentials, .. } => {
+                Some(Watched::new(path, credentials.clone()))
+            }
         }
     }
 
@@ -46,7 +59,7 @@ impl Authenticator {
     pub fn actors(&self) -> Vec<String> {
         match self {
             Authenticator::Trust => Vec::new(),
-            Authenticator::Scram { credentials, .. } => credentials.names(),
+            Authenticator::Scram { credentials, .. } => credentials.now().names(),
         }
     }
 
@@ -72,7 +85,7 @@ impl Authenticator {
         if !throttle.admit(actor, address).await {
             return Err(refused(actor));
         }
-        let verifier = credentials.verifier(actor);
+        let verifier = credentials.now().verifier(actor);
         let result = exchange(channel, Exchange::new(&verifier, endpoint)).await;
         match result {
             Ok(true) => {

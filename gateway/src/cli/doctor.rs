@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -157,11 +157,18 @@ impl Findings {
         for (name, provider) in &spec.providers {
             self.found.extend(unreachable(name, provider).await);
         }
-        self.graphs(&root, &spec).await
+        let applied = standing.ledger.resources();
+        let mut ids: BTreeSet<String> = spec.graphs.keys().cloned().collect();
+        // Those too that were made at run time.
+        ids.extend(applied.filter_map(|(address, _)| match address {
+            Named::Graph(id) => Some(id),
+            _ => None,
+        }));
+        self.graphs(&root, &ids).await
     }
 
-    async fn graphs(&mut self, root: &Cluster, spec: &Spec) -> Result<(), Stop> {
-        for id in spec.graphs.keys() {
+    async fn graphs(&mut self, root: &Cluster, ids: &BTreeSet<String>) -> Result<(), Stop> {
+        for id in ids {
             let address = Named::Graph(id.clone()).to_string();
             if let Some(found) = root.foreign(id).await? {
                 self.found.push(found.about(address));

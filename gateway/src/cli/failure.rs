@@ -20,6 +20,8 @@ pub enum Exit {
     Conflicts = 3,
     /// Somebody else committed first, again and again.
     Lost = 4,
+    /// Policy does not allow it.
+    Denied = 5,
     Interrupted = 130,
 }
 
@@ -96,6 +98,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
             Error::MergeConflicts { .. } => Exit::Conflicts,
+            Error::Denied { .. } => Exit::Denied,
             error if error.is_retryable() => Exit::Lost,
             _ => Exit::Failed,
         };

@@ -1,4 +1,4 @@
-//! The operator's tool: graphs by path or URL, without a server. One file per subcommand
+//! The operator's tool: graphs by path or URL, and SQL to servers. One file per subcommand
 //! holds its arguments and what it does; help texts are the doc comments.
 //!
 //! Results go to standard output, as tables or, with `--json`, as one JSON document;
@@ -17,12 +17,15 @@ mod failure;
 mod init;
 mod lint;
 mod load;
+mod login;
 mod output;
 mod policy;
+mod profile;
 mod progress;
 mod queries;
 mod revert;
 mod schema;
+mod sql;
 mod tag;
 mod version;
 
@@ -39,7 +42,8 @@ use output::Output;
 ///
 /// A graph is a directory (demo/graphs/knowledge.omni) or a URL (s3://bucket/prefix). Exit
 /// codes: 0 done; 1 failed; 2 wrong usage, or changes with --detailed-exitcode; 3 merge
-/// conflicts; 4 lost to a concurrent writer, run it again; 130 interrupted.
+/// conflicts; 4 lost to a concurrent writer, run it again; 5 refused by policy; 130
+/// interrupted.
 #[derive(Debug, Parser)]
 #[command(
     name = "omnigraph",
@@ -68,6 +72,10 @@ enum Command {
     Cluster(cluster::Cluster),
     Policy(policy::Policy),
     Doctor(doctor::Doctor),
+    Sql(sql::Sql),
+    Profile(profile::Profile),
+    Login(login::Login),
+    Logout(login::Logout),
     Completion(completion::Completion),
     Queries(queries::Queries),
     Lint(lint::Lint),
@@ -121,9 +129,10 @@ impl Cli {
 
     async fn report(self) -> ExitCode {
         let format = self.command.format();
+        let cancels_itself = matches!(self.command, Command::Sql(_));
         let outcome = tokio::select! {
             outcome = self.command.run().boxed_local() => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+            _ = tokio::signal::ctrl_c(), if !cancels_itself => Err(Failure::interrupted()),
         };
         let printed = outcome.and_then(|output| output.print(format.json).map(|()| output.exit));
         match printed {
@@ -154,6 +163,11 @@ impl Command {
             Command::Cluster(command) => command.format(),
             Command::Policy(command) => command.format(),
             Command::Doctor(command) => command.format,
+            // Rows have shapes of their own.
+            Command::Sql(_) => Format { json: false },
+            Command::Profile(command) => command.format(),
+            Command::Login(command) => command.format,
+            Command::Logout(command) => command.format,
             Command::Completion(_) => Format { json: false },
             Command::Queries(command) => command.format(),
             Command::Lint(command) => command.format,
@@ -178,6 +192,10 @@ impl Command {
             Command::Cluster(command) => command.run().boxed_local().await,
             Command::Policy(command) => command.run(),
             Command::Doctor(command) => command.run().boxed_local().await,
+            Command::Sql(command) => command.run().boxed_local().await,
+            Command::Profile(command) => command.run(),
+            Command::Login(command) => command.run().boxed_local().await,
+            Command::Logout(command) => command.run(),
             Command::Completion(command) => command.run(),
             Command::Queries(command) => command.run(),
             Command::Lint(command) => command.run(),

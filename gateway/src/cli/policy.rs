@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use omnigraph_catalog::diagnostic::Diagnostic;
 use omnigraph_catalog::policy::{
-    self, Action, Bundle, Decision, Kind, Request, Rule, Scope, ScopeKey,
+    self, Action, Bundle, Decision, Kind, Request, Rule, Scope, ScopeKey, Share,
 };
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ impl Explain {
             let mut text: String = bundle
                 .rules
                 .iter()
-                .map(|rule| format!("{}\n{}\n\n", in_words(rule), cedar(rule)))
+                .map(|rule| format!("{}\n{}\n\n", in_words(rule), policy::text(rule)))
                 .collect();
             text.push_str(&lines(&warnings));
             let kind = kind(bundle);
@@ -201,7 +201,7 @@ impl Explain {
         }
         let applied = bundle.rules.iter().filter(|rule| by.contains(&rule.id));
         for rule in applied.clone() {
-            text.push_str(&format!("\n{}\n{}\n", in_words(rule), cedar(rule)));
+            text.push_str(&format!("\n{}\n{}\n", in_words(rule), policy::text(rule)));
         }
         let explained: Vec<Value> = applied.map(document).collect();
         Ok(Output::new(
@@ -235,10 +235,7 @@ fn on(branch: Option<&str>) -> String {
 }
 
 fn rules(decision: &Decision) -> Vec<String> {
-    match decision {
-        Decision::Allowed(rules) => rules.clone(),
-        Decision::Denied => Vec::new(),
-    }
+    decision.rules().to_vec()
 }
 
 /// `draft: writers may change on unprotected branches`
@@ -256,14 +253,30 @@ fn in_words(rule: &Rule) -> String {
         Scope::Protected => " on protected branches",
         Scope::Unprotected => " on unprotected branches",
     };
-    format!("{}: {} may {}{on}", rule.id, rule.group, actions.join(", "))
+    let what: Vec<String> = rule.types.iter().flatten().map(share).collect();
+    let what = match what.is_empty() {
+        true => String::new(),
+        false => format!(": {}", what.join("; ")),
+    };
+    format!(
+        "{}: {} may {}{on}{what}",
+        rule.id,
+        rule.group,
+        actions.join(", ")
+    )
 }
 
-fn cedar(rule: &Rule) -> String {
-    policy::text(rule).unwrap_or_else(|| {
-        "// It covers only some types, columns or rows, which is not enforced: it permits nothing."
-            .to_owned()
-    })
+/// `Person (slug, name) where name <> actor()`
+fn share((name, share): (&String, &Share)) -> String {
+    let mut text = name.clone();
+    if let Some(columns) = &share.columns {
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        text.push_str(&format!(" ({})", columns.join(", ")));
+    }
+    if let Some(rows) = &share.rows {
+        text.push_str(&format!(" where {rows}"));
+    }
+    text
 }
 
 fn document(rule: &Rule) -> Value {

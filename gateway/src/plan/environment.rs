@@ -15,11 +15,11 @@ use omnigraph_udfs::TableFunction;
 use parking_lot::Mutex;
 
 use crate::error::PgResult;
-use crate::session::Session;
 use crate::session::catalogs::Catalogs;
 use crate::session::common::Common;
-use crate::session::shared::{GraphShared, Seen, now};
+use crate::session::shared::{Seen, now};
 use crate::session::transaction::State;
+use crate::session::{Attached, Session};
 use crate::sqlstate;
 use crate::statement::bind::{
     Environment, Relation, RelationColumn, RelationKind, SessionCalls, is_function_schema,
@@ -57,7 +57,7 @@ impl Functions {
 
 pub struct Frozen {
     common: Arc<Common>,
-    graph: Option<Arc<GraphShared>>,
+    graph: Option<Attached>,
     /// Branches that the transaction has begun on, or that are read as they were: their
     /// schemas are these.
     begun: HashMap<BranchName, Seen>,
@@ -152,10 +152,7 @@ impl Session {
         begun.extend(pinned.map(|(branch, snapshot)| (branch, seen_in(&snapshot))));
         Ok(Frozen {
             common: Arc::clone(&self.common),
-            graph: self
-                .graph
-                .as_ref()
-                .map(|attached| Arc::clone(&attached.shared)),
+            graph: self.graph.clone(),
             begun,
             session_schema,
             catalogs,
@@ -266,9 +263,10 @@ impl Frozen {
     }
 
     fn seen(&self, schema: &str) -> Option<(BranchName, Seen)> {
-        let graph = self.graph.as_ref()?;
+        let Attached { access, shared } = self.graph.as_ref()?;
         let name = BranchName::parse(schema).ok()?;
-        match self.begun.get(&name).cloned().or_else(|| graph.seen(&name)) {
+        let begun = self.begun.get(&name).cloned();
+        match begun.or_else(|| shared.seen(access, &name)) {
             Some(seen) => Some((name, seen)),
             None => {
                 self.missing.lock().get_or_insert(name);

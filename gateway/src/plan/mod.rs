@@ -198,7 +198,7 @@ impl Session {
             }
             attached
                 .shared
-                .seen(branch)
+                .seen(&attached.access, branch)
                 .is_some_and(|seen| same_schema(&seen.schema, schema))
         }))
     }

@@ -75,6 +75,7 @@ pub(crate) fn verb(statement: &Statement) -> &'static str {
         Statement::CreateSchema { .. } => "CREATE SCHEMA",
         Statement::DropSchema { .. } => "DROP SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
+        Statement::DropDatabase { .. } => "DROP DATABASE",
         Statement::Define(_) => "DEFINE",
         Statement::Vacuum(_) => "VACUUM",
         Statement::Execute { .. } => "EXECUTE",

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt};
-use omnigraph_catalog::access::{Action, Resource, SERVER_DATABASE};
+use omnigraph_catalog::access::{Action, GraphAccess, Resource, SERVER_DATABASE};
 use omnigraph_catalog::lookup::CatalogLookup;
 use omnigraph_catalog::pg_catalog::{
     ArgumentInput, ArgumentMode, BranchInput, CastContext, CastInput, CatalogCache, CatalogInput,
@@ -55,7 +55,16 @@ struct State {
 pub(super) struct Known {
     id: String,
     head: CommitId,
+    /// The part of it that the actor sees.
+    part: String,
     pub(super) input: BranchInput,
+}
+
+impl Known {
+    /// Is it what an actor sees of a branch now?
+    fn is(&self, branch: &BranchInfo, access: &GraphAccess) -> bool {
+        self.id == branch.id && self.head == branch.head && self.part == access.shown(&branch.name)
+    }
 }
 
 /// How many actors' catalogs are kept, and how many branches are looked at side by side.
@@ -197,7 +206,7 @@ impl Session {
                     .branches
                     .iter()
                     .zip(&branches)
-                    .all(|(known, branch)| known.id == branch.id && known.head == branch.head)
+                    .all(|(known, branch)| known.is(branch, &attached.access))
         };
         if let Some(state) = known.filter(same) {
             return Ok(state.catalog);
@@ -314,12 +323,12 @@ async fn known_branch(
     branch: BranchInfo,
 ) -> PgResult<Option<Known>> {
     let reference = Resource::Reference(branch.name.as_str());
-    if attached.access.check(Action::Read, reference).is_err() {
+    if attached.access.check_part(Action::Read, reference).is_err() {
         return Ok(None);
     }
     if let Some(known) = before
         .iter()
-        .find(|known| known.id == branch.id && known.head == branch.head)
+        .find(|known| known.is(&branch, &attached.access))
     {
         return Ok(Some(known.clone()));
     }
@@ -332,6 +341,7 @@ async fn known_branch(
     Ok(Some(Known {
         id: branch.id,
         head: snapshot.commit(),
+        part: snapshot.restriction().unwrap_or_default().to_owned(),
         input: input(&branch.name, branch.ordinal, &snapshot),
     }))
 }

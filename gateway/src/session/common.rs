@@ -147,7 +147,7 @@ impl Common {
                 || self
                     .graph
                     .as_ref()
-                    .is_some_and(|graph| graph.seen(candidate).is_some())
+                    .is_some_and(|graph| graph.knows(candidate))
         });
         Ok(found.unwrap_or_else(|| self.start_branch.clone()))
     }
@@ -198,7 +198,7 @@ impl SessionCalls for Common {
                     || self
                         .graph
                         .as_ref()
-                        .is_some_and(|graph| graph.seen(&branch).is_some())
+                        .is_some_and(|graph| graph.knows(&branch))
             });
             if !known {
                 return Err(PgError::new(

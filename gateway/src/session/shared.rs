@@ -138,8 +138,8 @@ impl Shared {
 pub struct GraphShared {
     pub name: Arc<str>,
     pub graph: Graph,
-    /// The newest schema seen of each branch.
-    schemas: RwLock<HashMap<BranchName, Seen>>,
+    /// The newest schema seen of each branch, and of each part of one that actors see.
+    schemas: RwLock<HashMap<(BranchName, String), Seen>>,
     /// By branch: autocommit writers hold theirs shared, one that has lost too often alone.
     turns: Mutex<HashMap<String, Arc<tokio::sync::RwLock<()>>>>,
     pub catalogs: CatalogStates,
@@ -186,14 +186,12 @@ impl GraphShared {
         if snapshot.is_private() {
             return;
         }
-        let known = self
-            .schemas
-            .read()
-            .get(snapshot.branch())
-            .is_some_and(|seen| {
-                Arc::ptr_eq(&seen.schema, snapshot.schema())
-                    && seen.ordinal == snapshot.branch_ordinal()
-            });
+        let part = snapshot.restriction().unwrap_or_default().to_owned();
+        let key = (snapshot.branch().clone(), part);
+        let known = self.schemas.read().get(&key).is_some_and(|seen| {
+            Arc::ptr_eq(&seen.schema, snapshot.schema())
+                && seen.ordinal == snapshot.branch_ordinal()
+        });
         if known {
             return;
         }
@@ -202,7 +200,7 @@ impl GraphShared {
             schemas.clear();
         }
         schemas.insert(
-            snapshot.branch().clone(),
+            key,
             Seen {
                 ordinal: snapshot.branch_ordinal(),
                 schema: Arc::clone(snapshot.schema()),
@@ -210,18 +208,25 @@ impl GraphShared {
         );
     }
 
-    pub fn seen(&self, branch: &BranchName) -> Option<Seen> {
-        self.schemas.read().get(branch).cloned()
+    /// The branch as whoever has this access last saw it.
+    pub fn seen(&self, access: &GraphAccess, branch: &BranchName) -> Option<Seen> {
+        let key = (branch.clone(), access.shown(branch));
+        self.schemas.read().get(&key).cloned()
+    }
+
+    /// Has anybody seen the branch?
+    pub fn knows(&self, branch: &BranchName) -> bool {
+        self.schemas.read().keys().any(|(known, _)| known == branch)
     }
 
     pub fn forget(&self, branch: &BranchName) {
-        self.schemas.write().remove(branch);
+        self.schemas.write().retain(|(known, _), _| known != branch);
     }
 
     /// The branch as it was last seen; asks the store if it never was.
     pub async fn branch(&self, access: &GraphAccess, branch: &BranchName) -> PgResult<Seen> {
-        access.check(Action::Read, Resource::Reference(branch.as_str()))?;
-        if let Some(seen) = self.seen(branch) {
+        access.check_part(Action::Read, Resource::Reference(branch.as_str()))?;
+        if let Some(seen) = self.seen(access, branch) {
             return Ok(seen);
         }
         let snapshot = access.snapshot(branch.as_str()).await?;

@@ -186,7 +186,7 @@ impl Open {
         access: &GraphAccess,
         branch: &BranchName,
     ) -> PgResult<Snapshot> {
-        Ok(self.branch(access, branch).await?.snapshot())
+        Ok(self.branch(access, branch).await?.shown().await?)
     }
 
     /// An earlier state, resolved once and kept.
@@ -294,11 +294,11 @@ impl Open {
         self.branches
             .iter()
             .map(|(branch, begun)| {
-                let snapshot = begun.transaction.snapshot();
+                let transaction = &begun.transaction;
                 (
                     branch.clone(),
-                    snapshot.branch_ordinal(),
-                    Arc::clone(snapshot.schema()),
+                    transaction.branch_ordinal(),
+                    Arc::clone(transaction.shown_schema()),
                 )
             })
             .collect()

@@ -99,13 +99,8 @@ impl Session {
         match outcome {
             Ok(()) => Ok(done("DROP SCHEMA")),
             Err(error) if if_exists && error.code == sqlstate::INVALID_SCHEMA_NAME => {
-                self.notice(PgError {
-                    severity: crate::error::Severity::Notice,
-                    ..PgError::new(
-                        sqlstate::SUCCESSFUL_COMPLETION,
-                        format!("schema \"{name}\" does not exist, skipping"),
-                    )
-                });
+                let message = format!("schema \"{name}\" does not exist, skipping");
+                self.notice(PgError::notice(message));
                 Ok(done("DROP SCHEMA"))
             }
             Err(error) => Err(error),

@@ -121,8 +121,16 @@ impl Session {
                 cascade,
                 ..
             } => self.drop_schema(names, *if_exists, *cascade, place).await,
-            Parsed::CreateDatabase { name, schema } => {
-                self.create_database(name, schema, place).await
+            Parsed::CreateDatabase {
+                name,
+                schema,
+                policy,
+            } => {
+                let policy = policy.as_deref();
+                self.create_database(name, schema, policy, place).await
+            }
+            Parsed::DropDatabase { name, if_exists } => {
+                self.drop_database(name, *if_exists, place).await
             }
             Parsed::Define(definition) => self.define(definition, place).await,
             Parsed::Listen(channel) => self.later(Pending::listen(channel)?, "LISTEN"),

@@ -6,6 +6,7 @@
 mod copy;
 mod cursor;
 mod depth;
+mod destroys;
 mod dialect;
 pub mod graph_table;
 mod misplaced;
@@ -106,6 +107,11 @@ pub enum Statement {
     CreateDatabase {
         name: String,
         schema: String,
+        policy: Option<String>,
+    },
+    DropDatabase {
+        name: String,
+        if_exists: bool,
     },
     /// CREATE TABLE, ALTER TABLE, DROP TABLE.
     Define(Box<ast::Statement>),

@@ -142,7 +142,7 @@ impl Session {
         self.refuse_read_only()?;
         let access = self.attached()?.access.clone();
         for branch in branches {
-            access.check(Action::Change, Resource::Reference(branch.as_str()))?;
+            access.check_part(Action::Change, Resource::Reference(branch.as_str()))?;
             if let State::Open(open) = &mut self.state {
                 open.writer(&access, branch).await?;
             }

@@ -63,10 +63,6 @@ const ALTERNATIVES: &[(&str, &str)] = &[
     ("GRANT", "Access is declared in policy files, not by SQL."),
     ("REVOKE", "Access is declared in policy files, not by SQL."),
     (
-        "DROP DATABASE",
-        "A graph is deleted by removing its folder while nobody serves it.",
-    ),
-    (
         "CREATE INDEX",
         "Keys, unique properties and edge ends are indexed; others are declared with @index.",
     ),

@@ -56,7 +56,7 @@ impl Session {
             return Ok(());
         }
         let attached = self.attached()?.clone();
-        if attached.shared.seen(&branch).is_some() {
+        if attached.shared.knows(&branch) {
             // It may be gone meanwhile: only the store knows.
             attached.shared.forget(&branch);
         }

@@ -1,13 +1,13 @@
 //! What names mean where there is a schema and no session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use omnigraph_catalog::lookup::{CatalogLookup, SearchPath};
 use omnigraph_catalog::pg_catalog::{
     BranchInput, CatalogCache, CatalogInput, DatabaseRow, PgCatalog,
 };
-use omnigraph_catalog::stored::{StoredQueries, StoredQuery};
+use omnigraph_catalog::stored::{Asker, StoredQueries, StoredQuery};
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::names::BranchName;
 use omnigraph_engine::schema::Schema;
@@ -29,6 +29,8 @@ pub struct Detached {
     catalog: Arc<PgCatalog>,
     functions: Arc<Functions>,
     pub stored: StoredQueries,
+    /// Who asks, and the groups they are in, for conditions of policies.
+    asker: Option<(String, BTreeSet<String>)>,
 }
 
 impl Detached {
@@ -63,7 +65,15 @@ impl Detached {
             catalog,
             functions: Arc::clone(functions),
             stored: StoredQueries::default(),
+            asker: None,
         })
+    }
+
+    pub fn asked_by(self, asker: Asker<'_>) -> Self {
+        Detached {
+            asker: Some((asker.actor.to_owned(), asker.groups.clone())),
+            ..self
+        }
     }
 
     /// A type in any of PostgreSQL's spellings.
@@ -150,7 +160,12 @@ impl Environment for Detached {
     }
 
     fn user(&self) -> String {
-        String::new()
+        let asker = self.asker.as_ref();
+        asker.map_or_else(String::new, |(actor, _)| actor.clone())
+    }
+
+    fn asker(&self) -> Option<(String, BTreeSet<String>)> {
+        self.asker.clone()
     }
 
     fn text_format(&self) -> TextFormat {

@@ -3,6 +3,7 @@
 //! A query is compiled by binding it with its own parameters, in the graph's schema and in
 //! nobody's session. So what `omnigraph cluster validate` accepts is what a server serves.
 
+mod condition;
 mod detached;
 mod program;
 #[cfg(test)]
@@ -16,11 +17,13 @@ use omnigraph_catalog::cluster::spec::File;
 use omnigraph_catalog::diagnostic::{Diagnostic, Place};
 use omnigraph_catalog::provider::property_type;
 use omnigraph_catalog::stored::{
-    Compiled, Compiler, Parameter, QUERY_LIMIT, SqlQuery, StoredQueries, StoredQuery, sql_query,
+    Asker, Compiled, Compiler, Parameter, QUERY_LIMIT, SqlQuery, StoredQueries, StoredQuery,
+    sql_query,
 };
 use omnigraph_engine::names::sql_name;
 use omnigraph_engine::query::{self, Body, QueryErrors};
-use omnigraph_engine::schema::Schema;
+use omnigraph_engine::restrict::RowPredicate;
+use omnigraph_engine::schema::{Schema, TypeDef};
 
 use self::detached::Detached;
 pub use self::program::{GqProgram, Program, SqlProgram};
@@ -113,6 +116,21 @@ impl Compiler for QueryCompiler {
         }
         compiled.queries = StoredQueries::new(whole);
         compiled
+    }
+
+    fn condition(
+        &self,
+        schema: &Arc<Schema>,
+        of: &Arc<TypeDef>,
+        text: &str,
+        asker: Asker<'_>,
+    ) -> Result<Arc<dyn RowPredicate>, String> {
+        condition::compiled(&self.functions, schema, of, text, asker).map_err(|error| {
+            match error.hint {
+                Some(hint) => format!("{} ({hint})", error.message),
+                None => error.message,
+            }
+        })
     }
 }
 

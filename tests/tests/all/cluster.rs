@@ -48,7 +48,7 @@ rules:
     allow: { actors: { group: listers }, actions: [graph_list] }
 ";
 
-fn tool(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn tool(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(program())
         .arg("cluster")
         .args(arguments)
@@ -58,7 +58,7 @@ fn tool(directory: &Path, arguments: &[&str]) -> Output {
         .expect("the program runs")
 }
 
-fn done(directory: &Path, arguments: &[&str]) -> String {
+pub(crate) fn done(directory: &Path, arguments: &[&str]) -> String {
     let output = tool(directory, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -82,7 +82,7 @@ fn config() -> TempDir {
     directory
 }
 
-fn edit(directory: &Path, name: &str, from: &str, to: &str) {
+pub(crate) fn edit(directory: &Path, name: &str, from: &str, to: &str) {
     let path = directory.join(name);
     let text = std::fs::read_to_string(&path).expect("a file");
     assert!(text.contains(from), "{from}");
@@ -196,7 +196,8 @@ async fn each_actor_may_do_what_the_policy_says() {
         (on_draft, ["42501", "no error", "23505"]),
         (apply.as_str(), ["42501", "42501", "no error"]),
         ("CREATE TABLE t (n int)", ["42501", "42501", "42501"]),
-        ("CREATE DATABASE t", ["0A000", "0A000", "0A000"]),
+        ("CREATE DATABASE t", ["42501", "42501", "42501"]),
+        ("DROP DATABASE notes", ["42501", "42501", "42501"]),
         ("CREATE SCHEMA another", ["42501", "no error", "42P06"]),
         ("DROP SCHEMA another", ["42501", "no error", "3F000"]),
         (
@@ -417,6 +418,78 @@ async fn blobs_outside_are_read_where_the_cluster_allows_it() {
     let uri = format!("file://{}/a", files.display());
     let read = client.query("SELECT blob_from_uri($1)", &[&uri]).await;
     assert_eq!(code(read), "42501");
+}
+
+/// What a graph made at run time is to its makers, to others, and to the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn graphs_are_made_and_dropped_while_servers_run() {
+    let directory = config();
+    let here = directory.path();
+    edit(
+        here,
+        "server.yaml",
+        "groups: { listers: [bob] }",
+        "groups: { listers: [bob], makers: [cyd] }",
+    );
+    edit(
+        here,
+        "server.yaml",
+        "rules:\n",
+        "rules:\n  - id: make\n    allow: { actors: { group: makers }, actions: [graph_create, graph_delete] }\n",
+    );
+    done(here, &["import"]);
+    done(here, &["apply", "--as", "andrew"]);
+    let server = Server::of_cluster(directory, &["ada", "bob", "cyd"]).await;
+    let here = server.store();
+    let cyd = server.client_of("people", "cyd").await;
+    let bob = server.client_of("people", "bob").await;
+    let make = format!(
+        "CREATE DATABASE lab WITH (schema => $$node Tube {{ name: String @key }}$$, policy => $${}$$)",
+        "version: 1\ngroups: { all: [cyd], look: [bob] }\nrules:\n  - { id: all, allow: { actors: { group: all }, actions: [read, change], branch_scope: any } }\n  - { id: define, allow: { actors: { group: all }, actions: [schema_apply], target_branch_scope: any } }\n  - { id: look, allow: { actors: { group: look }, actions: [read], branch_scope: any } }\n"
+    );
+    assert_eq!(code(bob.simple_query(&make).await), "42501");
+    run(&cyd, &make).await;
+    assert_eq!(code(cyd.simple_query(&make).await), "42P04");
+    for (sql, expected) in [
+        (
+            "CREATE DATABASE LAB2 WITH (policy => 'version: 2')",
+            "22023",
+        ),
+        ("CREATE DATABASE \"Lab\"", "42P04"),
+        ("CREATE DATABASE template1", "42602"),
+        ("DROP DATABASE plain", "42501"),
+        ("DROP DATABASE people", "55006"),
+    ] {
+        assert_eq!(code(cyd.simple_query(sql).await), expected, "{sql}");
+    }
+    let lab = server.client_of("lab", "cyd").await;
+    run(&lab, "INSERT INTO tube (name) VALUES ('t1')").await;
+    // Its schema is nobody's file.
+    run(&lab, "CREATE TABLE rack (label text PRIMARY KEY)").await;
+    let look = server.client_of("lab", "bob").await;
+    assert_eq!(one(&look, "SELECT name FROM tube").await, "t1");
+    assert_eq!(code(look.simple_query("DELETE FROM tube").await), "42501");
+    assert_eq!(code(server.try_client("lab", "ada").await), "42501");
+    assert!(
+        done(here, &["plan"]).contains("graph.lab is unmanaged: made at run time, not declared\n")
+    );
+    assert!(done(here, &["apply", "--as", "andrew"]).ends_with("converged: true\n"));
+    assert_eq!(code(cyd.simple_query("DROP DATABASE lab").await), "55006");
+    drop((lab, look));
+    for attempt in 0.. {
+        match code(cyd.simple_query("DROP DATABASE lab").await).as_str() {
+            "no error" => break,
+            "55006" if attempt < 200 => tokio::time::sleep(Duration::from_millis(25)).await,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(code(server.try_client("lab", "cyd").await), "3D000");
+    // A declared one goes with an approval of just that.
+    edit(here, "cluster.yaml", "  plain: { schema: people.pg }\n", "");
+    done(here, &["approve", "graph.plain", "--as", "andrew"]);
+    run(&cyd, "DROP DATABASE plain").await;
+    assert_eq!(code(server.try_client("plain", "cyd").await), "3D000");
+    assert!(done(here, &["apply", "--as", "andrew"]).ends_with("converged: true\n"));
 }
 
 #[test]

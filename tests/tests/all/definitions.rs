@@ -259,14 +259,40 @@ async fn a_graph_is_made_and_filled_in_sql() {
     );
     for (sql, expected) in [
         ("CREATE DATABASE library", "42P04"),
-        ("CREATE DATABASE postgres", "22023"),
-        ("CREATE DATABASE \"../x\"", "22023"),
+        ("CREATE DATABASE postgres", "42602"),
+        ("CREATE DATABASE \"../x\"", "42602"),
         ("CREATE DATABASE x WITH (schema => 'node x')", "22023"),
         ("CREATE DATABASE x ENCODING 'LATIN1'", "0A000"),
         ("CREATE DATABASE x OWNER ada", "42601"),
-        ("DROP DATABASE library", "0A000"),
+        ("CREATE DATABASE x WITH (policy => 'version: 1')", "0A000"),
+        ("DROP DATABASE library", "55006"),
+        ("DROP DATABASE people", "55006"),
+        ("DROP DATABASE nowhere", "3D000"),
+        ("DROP DATABASE IF EXISTS nowhere", "no error"),
+        ("BEGIN; DROP DATABASE library", "25001"),
+        ("ROLLBACK", "no error"),
         ("BEGIN; CREATE DATABASE x", "25001"),
     ] {
         assert_eq!(code(client.simple_query(sql).await), expected, "{sql}");
     }
+    run(&client, "ROLLBACK").await;
+    drop((library, notes));
+    // The server sees them leave a moment later.
+    for attempt in 0.. {
+        match code(client.simple_query("DROP DATABASE library").await).as_str() {
+            "no error" => break,
+            "55006" if attempt < 200 => {
+                tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(code(server.try_client("library", "ada").await), "3D000");
+    // The name is free again, and nothing is left of what had it.
+    run(&client, "CREATE DATABASE library").await;
+    let library = server.client_of("library", "ada").await;
+    assert_eq!(
+        code(library.simple_query("SELECT FROM book").await),
+        "42P01"
+    );
 }

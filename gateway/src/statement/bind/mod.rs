@@ -68,6 +68,7 @@ mod outer_aggregate;
 mod over_rows;
 mod place_blobs;
 mod placeholders;
+mod policy_condition;
 mod privileges;
 mod project_series;
 mod query;
@@ -100,6 +101,7 @@ mod windows;
 mod with;
 mod writing_with;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -140,6 +142,7 @@ pub use gq::BoundChanges;
 pub(crate) use gq::GIVEN;
 pub use object_names::CatalogNames;
 pub use placeholders::{complete, complete_expr, has_placeholder};
+pub use policy_condition::bind_condition;
 pub use stored::bind_stored;
 pub use subquery::Subqueries;
 pub use types::type_name;
@@ -200,6 +203,11 @@ pub trait Environment: Send + Sync {
     fn database(&self) -> String;
 
     fn user(&self) -> String;
+
+    /// Who asks and the groups they are in, where a policy's condition is bound.
+    fn asker(&self) -> Option<(String, BTreeSet<String>)> {
+        None
+    }
 
     fn text_format(&self) -> TextFormat;
 

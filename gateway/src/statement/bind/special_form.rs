@@ -34,6 +34,11 @@ impl Binder<'_> {
         if bare && let Some(word) = self.bare_word(name) {
             return Ok(Some(word));
         }
+        if matches!(name, "actor" | "actor_in")
+            && let Some(value) = self.of_asker(ctx, function, name, at)?
+        {
+            return Ok(Some(value));
+        }
         let now = |binder: &mut Self, ty: PgType| -> PgResult<Typed> {
             let now = Typed::new(binder.transaction_time(), PgType::TIMESTAMPTZ);
             if ty.oid == PgType::TIMESTAMPTZ.oid {

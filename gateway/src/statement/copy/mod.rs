@@ -9,7 +9,6 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_catalog::lookup::quote_identifier;
 
 use super::bind::{Relation, RelationKind};
@@ -94,8 +93,7 @@ impl Session {
             CopySource::Table { table, columns } => {
                 let relation = self.relation(table).await?;
                 if relation.kind != RelationKind::Catalog {
-                    let branch = Resource::Reference(&relation.schema);
-                    self.attached()?.access.check(Action::Export, branch)?;
+                    self.attached()?.access.check_export(&relation.schema)?;
                 }
                 Arc::new(select_of(&relation, columns.as_deref())?)
             }

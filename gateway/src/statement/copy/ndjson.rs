@@ -5,7 +5,6 @@ use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use omnigraph_catalog::access::{Action, Resource};
 use omnigraph_engine::Snapshot;
 use omnigraph_engine::load::{ExportOptions, LoadMode, LoadSummary, export};
 use tokio::sync::mpsc;
@@ -72,8 +71,7 @@ impl Session {
 
     pub(super) async fn graph_out(&mut self, place: Place) -> PgResult<Execution> {
         let branch = self.branch().await?;
-        let reference = Resource::Reference(branch.as_str());
-        self.attached()?.access.check(Action::Export, reference)?;
+        self.attached()?.access.check_export(branch.as_str())?;
         let snapshots = self.snapshots(std::slice::from_ref(&branch), place).await?;
         let snapshot = snapshots
             .get(&branch)

@@ -181,7 +181,7 @@ impl Session {
         let batch = engine_rows(&def, &columns, rows)?;
         let access = self.attached()?.access.clone();
         let branch = copy.target.branch.clone();
-        access.check(Action::Change, Resource::Reference(branch.as_str()))?;
+        access.check_part(Action::Change, Resource::Reference(branch.as_str()))?;
         let transaction = self.open().writer(&access, &branch).await?;
         let outcome = transaction.insert(def.id, batch).await;
         copy.copied += outcome.map_err(|error| self.located(error.into(), Some(&branch)))?;

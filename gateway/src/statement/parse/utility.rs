@@ -307,6 +307,12 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
     if words.take("CREATE DATABASE") {
         return create_database(words);
     }
+    if words.take("DROP DATABASE") {
+        let if_exists = words.take("IF EXISTS");
+        let name = words.name()?;
+        words.expect_end()?;
+        return Ok(Statement::DropDatabase { name, if_exists });
+    }
     if words.take("DROP SCHEMA") {
         let if_exists = words.take("IF EXISTS");
         let position = words.position();
@@ -339,16 +345,29 @@ pub(super) fn create_or_drop(words: &mut Words<'_>) -> PgResult<Statement> {
     other_with(words, verb)
 }
 
-/// `CREATE DATABASE name [WITH (schema => $$…$$)]`. PostgreSQL's own options are about what one
+/// `CREATE DATABASE name [WITH (schema => $$…$$, policy => $$…$$)]`. PostgreSQL's own options are about what one
 /// server has once: an encoding is accepted if it is the one there is.
 fn create_database(words: &mut Words<'_>) -> PgResult<Statement> {
     let name = words.name()?;
     words.take("WITH");
     let mut schema = String::new();
+    let mut policy = None;
     if words.take_token(&Token::LParen) {
-        words.expect("SCHEMA")?;
-        words.expect_token(&Token::RArrow)?;
-        schema = words.string()?;
+        loop {
+            let is_policy = words.take("POLICY");
+            if !is_policy {
+                words.expect("SCHEMA")?;
+            }
+            words.expect_token(&Token::RArrow)?;
+            let text = words.string()?;
+            match is_policy {
+                true => policy = Some(text),
+                false => schema = text,
+            }
+            if !words.take_token(&Token::Comma) {
+                break;
+            }
+        }
         words.expect_token(&Token::RParen)?;
     } else if words.take("ENCODING") {
         words.take_token(&Token::Eq);
@@ -364,7 +383,11 @@ fn create_database(words: &mut Words<'_>) -> PgResult<Statement> {
         }
     }
     words.expect_end()?;
-    Ok(Statement::CreateDatabase { name, schema })
+    Ok(Statement::CreateDatabase {
+        name,
+        schema,
+        policy,
+    })
 }
 
 pub(super) fn other(words: &mut Words<'_>, verb: &str) -> PgResult<Statement> {

@@ -44,7 +44,7 @@ impl Session {
             };
             let branch = &target.branch;
             if before.is_none() {
-                access.check(Action::Change, Resource::Reference(branch.as_str()))?;
+                access.check_part(Action::Change, Resource::Reference(branch.as_str()))?;
                 let transaction = self.open().writer(&access, branch).await?;
                 before = Some((branch.clone(), transaction.savepoint()));
             }

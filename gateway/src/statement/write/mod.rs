@@ -194,7 +194,7 @@ impl Session {
         let mut before: Vec<(BranchName, Savepoint)> = Vec::new();
         for target in &targets {
             let branch = &target.branch;
-            access.check(Action::Change, Resource::Reference(branch.as_str()))?;
+            access.check_part(Action::Change, Resource::Reference(branch.as_str()))?;
             if !before.iter().any(|(known, _)| known == branch) {
                 let transaction = self.open().writer(&access, branch).await?;
                 before.push((branch.clone(), transaction.savepoint()));
@@ -285,7 +285,7 @@ impl Session {
         targets.sort_by_key(|target| !target.def.is_edge());
         let access = self.attached()?.access.clone();
         for target in targets {
-            access.check(Action::Change, Resource::Reference(target.branch.as_str()))?;
+            access.check_part(Action::Change, Resource::Reference(target.branch.as_str()))?;
             let transaction = self.open().writer(&access, &target.branch).await?;
             transaction.truncate(target.def.id, cascade).await?;
         }
