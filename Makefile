@@ -5,6 +5,7 @@
 #   make check    formatting, lints, documentation, licences
 #   make bench    the standing benchmark against PostgreSQL                 (DATA= BENCH=)
 #   make bench-graph  graph questions beside other engines        (DATA= BENCH=)
+#   make bench-search  vectors and texts beside other engines     (DATA= BENCH=)
 #   make soak     the crash and client tests over and over                  (MINUTES=)
 #   make run      a server on STORE                                         (STORE= ARGS=)
 #   make docs     regenerate what is generated, then build the API pages
@@ -39,7 +40,7 @@ BENCH   ?=
 MINUTES ?= 30
 CONTRACT = cargo test $(PROFILE) --workspace --lib tests::contract::
 
-.PHONY: help demo build setup test unit sql cost faults crash s3 clients operate check bench bench-graph soak docs run
+.PHONY: help demo build setup test unit sql cost faults crash s3 clients operate check bench bench-graph bench-search soak docs run
 
 help:
 	@sed -n '3,11s/^# \{0,1\}//p' Makefile
@@ -114,6 +115,11 @@ bench: build
 bench-graph: build
 	scripts/setup.sh bench
 	python3 tests/bench/graph.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
+
+# Vectors and texts beside pgvector, PostgreSQL, tantivy and LanceDB.
+bench-search: build
+	scripts/setup.sh bench
+	python3 tests/bench/search.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
 
 soak: build
 	scripts/setup.sh tests

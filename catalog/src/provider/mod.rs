@@ -8,6 +8,7 @@
 mod columns;
 mod pushdown;
 mod scan;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use omnigraph_engine::{Error, Snapshot, Table};
 pub use columns::{
     BLOB_BYTES, SqlColumn, arrow_schema, held_type, property_type, sql_columns, to_engine, to_sql,
 };
-pub use scan::ScanExec;
+pub use scan::{Recall, ScanExec};
+pub use words::{Wanted, WordCondition, WordLookup};
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ mod slots;
 mod texts;
 mod transactions;
 mod vacuum;
+mod vectors;
 mod walls;
 mod write_behind;
 

@@ -332,6 +332,7 @@ impl Session {
             "TimeZone",
             "bytea_output",
             "extra_float_digits",
+            bind::text_search::DEFAULT,
         ] {
             all.push_str(settings.get(name));
             all.push('\n');

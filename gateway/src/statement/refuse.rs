@@ -67,10 +67,6 @@ const ALTERNATIVES: &[(&str, &str)] = &[
         "A graph is deleted by removing its folder while nobody serves it.",
     ),
     (
-        "CREATE INDEX",
-        "Keys, unique properties and edge ends are indexed; others are declared with @index.",
-    ),
-    (
         "CREATE TYPE",
         "Declare an enum as a property's type in the graph's .pg schema.",
     ),

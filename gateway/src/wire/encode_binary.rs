@@ -12,6 +12,7 @@ use crate::text::calendar::{
     TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY, timestamp_out_of_range,
 };
 use crate::text::numeric::{self, shown_scale};
+use crate::text::bits;
 use crate::text::snapshot::TransactionSnapshot;
 use crate::text::view::{Cells, View, range};
 use crate::wire::rows::patch_value;
@@ -74,6 +75,7 @@ fn put_value(view: &View, row: usize, out: &mut Vec<u8>) -> PgResult<()> {
         Cells::Snapshot(array) => {
             TransactionSnapshot::parse("pg_snapshot", array.value(row))?.put_binary(out);
         }
+        Cells::Bits(array) => bits::put_binary(out, array.value(row)),
         Cells::Bytea(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => out.extend_from_slice(&date(array.value(row))?.to_be_bytes()),
         Cells::Time(array) => out.extend_from_slice(&array.value(row).to_be_bytes()),

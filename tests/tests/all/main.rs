@@ -21,6 +21,7 @@ mod search;
 mod settings;
 mod sqllogictest;
 mod stored_queries;
+mod text_search;
 mod tool;
 mod transactions;
 mod vectors;
