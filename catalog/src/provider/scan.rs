@@ -256,7 +256,7 @@ impl ScanExec {
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let read = &self.read;
-        let verb = match read.access {
+        let verb = match &read.access {
             Access::Full => "Seq Scan",
             Access::Nearest(request) if !request.indexed => "Seq Scan",
             Access::Equal { .. } | Access::Words(_) | Access::Nearest(_) => "Index Scan",

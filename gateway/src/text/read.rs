@@ -76,9 +76,12 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
         1700 => Numeric::parse(text)?.to_scalar(ty)?,
         2950 => ScalarValue::Utf8(Some(uuid_text(&parse_uuid(text)?))),
         3802 => ScalarValue::Utf8(Some(normal_json(text)?)),
-        3614 => ScalarValue::Utf8(Some(TsVector::parse(text)?.to_string())),
+        3614 => {
+            let vector = TsVector::parse(text).map_err(|error| sqlstate::from_function(&error))?;
+            ScalarValue::Utf8(Some(vector.to_string()))
+        }
         3615 => {
-            let query = TsQuery::parse(text)?;
+            let query = TsQuery::parse(text).map_err(|error| sqlstate::from_function(&error))?;
             ScalarValue::Utf8(Some(
                 query.map_or_else(String::new, |query| query.to_string()),
             ))

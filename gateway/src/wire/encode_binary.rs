@@ -6,13 +6,13 @@ use omnigraph_catalog::types::PgType;
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
+use crate::text::bits;
 use crate::text::bytes::parse_uuid;
 use crate::text::calendar::{
     DATE_INFINITY, DATE_MINUS_INFINITY, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS,
     TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY, timestamp_out_of_range,
 };
 use crate::text::numeric::{self, shown_scale};
-use crate::text::bits;
 use crate::text::snapshot::TransactionSnapshot;
 use crate::text::view::{Cells, View, range};
 use crate::wire::rows::patch_value;

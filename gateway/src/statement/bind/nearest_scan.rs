@@ -82,7 +82,8 @@ fn told(
         }
         None => return Ok(None),
     };
-    let [input] = plan.children().as_slice() else {
+    let children = plan.children();
+    let [input] = children.as_slice() else {
         return Ok(None);
     };
     Ok(match told(input, &wanted, most)? {

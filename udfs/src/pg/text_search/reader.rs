@@ -18,7 +18,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn read(text: &'a str, take: &'a dyn Fn(&str, &Operand) -> Result<Tree>) -> Result<Option<TsQuery>> {
+    pub(super) fn read(
+        text: &'a str,
+        take: &'a dyn Fn(&str, &Operand) -> Result<Tree>,
+    ) -> Result<Option<TsQuery>> {
         let mut reader = Reader {
             text,
             rest: text.trim_start(),
