@@ -6,6 +6,7 @@
 #   make bench    the standing benchmark against PostgreSQL                 (DATA= BENCH=)
 #   make bench-graph  graph questions beside other engines        (DATA= BENCH=)
 #   make superset Apache Superset in a headless browser                     (ARGS=)
+#   make bench-search  vectors and texts beside other engines     (DATA= BENCH=)
 #   make soak     the crash and client tests over and over                  (MINUTES=)
 #   make run      a server on STORE                                         (STORE= ARGS=)
 #   make docs     regenerate what is generated, then build the API pages
@@ -45,10 +46,10 @@ CONTRACT = cargo test $(PROFILE) --workspace --lib tests::contract::
 UNOPTIMIZED := build test unit sql cost faults crash s3 clients operate superset check docs soak
 $(UNOPTIMIZED): export CARGO_PROFILE_QUICK_OPT_LEVEL := 0
 
-.PHONY: help demo build optimized setup test unit sql cost faults crash s3 clients operate superset check bench bench-graph soak docs run
+.PHONY: help demo build optimized setup test unit sql cost faults crash s3 clients operate superset check bench bench-graph bench-search soak docs run
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 setup:
 	@scripts/setup.sh build
@@ -125,6 +126,11 @@ bench: optimized
 bench-graph: optimized
 	scripts/setup.sh bench
 	python3 tests/bench/graph.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
+
+# Vectors and texts beside pgvector, PostgreSQL, tantivy and LanceDB.
+bench-search: build
+	scripts/setup.sh bench
+	python3 tests/bench/search.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
 
 soak: build
 	scripts/setup.sh tests

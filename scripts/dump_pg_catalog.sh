@@ -38,7 +38,7 @@ ask "SELECT t.oid, n.nspname, t.typname, t.typlen, t.typbyval::int, t.typtype, t
     t.typelem, t.typarray, t.typinput::oid, t.typoutput::oid, t.typreceive::oid, t.typsend::oid, t.typmodin::oid, t.typmodout::oid,
     t.typanalyze::oid, t.typalign, t.typstorage, t.typnotnull::int, t.typbasetype, t.typtypmod, t.typcollation, t.typdefault, obj_description(t.oid, 'pg_type')
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-  WHERE t.oid NOT IN $left_out ORDER BY t.oid" > "$data/types.tsv"
+  WHERE t.oid NOT IN $left_out OR t.typname IN ('bit', '_bit') ORDER BY t.oid" > "$data/types.tsv"
 
 ask "SELECT p.oid, n.nspname, p.proname, p.prolang, p.procost, p.prorows, p.provariadic, p.prosupport::oid, p.prokind, p.proleakproof::int, p.proisstrict::int,
     p.proretset::int, p.provolatile, p.proparallel, p.pronargdefaults, p.prorettype, p.proargtypes, p.proallargtypes, p.proargmodes, p.proargnames,

@@ -96,6 +96,8 @@ types! {
     INTERVAL = 1186, "interval", "interval", 16, 1187, 0, 'T', true;
     INTERVAL_ARRAY = 1187, "_interval", "interval[]", -1, 0, 1186, 'A', false;
     NUMERIC_ARRAY = 1231, "_numeric", "numeric[]", -1, 0, 1700, 'A', false;
+    BIT = 1560, "bit", "bit", -1, 1561, 0, 'V', false;
+    BIT_ARRAY = 1561, "_bit", "bit[]", -1, 0, 1560, 'A', false;
     NUMERIC = 1700, "numeric", "numeric", -1, 1231, 0, 'N', false;
     REGPROCEDURE = 2202, "regprocedure", "regprocedure", 4, 2207, 0, 'N', false;
     REGOPER = 2203, "regoper", "regoper", 4, 2208, 0, 'N', false;
@@ -117,6 +119,10 @@ types! {
     UUID_ARRAY = 2951, "_uuid", "uuid[]", -1, 0, 2950, 'A', false;
     TXID_SNAPSHOT = 2970, "txid_snapshot", "txid_snapshot", -1, 2949, 0, 'U', false;
     PG_LSN = 3220, "pg_lsn", "pg_lsn", 8, 3221, 0, 'U', false;
+    TSVECTOR = 3614, "tsvector", "tsvector", -1, 3643, 0, 'U', false;
+    TSQUERY = 3615, "tsquery", "tsquery", -1, 3645, 0, 'U', false;
+    TSVECTOR_ARRAY = 3643, "_tsvector", "tsvector[]", -1, 0, 3614, 'A', false;
+    TSQUERY_ARRAY = 3645, "_tsquery", "tsquery[]", -1, 0, 3615, 'A', false;
     REGCONFIG = 3734, "regconfig", "regconfig", 4, 3735, 0, 'N', false;
     REGDICTIONARY = 3769, "regdictionary", "regdictionary", 4, 3770, 0, 'N', false;
     JSONB = 3802, "jsonb", "jsonb", -1, 3807, 0, 'U', false;

@@ -12,7 +12,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionConfig;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use omnigraph_catalog::provider::Snapshots;
+use omnigraph_catalog::provider::{Recall, Snapshots};
 use omnigraph_udfs::{FunctionContext, FunctionScope};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -48,6 +48,8 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct Reading {
     pub snapshots: Arc<Snapshots>,
+    /// How sure searches by vectors have to be.
+    pub recall: Recall,
     pub functions: Arc<dyn FunctionContext>,
     /// What parts of the statement that write have returned.
     pub written: Arc<Written>,
@@ -56,6 +58,7 @@ pub struct Reading {
 impl Reading {
     fn put_into(&self, config: &mut SessionConfig) {
         config.set_extension(Arc::clone(&self.snapshots));
+        config.set_extension(Arc::new(self.recall));
         config.set_extension(Arc::clone(&self.written));
         config.set_extension(Arc::new(FunctionScope(Arc::clone(&self.functions))));
     }

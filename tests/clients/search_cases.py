@@ -8,8 +8,7 @@ import re
 
 import numpy
 import psycopg
-from pgvector.psycopg.vector import register_vector_info
-from psycopg.types import TypeInfo
+from pgvector.psycopg import register_vector
 
 from support import case, eq, fails, ok
 
@@ -102,7 +101,7 @@ def edits(a, b):
 def speaks_with_pgvectors_library(server):
     with connect(server, "company") as connection:
         connection.execute("create extension if not exists vector")
-        register_vector_info(connection, TypeInfo.fetch(connection, "vector"))
+        register_vector(connection)
         vectors = dict(connection.execute("select id, embedding from document where embedding is not null").fetchall())
         ok(len(vectors) > 20, "there are documents with vectors")
         array = lambda vector: numpy.asarray(vector.to_numpy() if hasattr(vector, "to_numpy") else vector, dtype=numpy.float64)
@@ -133,7 +132,7 @@ def speaks_with_pgvectors_library(server):
 @case("search", gateway_only=True)
 def fuses_words_and_vectors_by_rank(server):
     with connect(server, "company") as connection:
-        register_vector_info(connection, TypeInfo.fetch(connection, "vector"))
+        register_vector(connection)
         rows = connection.execute("select id, summary, embedding::real[] from document").fetchall()
         corpus = Corpus({key: summary for key, summary, _ in rows})
         vectors = {key: numpy.asarray(vector) for key, _, vector in rows if vector is not None}

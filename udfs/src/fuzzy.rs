@@ -1,5 +1,5 @@
-//! `fuzzy(type text, property text, words text, k int8 DEFAULT 10, edits int4 DEFAULT 1)` → the
-//! type's columns, `score float8`
+//! `fuzzy(type text, property text, words text, k int8 DEFAULT 10, edits int4 DEFAULT 1,
+//! analyzer text DEFAULT NULL)` → the type's columns, `score float8`
 //!
 //! As `search`, for rows whose text has, for each of the words, one that at most `edits` (0 to
 //! 2) insertions, deletions and replacements of letters make of it. All words that are so near
@@ -33,6 +33,7 @@ impl Fuzzy {
         let mut arguments = text_search::arguments();
         let default = ScalarValue::Int32(Some(1));
         arguments.push(Argument::optional("edits", PgType::INT4, default));
+        arguments.push(text_search::analyzer());
         Fuzzy { arguments }
     }
 }
@@ -72,7 +73,9 @@ impl TableFunction for Fuzzy {
         let args = Args::new(self, &call.arguments);
         let edits = edits(args.int("edits")?);
         let edits = edits.ok_or_else(|| args.bad("edits", "must be 0, 1 or 2"))?;
-        let query = TextQuery::near(args.text("words")?, edits);
-        text_search::start(Arc::new(Fuzzy::new()), call, query)
+        let words = args.text("words")?.to_owned();
+        text_search::start(Arc::new(Fuzzy::new()), call, move |analyzer| {
+            TextQuery::near(analyzer, &words, edits)
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! `match_text(type text, property text, words text, k int8 DEFAULT 10)` → the type's columns,
-//! `score float8`
+//! `match_text(type text, property text, words text, k int8 DEFAULT 10, analyzer text DEFAULT
+//! NULL)` → the type's columns, `score float8`
 //!
 //! As `search`, for rows whose text has all of the words. `"…"` is a phrase: words that follow
 //! each other; `word*` any word that begins so, and `-word` or `-"…"` what must not be there.
@@ -22,6 +22,12 @@ use crate::error::Result;
 use crate::function::{Argument, Call, Column, TableFunction};
 use crate::text_search;
 
+fn arguments() -> Vec<Argument> {
+    let mut arguments = text_search::arguments();
+    arguments.push(text_search::analyzer());
+    arguments
+}
+
 #[derive(Debug)]
 pub struct MatchText {
     arguments: Vec<Argument>,
@@ -30,7 +36,7 @@ pub struct MatchText {
 impl MatchText {
     pub fn new() -> Self {
         MatchText {
-            arguments: text_search::arguments(),
+            arguments: arguments(),
         }
     }
 }
@@ -68,7 +74,9 @@ impl TableFunction for MatchText {
 
     fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
         let args = Args::new(self, &call.arguments);
-        let query = TextQuery::parse(args.text("words")?);
-        text_search::start(Arc::new(MatchText::new()), call, query)
+        let words = args.text("words")?.to_owned();
+        text_search::start(Arc::new(MatchText::new()), call, move |analyzer| {
+            TextQuery::parse(analyzer, &words)
+        })
     }
 }

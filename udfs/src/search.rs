@@ -1,13 +1,15 @@
-//! `search(type text, property text, words text, k int8 DEFAULT 10)` → the type's columns,
-//! `score float8`
+//! `search(type text, property text, words text, k int8 DEFAULT 10, analyzer text DEFAULT NULL)`
+//! → the type's columns, `score float8`
 //!
 //! The `k` rows whose text has any of the words and that fit them best; with `k => NULL` all
-//! that have one. Words are runs of letters and digits, whatever their case. `score` is BM25
+//! that have one. `analyzer` says what words are: `simple`, runs of letters and digits, whatever
+//! their case; `english`, the stems of those, without the most frequent words; `keyword`, the
+//! whole text. By default it is that of the property's `@index`, else `simple`. `score` is BM25
 //! (k1 1.2, b 0.75) over the rows that the statement reads; the best come first, equal ones by
 //! id. `type` is a constant, because the columns follow from it.
 //!
 //! Errors: 42P01 and 42703 for an unknown type or property; 22023 for a property that is not a
-//! text, or a negative `k`; 22004 for a NULL elsewhere.
+//! text, a negative `k` or another analyzer; 22004 for a NULL elsewhere.
 //!
 //! ```sql
 //! SELECT name, score FROM search('package', 'description', 'web server');
@@ -25,6 +27,12 @@ use crate::error::Result;
 use crate::function::{Argument, Call, Column, TableFunction};
 use crate::text_search;
 
+fn arguments() -> Vec<Argument> {
+    let mut arguments = text_search::arguments();
+    arguments.push(text_search::analyzer());
+    arguments
+}
+
 #[derive(Debug)]
 pub struct Search {
     arguments: Vec<Argument>,
@@ -33,7 +41,7 @@ pub struct Search {
 impl Search {
     pub fn new() -> Self {
         Search {
-            arguments: text_search::arguments(),
+            arguments: arguments(),
         }
     }
 }
@@ -71,7 +79,9 @@ impl TableFunction for Search {
 
     fn call(&self, call: Call) -> Result<SendableRecordBatchStream> {
         let args = Args::new(self, &call.arguments);
-        let query = TextQuery::any(args.text("words")?);
-        text_search::start(Arc::new(Search::new()), call, query)
+        let words = args.text("words")?.to_owned();
+        text_search::start(Arc::new(Search::new()), call, move |analyzer| {
+            TextQuery::any(analyzer, &words)
+        })
     }
 }

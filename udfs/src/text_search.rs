@@ -1,5 +1,5 @@
 //! What the functions that search texts have in common: which table and column, how many rows,
-//! and rows of the table with a score.
+//! how texts become words, and rows of the table with a score.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use omnigraph_catalog::provider::{sql_columns, to_sql};
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::error::ObjectKind;
 use omnigraph_engine::schema::{PropertyType, Scalar, Schema, TypeDef};
-use omnigraph_engine::search::{Hit, TextQuery};
+use omnigraph_engine::search::{Analyzer, Hit, TextQuery};
 use omnigraph_engine::{Error as EngineError, RowPosition, Table};
 
 use crate::args::Args;
@@ -33,6 +33,11 @@ pub(crate) fn arguments() -> Vec<Argument> {
         Argument::required("words", &[PgType::TEXT]),
         Argument::optional("k", PgType::INT8, ScalarValue::Int64(Some(10))),
     ]
+}
+
+/// What comes after all others: how texts become words, if not as the property declares.
+pub(crate) fn analyzer() -> Argument {
+    Argument::optional("analyzer", PgType::TEXT, ScalarValue::Utf8(None))
 }
 
 /// The table's columns and `score`.
@@ -68,13 +73,20 @@ pub fn score_column(def: &TypeDef) -> &'static str {
     if taken { "search_score" } else { "score" }
 }
 
-/// Finds the rows that a query is for.
+/// Finds the rows that a query is for, which is read once it is known how texts become words.
 pub(crate) fn start(
     function: Arc<dyn TableFunction>,
     call: Call,
-    query: TextQuery,
+    query: impl FnOnce(Analyzer) -> TextQuery + Send + 'static,
 ) -> Result<SendableRecordBatchStream> {
     let args = Args::new(function.as_ref(), &call.arguments);
+    let asked = match args.optional_text("analyzer")? {
+        None => None,
+        Some(name) => Some(Analyzer::named(name).ok_or_else(|| {
+            let names = Analyzer::ALL.map(Analyzer::name).join(", ");
+            args.bad("analyzer", format!("must be one of {names}"))
+        })?),
+    };
     let most = match args.optional_int("k")? {
         None => usize::MAX,
         Some(most) => usize::try_from(most).map_err(|_| args.bad("k", "must not be negative"))?,
@@ -89,7 +101,10 @@ pub(crate) fn start(
             .table_named(name)
             .or_else(|| snapshot.table(snapshot.schema().by_name(name)?.id))
             .ok_or_else(|| unknown(name))?;
-        let column = text_column(&args, table.def(), property)?;
+        let property = text_property(&args, table.def(), property)?;
+        let column = table.def().property_column(property);
+        let analyzer = asked.or_else(|| Analyzer::declared(table.def(), property));
+        let query = query(analyzer.unwrap_or_default());
         let reservation = MemoryConsumer::new(function.name()).register(&call.memory);
         let rows = usize::try_from(table.row_count()).unwrap_or(usize::MAX);
         reservation
@@ -156,7 +171,7 @@ impl Page {
     }
 }
 
-fn text_column(args: &Args<'_>, def: &TypeDef, name: &str) -> Result<usize> {
+fn text_property(args: &Args<'_>, def: &TypeDef, name: &str) -> Result<usize> {
     let property = def
         .properties
         .iter()
@@ -165,9 +180,7 @@ fn text_column(args: &Args<'_>, def: &TypeDef, name: &str) -> Result<usize> {
         return Err(EngineError::not_found(ObjectKind::Property, name).into());
     };
     match &def.properties[property].ty {
-        PropertyType::Scalar(Scalar::String) | PropertyType::Enum(_) => {
-            Ok(def.property_column(property))
-        }
+        PropertyType::Scalar(Scalar::String) | PropertyType::Enum(_) => Ok(property),
         _ => Err(args.bad("property", format!("names \"{name}\", which is not a text"))),
     }
 }

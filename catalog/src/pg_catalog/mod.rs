@@ -33,6 +33,7 @@ mod provider;
 mod segment;
 mod system;
 mod tables;
+pub mod text_search;
 mod type_text;
 mod value;
 

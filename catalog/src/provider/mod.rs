@@ -9,6 +9,7 @@ mod columns;
 mod pushdown;
 mod row_filter;
 mod scan;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub use columns::{
     BLOB_BYTES, SqlColumn, arrow_schema, held_type, property_type, sql_columns, to_engine, to_sql,
 };
 pub use row_filter::RowFilter;
-pub use scan::ScanExec;
+pub use scan::{Recall, ScanExec};
+pub use words::{Wanted, WordCondition, WordLookup};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! From filters to the cheapest way to the rows: equality with constants goes to the hash
-//! indexes. The filters stay and are evaluated on what was found, so the way chosen here can
+//! indexes, and conditions on the words of a text to inverted ones. The filters stay and are evaluated on what was found, so the way chosen here can
 //! only ever be too wide.
 
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Volatility};
 use datafusion::scalar::ScalarValue;
 use omnigraph_engine::schema::{TypeDef, TypeKind};
+use omnigraph_engine::search::NearestRequest;
 
 use super::BLOB_BYTES;
+use super::words::{self, WordLookup};
 
 /// How a scan comes to its rows.
 #[derive(Debug, Clone)]
@@ -25,6 +27,10 @@ pub enum Access {
         columns: Vec<usize>,
         values: Vec<ArrayRef>,
     },
+    /// Those whose text may have these words.
+    Words(WordLookup),
+    /// Of those that pass the filters, at least the ones nearest to a vector.
+    Nearest(Arc<NearestRequest>),
 }
 
 /// The most constants that are looked up one by one; above it a scan is as good.
@@ -88,7 +94,7 @@ pub fn access(def: &TypeDef, schema: &SchemaRef, filters: &[Expr]) -> Access {
     for filter in filters {
         split(filter, &mut conjuncts);
     }
-    for conjunct in conjuncts {
+    for conjunct in &conjuncts {
         if let Some((column, values)) = equality(schema, conjunct) {
             let better = constants[column]
                 .as_ref()
@@ -123,7 +129,10 @@ pub fn access(def: &TypeDef, schema: &SchemaRef, filters: &[Expr]) -> Access {
             return Access::Equal { columns, values };
         }
     }
-    Access::Full
+    let mut lookups = conjuncts
+        .into_iter()
+        .filter_map(|conjunct| words::lookup(def, schema, conjunct));
+    lookups.next().map_or(Access::Full, Access::Words)
 }
 
 fn split<'a>(filter: &'a Expr, out: &mut Vec<&'a Expr>) {
@@ -226,6 +235,11 @@ fn tuples_of(
 pub fn describe(access: &Access, schema: &SchemaRef) -> Option<String> {
     match access {
         Access::Full => None,
+        Access::Nearest(request) => Some(format!(
+            "distance of {}",
+            schema.field(request.column).name()
+        )),
+        Access::Words(lookup) => Some(format!("words of {}", schema.field(lookup.column).name())),
         Access::Equal { columns, values } => {
             let names: Vec<&str> = columns
                 .iter()

@@ -8,8 +8,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{BatchCoalescer, and, filter, prep_null_mask_filter};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{BatchCoalescer, and, concat, filter, prep_null_mask_filter};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
@@ -27,6 +27,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use omnigraph_engine::search::{Nearest, NearestRequest};
 use omnigraph_engine::table::{Chunk, RowPosition};
 use omnigraph_engine::{Error, Table};
 
@@ -140,6 +141,16 @@ struct Read {
     batch_rows: usize,
 }
 
+/// How much of what is nearest to a vector has to be found where an index is; 1: all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Recall(pub f64);
+
+impl Default for Recall {
+    fn default() -> Self {
+        Recall(0.99)
+    }
+}
+
 /// Below this many rows a second partition costs more than it brings.
 const PARTITION_ROWS: u64 = 16_384;
 
@@ -165,9 +176,11 @@ impl ScanExec {
                 .collect::<Vec<_>>(),
         ));
         let wanted = match &access {
-            Access::Equal { .. } => 1,
+            Access::Equal { .. } | Access::Words(_) => 1,
             Access::Full if limit.is_some() && filters.exprs.is_empty() => 1,
-            Access::Full => table.row_count().div_ceil(PARTITION_ROWS),
+            // An index is for all rows of a file.
+            Access::Nearest(request) if request.indexed => 1,
+            Access::Full | Access::Nearest(_) => table.row_count().div_ceil(PARTITION_ROWS),
         };
         let partitions = usize::try_from(wanted)
             .unwrap_or(usize::MAX)
@@ -209,16 +222,49 @@ impl ScanExec {
         match &self.read.access {
             Access::Full => None,
             Access::Equal { columns, .. } => Some(columns),
+            Access::Words(lookup) => Some(std::slice::from_ref(&lookup.column)),
+            Access::Nearest(request) if !request.indexed => None,
+            Access::Nearest(request) => Some(std::slice::from_ref(&request.column)),
         }
+    }
+
+    /// Is it asked for the rows nearest to a vector?
+    pub fn is_nearest(&self) -> bool {
+        matches!(self.read.access, Access::Nearest(_))
+    }
+
+    /// A scan that has at least the rows nearest to a vector of those that this one has, and
+    /// rows without one where all others are too few; `None`: it has rows by something else.
+    pub fn nearest(&self, request: NearestRequest) -> Option<ScanExec> {
+        let read = &self.read;
+        if !matches!(read.access, Access::Full) || read.limit.is_some() {
+            return None;
+        }
+        Some(ScanExec::new(
+            read.table.clone(),
+            Arc::clone(&read.table_schema),
+            read.projection.clone(),
+            read.filters.clone(),
+            Access::Nearest(Arc::new(request)),
+            None,
+            self.partitions,
+            read.batch_rows,
+        ))
+    }
+
+    /// The column of the table that a column of its rows is.
+    pub fn table_column(&self, output: usize) -> Option<usize> {
+        self.read.projection.get(output).copied()
     }
 }
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let read = &self.read;
-        let verb = match read.access {
+        let verb = match &read.access {
             Access::Full => "Seq Scan",
-            Access::Equal { .. } => "Index Scan",
+            Access::Nearest(request) if !request.indexed => "Seq Scan",
+            Access::Equal { .. } | Access::Words(_) | Access::Nearest(_) => "Index Scan",
         };
         write!(f, "{verb} on {}", read.table.def().table)?;
         if let Some(by) = describe(&read.access, &read.table_schema) {
@@ -255,12 +301,18 @@ impl ExecutionPlan for ScanExec {
     fn execute(
         &self,
         partition: usize,
-        _: Arc<TaskContext>,
+        context: Arc<TaskContext>,
     ) -> DfResult<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let stream = match &self.read.access {
             Access::Full => Arc::clone(&self.read).range(partition, self.partitions),
-            Access::Equal { .. } => Arc::clone(&self.read).lookup(),
+            Access::Nearest(request) => {
+                let recall = context.session_config().get_extension::<Recall>();
+                let recall = recall.map_or(Recall::default(), |recall| *recall);
+                let nearest = Nearest::new(Arc::clone(request), recall.0);
+                Arc::clone(&self.read).nearest(nearest, partition, self.partitions)
+            }
+            Access::Equal { .. } | Access::Words(_) => Arc::clone(&self.read).lookup(),
         };
         let stream = stream.map(move |batch| {
             if let Ok(batch) = &batch {
@@ -285,6 +337,9 @@ impl ExecutionPlan for ScanExec {
             (Access::Equal { values, .. }, _, _) => {
                 Precision::Inexact(values.first().map_or(0, |array| array.len()))
             }
+            // As many as PostgreSQL guesses of a text search.
+            (Access::Words(_), _, _) => Precision::Inexact((total / 200).max(1)),
+            (Access::Nearest(request), _, _) => Precision::Inexact(total.min(request.most)),
             (Access::Full, None, None) if read.filters.exprs.is_empty() => Precision::Exact(total),
             (Access::Full, None, _) => Precision::Inexact(if read.filters.exprs.is_empty() {
                 total.min(read.limit.unwrap_or(total))
@@ -334,11 +389,11 @@ impl Read {
             let chunks = self.table.chunks().await.map_err(external)?;
             let share = share_of(&chunks, partition, partitions);
             Ok::<_, DataFusionError>(stream::iter(share.into_iter().map(Ok)).then(
-                move |piece: DfResult<(Chunk, Range<u32>)>| {
+                move |piece: DfResult<Piece>| {
                     let read = Arc::clone(&self);
                     async move {
-                        let (chunk, rows) = piece?;
-                        read.chunk(chunk, rows).await
+                        let piece = piece?;
+                        read.chunk(piece.chunk, piece.rows).await
                     }
                 },
             ))
@@ -531,9 +586,67 @@ impl Read {
         limited(batches.boxed(), limit)
     }
 
+    /// The rows of a share of the table that are nearest to a vector. A filter is asked about
+    /// every row before any vector is looked at.
+    fn nearest(
+        self: Arc<Self>,
+        mut nearest: Nearest,
+        partition: usize,
+        partitions: usize,
+    ) -> Batches {
+        let found = stream::once(async move {
+            let chunks = self.table.chunks().await.map_err(external)?;
+            for piece in share_of(&chunks, partition, partitions) {
+                let looked_at = self.columns(&piece.chunk, &self.filters.columns).await?;
+                let mut masks = Vec::new();
+                for step in steps(&piece.rows, self.batch_rows) {
+                    if self.filters.exprs.is_empty() {
+                        break;
+                    }
+                    masks.push(match self.passing(&piece.chunk, &looked_at, &step)? {
+                        Some(mask) => mask,
+                        None => BooleanArray::from(vec![true; step.len()]),
+                    });
+                    tokio::task::consume_budget().await;
+                }
+                let masks: Vec<&dyn Array> = masks.iter().map(|mask| mask as &dyn Array).collect();
+                let passing = match masks.is_empty() {
+                    true => None,
+                    false => Some(concat(&masks)?.as_boolean().clone()),
+                };
+                nearest
+                    .look_at(
+                        &self.table,
+                        (piece.number, &piece.chunk),
+                        piece.rows,
+                        passing.as_ref(),
+                    )
+                    .await
+                    .map_err(external)?;
+            }
+            let positions = nearest.into_positions();
+            let pieces: Vec<Vec<RowPosition>> = positions
+                .chunks(self.batch_rows)
+                .map(<[_]>::to_vec)
+                .collect();
+            Ok::<_, DataFusionError>(stream::iter(pieces).then(move |piece| {
+                let read = Arc::clone(&self);
+                async move { read.rows(&piece).await }
+            }))
+        });
+        futures::TryStreamExt::try_flatten(found).boxed()
+    }
+
     async fn positions(&self) -> DfResult<Vec<RowPosition>> {
-        let Access::Equal { columns, values } = &self.access else {
-            return Ok(Vec::new());
+        let (columns, values) = match &self.access {
+            Access::Full | Access::Nearest(_) => return Ok(Vec::new()),
+            Access::Words(lookup) => {
+                let found =
+                    self.table
+                        .rows_with_words(lookup.column, lookup.analyzer, &lookup.wanted);
+                return found.await.map_err(external);
+            }
+            Access::Equal { columns, values } => (columns, values),
         };
         if let ([0], [ids]) = (columns.as_slice(), values.as_slice()) {
             let ids: Vec<&str> = arrow::array::cast::as_string_array(ids)
@@ -578,8 +691,16 @@ impl Read {
     }
 }
 
+/// A part of a chunk.
+struct Piece {
+    /// The chunk's place in the table.
+    number: u32,
+    chunk: Chunk,
+    rows: Range<u32>,
+}
+
 /// The pieces of the table that fall to one of `partitions` equal, contiguous shares.
-fn share_of(chunks: &[Chunk], partition: usize, partitions: usize) -> Vec<(Chunk, Range<u32>)> {
+fn share_of(chunks: &[Chunk], partition: usize, partitions: usize) -> Vec<Piece> {
     let total: u64 = chunks.iter().map(|chunk| u64::from(chunk.rows)).sum();
     let (partition, partitions) = (partition as u64, partitions.max(1) as u64);
     // At most 2^32 rows a chunk and a few partitions: the products stay far below 2^64.
@@ -589,13 +710,17 @@ fn share_of(chunks: &[Chunk], partition: usize, partitions: usize) -> Vec<(Chunk
     );
     let mut seen = 0u64;
     let mut share = Vec::new();
-    for chunk in chunks {
+    for (number, chunk) in (0..).zip(chunks) {
         let (start, end) = (seen, seen + u64::from(chunk.rows));
         seen = end;
         let (low, high) = (from.max(start), to.min(end));
         if low < high {
             // Both are within the chunk, whose rows are counted in 32 bits.
-            share.push((chunk.clone(), (low - start) as u32..(high - start) as u32));
+            share.push(Piece {
+                number,
+                chunk: chunk.clone(),
+                rows: (low - start) as u32..(high - start) as u32,
+            });
         }
     }
     share

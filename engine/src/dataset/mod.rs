@@ -29,7 +29,7 @@ use roaring::RoaringBitmap;
 use self::lance::Lance;
 use crate::index::{ChunkIndex, StoredIndex};
 use crate::restrict::Shown;
-use crate::search::TextIndex;
+use crate::search::{TextIndex, VectorIndexes};
 use crate::storage::Store;
 use crate::traverse::Topologies;
 
@@ -53,6 +53,9 @@ pub struct ResourceLimits {
     pub index_bytes: u64,
     /// Inverted indexes over texts of immutable files, in bytes.
     pub text_index_bytes: u64,
+    pub vector_index_bytes: u64,
+    /// The numbers in the vectors of a file from which on an index is worth its making.
+    pub indexed_numbers: usize,
     /// Lance's metadata (manifests, file footers), in bytes.
     pub metadata_bytes: usize,
     /// Opened table versions.
@@ -69,6 +72,9 @@ impl Default for ResourceLimits {
             column_bytes: 512 << 20,
             index_bytes: 256 << 20,
             text_index_bytes: 256 << 20,
+            vector_index_bytes: 128 << 20,
+            // As many as are read in a millisecond.
+            indexed_numbers: 4 << 20,
             metadata_bytes: 64 << 20,
             open_tables: 4096,
             topology_bytes: 512 << 20,
@@ -92,6 +98,7 @@ pub struct Resources {
     indexes: moka::future::Cache<(Arc<str>, String), Arc<ChunkIndex>>,
     stored_indexes: moka::future::Cache<(Arc<str>, String), Option<Arc<StoredIndex>>>,
     text_indexes: moka::future::Cache<(Arc<str>, String), Arc<TextIndex>>,
+    vector_indexes: VectorIndexes,
     tables: moka::future::Cache<(String, u64), TableVersion>,
     hidden_rows: moka::future::Cache<(Arc<str>, String), Arc<RoaringBitmap>>,
     shown: moka::future::Cache<String, Arc<Shown>>,
@@ -149,6 +156,7 @@ impl Resources {
                 .max_capacity(limits.text_index_bytes)
                 .weigher(move |_, index: &Arc<TextIndex>| weight(index.size()))
                 .build(),
+            vector_indexes: VectorIndexes::new(limits.vector_index_bytes, limits.indexed_numbers),
             tables: moka::future::Cache::builder()
                 .max_capacity(limits.open_tables)
                 .build(),
@@ -214,6 +222,10 @@ impl Resources {
     /// What restrictions leave of published states, by restriction and place in a branch.
     pub(crate) fn shown(&self) -> &moka::future::Cache<String, Arc<Shown>> {
         &self.shown
+    }
+
+    pub(crate) fn vector_indexes(&self) -> &VectorIndexes {
+        &self.vector_indexes
     }
 
     /// Where to look in indexes that are not held.

@@ -7,6 +7,7 @@ use super::error::{Collector, Span};
 use super::parse::{AnnotationSyntax, Argument, Spanned};
 use super::patterns::whole_value_regex;
 use super::{CheckRule, Literal, PropertyType, Scalar};
+use crate::search::Analyzer;
 
 /// Resolves the rules written in the type's body and behind its properties into `draft`.
 pub(crate) fn resolve(
@@ -290,7 +291,7 @@ fn index_option(
     value: &Literal,
 ) -> Result<(), String> {
     let allowed: &[&str] = match name {
-        "analyzer" => &["english", "simple", "keyword"],
+        "analyzer" => &Analyzer::ALL.map(Analyzer::name),
         "metric" => &["l2", "cosine", "ip", "l1"],
         "kind" => &["hnsw", "ivfflat"],
         _ => return Ok(()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
+use super::analyzer::Analyzer;
 use super::best::{Best, Hit};
 use super::text_index::{Sizes, TextIndex, texts};
 use super::text_query::TextQuery;
@@ -46,7 +47,7 @@ impl Table {
         let corpus = self.corpus(&chunks, column, query).await?;
         let mut best = Best::new(most);
         for (number, chunk) in (0..).zip(chunks.iter()) {
-            let index = self.text_index(chunk, column).await?;
+            let index = self.text_index(chunk, column, query.analyzer).await?;
             let scores = scores(&index, chunk, query, &corpus);
             if scores.is_empty() {
                 continue;
@@ -77,7 +78,10 @@ impl Table {
             with: vec![0; query.words.len()],
         };
         let mut indexes = stream::iter(0..chunks.len())
-            .map(|at| self.numbered_index(chunks, at, column).boxed())
+            .map(|at| {
+                self.numbered_index(chunks, at, column, query.analyzer)
+                    .boxed()
+            })
             .buffered(BUILDS);
         while let Some((at, index)) = indexes.try_next().await? {
             let chunk = &chunks[at];
@@ -101,21 +105,29 @@ impl Table {
         chunks: &[Chunk],
         at: usize,
         column: usize,
+        analyzer: Analyzer,
     ) -> Result<(usize, Arc<TextIndex>)> {
-        Ok((at, self.text_index(&chunks[at], column).await?))
+        Ok((at, self.text_index(&chunks[at], column, analyzer).await?))
     }
 
     /// The index of a chunk's texts, made at first use. It is made once for all that wait for
     /// it, and given up when nobody does.
-    async fn text_index(&self, chunk: &Chunk, column: usize) -> Result<Arc<TextIndex>> {
+    pub(super) async fn text_index(
+        &self,
+        chunk: &Chunk,
+        column: usize,
+        analyzer: Analyzer,
+    ) -> Result<Arc<TextIndex>> {
         let build = async {
             let columns = self.chunk_columns(chunk, &[column]).await?;
-            let index = on_a_thread(move |cancel| TextIndex::build(texts(&columns[0])?, &cancel));
+            let index =
+                on_a_thread(move |cancel| TextIndex::build(analyzer, texts(&columns[0])?, &cancel));
             Ok(Arc::new(index.await?))
         };
+        let name = format!("{} {}", analyzer.name(), self.cached_as(&[column]));
         self.resources()
             .text_indexes()
-            .try_get_with((chunk.key.clone(), self.cached_as(&[column])), build)
+            .try_get_with((chunk.key.clone(), name), build)
             .await
             .map_err(|error: Arc<Error>| (*error).clone())
     }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use arrow::array::{Array, AsArray, StringArray};
 use roaring::RoaringBitmap;
 
+use super::analyzer::Analyzer;
 use super::text_query::{Word, within};
-use super::tokens;
 use crate::error::{Error, Result};
 use crate::traverse::Cancel;
 
@@ -49,8 +49,10 @@ pub struct Postings<'a> {
 }
 
 impl TextIndex {
-    pub fn build(texts: &StringArray, cancel: &Cancel) -> Result<TextIndex> {
+    pub fn build(analyzer: Analyzer, texts: &StringArray, cancel: &Cancel) -> Result<TextIndex> {
         let mut numbers: HashMap<String, usize> = HashMap::new();
+        // Of what was met already, so that each word is only once brought to its stem.
+        let mut known: HashMap<String, Option<usize>> = HashMap::new();
         let mut postings: Vec<Vec<(u32, u32)>> = Vec::new();
         let mut lengths = Vec::with_capacity(texts.len());
         let mut sizes = Sizes::default();
@@ -61,16 +63,24 @@ impl TextIndex {
             };
             cancel.check()?;
             let mut length = 0;
-            tokens::for_each(text, |word| {
-                length += 1;
-                let number = match numbers.get(word) {
+            analyzer.for_each_run(text, |_, run| {
+                let number = match known.get(run) {
                     Some(number) => *number,
                     None => {
-                        numbers.insert(word.to_owned(), postings.len());
-                        postings.push(Vec::new());
-                        postings.len() - 1
+                        let number = analyzer.word(run).map(|word| {
+                            *numbers.entry(word.into_owned()).or_insert_with(|| {
+                                postings.push(Vec::new());
+                                postings.len() - 1
+                            })
+                        });
+                        known.insert(run.to_owned(), number);
+                        number
                     }
                 };
+                let Some(number) = number else {
+                    return;
+                };
+                length += 1;
                 match postings[number].last_mut() {
                     Some((last, count)) if *last == row => *count += 1,
                     _ => postings[number].push((row, 1)),
@@ -239,7 +249,8 @@ mod tests {
     use super::*;
 
     fn index(texts: &[Option<&str>]) -> TextIndex {
-        TextIndex::build(&StringArray::from(texts.to_vec()), &Cancel::never()).unwrap()
+        let texts = StringArray::from(texts.to_vec());
+        TextIndex::build(Analyzer::Simple, &texts, &Cancel::never()).unwrap()
     }
 
     fn found(index: &TextIndex, word: Word) -> Vec<(u32, u32)> {

@@ -36,6 +36,7 @@ mod slots;
 mod texts;
 mod transactions;
 mod vacuum;
+mod vectors;
 mod walls;
 mod write_behind;
 

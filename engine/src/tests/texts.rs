@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::merge_histories::Random;
 use super::*;
 use crate::RowPosition;
-use crate::search::TextQuery;
+use crate::search::{Analyzer, Candidates, TextQuery, Word};
 
 const SCHEMA: &str = "
 node Note {
@@ -101,8 +101,8 @@ async fn check(snapshot: &Snapshot, notes: &Notes, random: &mut Random) {
     let most = [1, 3, usize::MAX][random.below(3)];
     for all in [false, true] {
         let query = match all {
-            true => TextQuery::parse(&text),
-            false => TextQuery::any(&text),
+            true => TextQuery::parse(Analyzer::Simple, &text),
+            false => TextQuery::any(Analyzer::Simple, &text),
         };
         let mut expected = brute_force(notes, &words, all);
         expected.truncate(most);
@@ -240,7 +240,7 @@ async fn phrases_prefixes_and_exclusions_choose_rows() {
         ("nowhere web", vec![]),
     ] {
         assert_eq!(
-            ids(&notes, TextQuery::parse(text)).await,
+            ids(&notes, TextQuery::parse(Analyzer::Simple, text)).await,
             expected,
             "{text}"
         );
@@ -248,15 +248,79 @@ async fn phrases_prefixes_and_exclusions_choose_rows() {
 }
 
 #[tokio::test]
+async fn english_words_are_found_by_their_stems() {
+    let (_fixture, notes) = some_notes().await;
+    for (text, expected) in [
+        ("the servers", vec!["1", "2", "3"]),
+        ("\"web serving\"", vec![]),
+        ("\"servers for a web\"", vec!["3"]),
+        ("\"servers webs\"", vec![]),
+        ("the", vec![]),
+    ] {
+        let query = TextQuery::parse(Analyzer::English, text);
+        assert_eq!(ids(&notes, query).await, expected, "{text}");
+    }
+    let query = TextQuery::parse(Analyzer::Keyword, "WebServer");
+    assert_eq!(ids(&notes, query).await, ["6"]);
+}
+
+#[tokio::test]
+async fn an_index_has_the_rows_that_conditions_may_be_true_of() {
+    let (fixture, _) = some_notes().await;
+    let mut transaction = begin(&fixture.graph, "main").await;
+    let note = table(&transaction.snapshot(), "note");
+    transaction.delete(note, &["1".to_owned()]).await.unwrap();
+    insert(
+        &mut transaction,
+        "note",
+        &[&[None, Some("7"), Some("mail")]],
+    )
+    .await
+    .unwrap();
+    let notes = transaction.snapshot().table_named("note").unwrap();
+    let (column, _) = notes.def().column("text").unwrap();
+    let word = |word: &str| Candidates::Word(Word::Exact(word.to_owned()));
+    for (wanted, expected) in [
+        (word("mail"), vec!["2", "7"]),
+        (
+            Candidates::All(vec![word("web"), word("server")]),
+            vec!["2", "3"],
+        ),
+        (
+            Candidates::Any(vec![word("webserver"), word("x86")]),
+            vec!["3", "6"],
+        ),
+        (Candidates::Any(Vec::new()), vec![]),
+        (
+            Candidates::Word(Word::Prefix("web".to_owned())),
+            vec!["2", "3", "6"],
+        ),
+    ] {
+        let found = notes.rows_with_words(column, Analyzer::Simple, &wanted);
+        let rows = notes.rows(&found.await.unwrap(), &[0]).await.unwrap();
+        let found = rows.column(0).as_string::<i32>().iter().flatten();
+        let mut found: Vec<&str> = found.collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{wanted:?}");
+    }
+}
+
+#[tokio::test]
 async fn words_that_are_near_count_as_one() {
     let (_fixture, notes) = some_notes().await;
     assert_eq!(
-        ids(&notes, TextQuery::near("sever", 1)).await,
+        ids(&notes, TextQuery::near(Analyzer::Simple, "sever", 1)).await,
         ["1", "2", "3"]
     );
-    assert_eq!(ids(&notes, TextQuery::near("sever", 0)).await, [""; 0]);
-    assert_eq!(ids(&notes, TextQuery::near("mial sevrer", 2)).await, ["2"]);
+    assert_eq!(
+        ids(&notes, TextQuery::near(Analyzer::Simple, "sever", 0)).await,
+        [""; 0]
+    );
+    assert_eq!(
+        ids(&notes, TextQuery::near(Analyzer::Simple, "mial sevrer", 2)).await,
+        ["2"]
+    );
     // A row with two spellings scores as one with the word twice.
-    let near = search(&notes, &TextQuery::near("servers", 1), 1).await;
+    let near = search(&notes, &TextQuery::near(Analyzer::Simple, "servers", 1), 1).await;
     assert_eq!(near[0].0, "2");
 }

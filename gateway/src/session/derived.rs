@@ -10,6 +10,7 @@ use super::path;
 use super::protocol::Timeouts;
 use super::settings::Settings;
 use crate::error::PgResult;
+use crate::statement::bind::text_search::DEFAULT;
 use crate::text::{ByteaOutput, IntervalStyle, TextFormat, Zone};
 
 #[derive(Debug)]
@@ -37,6 +38,7 @@ impl Derived {
             "TimeZone",
             "bytea_output",
             "extra_float_digits",
+            DEFAULT,
         ];
         let formats = formats.map(|name| settings.get(name)).join("\n");
         let pinned = Some(settings.get("snapshot")).filter(|name| !name.is_empty());

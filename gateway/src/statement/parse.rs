@@ -113,7 +113,7 @@ pub enum Statement {
         name: String,
         if_exists: bool,
     },
-    /// CREATE TABLE, ALTER TABLE, DROP TABLE.
+    /// CREATE, ALTER and DROP of tables and indexes.
     Define(Box<ast::Statement>),
     Truncate {
         tables: Vec<QualifiedName>,
@@ -370,7 +370,14 @@ fn classify(
         .peek_word()
         .map(str::to_ascii_uppercase)
         .unwrap_or_default();
-    let defines = ["CREATE TABLE", "ALTER TABLE", "DROP TABLE"];
+    let defines = [
+        "CREATE TABLE",
+        "ALTER TABLE",
+        "DROP TABLE",
+        "CREATE INDEX",
+        "CREATE UNIQUE INDEX",
+        "DROP INDEX",
+    ];
     if defines.iter().any(|begin| words.begins_with(begin)) {
         let statement = run_parser(tokens, positions, |parser| parser.parse_statement())?;
         return Ok(Statement::Define(Box::new(statement)));

@@ -6,7 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use omnigraph_catalog::access::{Action, Resource};
-use omnigraph_catalog::provider::Snapshots;
+use omnigraph_catalog::provider::{Recall, Snapshots};
 use omnigraph_engine::names::BranchName;
 
 use super::bind::{self, Bound, BoundQuery, Execution as Values};
@@ -21,6 +21,9 @@ use crate::sqlstate;
 
 /// How often a statement is bound again because a schema changed between binding and reading.
 const REBINDS: usize = 5;
+
+/// The setting that [`Recall`] is.
+const RECALL: &str = "omnigraph.vector_recall";
 
 impl Session {
     pub(crate) async fn query(
@@ -182,7 +185,9 @@ impl Session {
         place: Place,
     ) -> PgResult<Reading> {
         let context = self.function_context(&snapshots, place).await?;
+        let recall = self.common.settings.lock().get(RECALL).parse();
         Ok(Reading {
+            recall: recall.map(Recall).unwrap_or_default(),
             snapshots,
             functions: context,
             written: Arc::default(),

@@ -63,10 +63,6 @@ const ALTERNATIVES: &[(&str, &str)] = &[
     ("GRANT", "Access is declared in policy files, not by SQL."),
     ("REVOKE", "Access is declared in policy files, not by SQL."),
     (
-        "CREATE INDEX",
-        "Keys, unique properties and edge ends are indexed; others are declared with @index.",
-    ),
-    (
         "CREATE TYPE",
         "Declare an enum as a property's type in the graph's .pg schema.",
     ),

@@ -1,6 +1,7 @@
 //! Values as PostgreSQL writes and reads them: what the wire sends in text format, what casts
 //! to and from text do, what literals mean. No SQL and no protocol in here.
 
+pub mod bits;
 pub mod bytes;
 pub mod calendar;
 pub mod datetime_in;

@@ -7,11 +7,14 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 use omnigraph_catalog::types::PgType;
+use omnigraph_udfs::pg::text_search::query::TsQuery;
+use omnigraph_udfs::pg::text_search::vector::TsVector;
 use omnigraph_udfs::pg::vector::{check_dimensions, check_element};
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
 use crate::text::Input;
+use crate::text::bits::parse_bits;
 use crate::text::bytes::{parse_bytea, parse_uuid, uuid_text};
 use crate::text::calendar::round_to_modifier;
 use crate::text::datetime_in::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
@@ -66,9 +69,23 @@ pub fn parse(ty: PgType, text: &str, input: &Input<'_>) -> PgResult<ScalarValue>
             ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
         }
         1186 => ScalarValue::IntervalMonthDayNano(Some(parse_interval(text, input)?)),
+        1560 => {
+            let length = usize::try_from(ty.typmod).ok();
+            ScalarValue::Utf8(Some(parse_bits(text, length)?))
+        }
         1700 => Numeric::parse(text)?.to_scalar(ty)?,
         2950 => ScalarValue::Utf8(Some(uuid_text(&parse_uuid(text)?))),
         3802 => ScalarValue::Utf8(Some(normal_json(text)?)),
+        3614 => {
+            let vector = TsVector::parse(text).map_err(|error| sqlstate::from_function(&error))?;
+            ScalarValue::Utf8(Some(vector.to_string()))
+        }
+        3615 => {
+            let query = TsQuery::parse(text).map_err(|error| sqlstate::from_function(&error))?;
+            ScalarValue::Utf8(Some(
+                query.map_or_else(String::new, |query| query.to_string()),
+            ))
+        }
         2970 => ScalarValue::Utf8(Some(
             TransactionSnapshot::parse("txid_snapshot", text)?.shown(),
         )),

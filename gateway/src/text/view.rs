@@ -43,6 +43,7 @@ pub(crate) enum Cells {
     Jsonb(StringArray),
     Uuid(StringArray),
     Snapshot(StringArray),
+    Bits(StringArray),
     Bytea(BinaryArray),
     Date(Date32Array),
     Time(Time64MicrosecondArray),
@@ -186,6 +187,7 @@ fn cells(ty: PgType, array: &ArrayRef) -> PgResult<Cells> {
         DataType::Utf8 => match ty.oid {
             18 => Cells::Char(typed(ty, array)?),
             2950 => Cells::Uuid(typed(ty, array)?),
+            1560 => Cells::Bits(typed(ty, array)?),
             2970 | 5038 => Cells::Snapshot(typed(ty, array)?),
             3802 => Cells::Jsonb(typed(ty, array)?),
             2278 => Cells::Void,

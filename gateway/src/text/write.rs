@@ -76,6 +76,7 @@ impl Formatter {
             | Cells::Jsonb(array)
             | Cells::Uuid(array)
             | Cells::Snapshot(array)
+            | Cells::Bits(array)
             | Cells::Char(array) => {
                 out.extend_from_slice(array.value(row).as_bytes());
             }

@@ -15,7 +15,7 @@ use crate::text::calendar::{
     timestamp_out_of_range,
 };
 use crate::text::read::{list, null, vector};
-use crate::text::{Input, numeric};
+use crate::text::{Input, bits, numeric};
 use crate::wire::decode_text;
 
 /// `number` counts from 1, for the error.
@@ -74,6 +74,7 @@ fn value(ty: PgType, bytes: &[u8], input: &Input<'_>) -> PgResult<Option<ScalarV
             None => None,
         },
         1186 => interval(bytes)?,
+        1560 => bits::from_binary(bytes).map(|bits| ScalarValue::Utf8(Some(bits))),
         1700 => match numeric::from_binary(bytes) {
             Some(number) => Some(number?.to_scalar(ty)?),
             None => None,

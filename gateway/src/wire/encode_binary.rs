@@ -6,6 +6,7 @@ use omnigraph_catalog::types::PgType;
 
 use crate::error::{PgError, PgResult};
 use crate::sqlstate;
+use crate::text::bits;
 use crate::text::bytes::parse_uuid;
 use crate::text::calendar::{
     DATE_INFINITY, DATE_MINUS_INFINITY, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS,
@@ -74,6 +75,7 @@ fn put_value(view: &View, row: usize, out: &mut Vec<u8>) -> PgResult<()> {
         Cells::Snapshot(array) => {
             TransactionSnapshot::parse("pg_snapshot", array.value(row))?.put_binary(out);
         }
+        Cells::Bits(array) => bits::put_binary(out, array.value(row)),
         Cells::Bytea(array) => out.extend_from_slice(array.value(row)),
         Cells::Date(array) => out.extend_from_slice(&date(array.value(row))?.to_be_bytes()),
         Cells::Time(array) => out.extend_from_slice(&array.value(row).to_be_bytes()),

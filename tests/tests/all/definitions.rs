@@ -296,3 +296,54 @@ async fn a_graph_is_made_and_filled_in_sql() {
         "42P01"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_declared_and_taken_away() {
+    let (_server, client) = cities().await;
+    for (sql, declared) in [
+        (
+            "CREATE INDEX ON city USING hnsw (place vector_cosine_ops) WITH (m = 16, ef_construction = 64)",
+            "@index(metric=\"cosine\", kind=\"hnsw\")",
+        ),
+        (
+            "CREATE INDEX CONCURRENTLY named ON main.city USING gin (to_tsvector('english', name))",
+            "@index(analyzer=\"english\")",
+        ),
+        ("CREATE INDEX ON city (founded)", "@index"),
+    ] {
+        run(&client, sql).await;
+        let source = one(&client, "SELECT schema_source()").await;
+        assert!(source.contains(declared), "{source}");
+    }
+    let definitions = "SELECT indexname FROM pg_indexes WHERE tablename = 'city' AND indexname LIKE '%idx' ORDER BY 1";
+    let names = ["city_founded_idx", "city_name_idx", "city_place_idx"];
+    assert_eq!(rows(&client, definitions).await.concat(), names);
+    run(&client, "DROP INDEX city_place_idx, city_founded_idx").await;
+    run(&client, "DROP INDEX IF EXISTS nope").await;
+    run(
+        &client,
+        "CREATE INDEX IF NOT EXISTS city_name_idx ON city (name)",
+    )
+    .await;
+    assert_eq!(rows(&client, definitions).await.concat(), ["city_name_idx"]);
+    for (sql, expected) in [
+        ("CREATE INDEX ON nope (a)", "42P01"),
+        ("CREATE INDEX ON city (nope)", "42703"),
+        ("CREATE INDEX ON city (name)", "42P07"),
+        ("CREATE UNIQUE INDEX ON city (founded)", "0A000"),
+        ("CREATE INDEX ON city (founded, code)", "0A000"),
+        ("CREATE INDEX ON city (lower(code))", "0A000"),
+        (
+            "CREATE INDEX ON city (founded) WHERE founded IS NULL",
+            "0A000",
+        ),
+        ("CREATE INDEX ON city USING gin (tags)", "0A000"),
+        ("CREATE INDEX ON city USING hnsw (code)", "0A000"),
+        ("CREATE INDEX ON city USING hnsw (place nope_ops)", "42704"),
+        ("CREATE INDEX ON city USING nope (code)", "42704"),
+        ("DROP INDEX nope", "42704"),
+    ] {
+        let refused = client.simple_query(sql).await;
+        assert_eq!(code(refused), expected, "{sql}");
+    }
+}

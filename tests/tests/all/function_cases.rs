@@ -23,6 +23,7 @@ const CHAPTERS: &[(&str, &str, &str)] = &[
     chapter!("math"),
     chapter!("string"),
     chapter!("system"),
+    chapter!("textsearch"),
     chapter!("window"),
 ];
 

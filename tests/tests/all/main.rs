@@ -23,6 +23,7 @@ mod settings;
 mod sql_tool;
 mod sqllogictest;
 mod stored_queries;
+mod text_search;
 mod tool;
 mod transactions;
 mod vectors;

@@ -60,6 +60,11 @@ impl PgFunction {
         self
     }
 
+    /// What [`PgFunction::identity`] was given.
+    pub fn closes_over(&self) -> &str {
+        &self.identity
+    }
+
     pub fn lenient(mut self) -> Self {
         self.strictness = Strictness::Lenient;
         self

@@ -18,6 +18,7 @@ pub mod regex;
 pub mod regex_position;
 pub mod sample;
 pub mod string;
+pub mod text_search;
 pub mod unicode;
 pub mod variance;
 pub mod vector;

@@ -421,6 +421,12 @@ fn distance(name: &str) -> Option<Distance> {
     })
 }
 
+/// The metric that a function computes the distance of two vectors by.
+pub fn metric(function: &ScalarUDF) -> Option<Metric> {
+    let distance = function.inner().downcast_ref::<Distance>()?;
+    (!distance.negated).then_some(distance.metric)
+}
+
 impl Distance {
     fn over(self, args: Vec<Expr>) -> Expr {
         Expr::ScalarFunction(ScalarFunction::new_udf(

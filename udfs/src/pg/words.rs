@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Int32Type};
-use datafusion::logical_expr::Expr;
-use omnigraph_engine::search::TextQuery;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, ScalarUDF, Volatility};
+use omnigraph_catalog::provider::WordCondition;
+use omnigraph_engine::search::{Analyzer, Candidates, TextQuery};
 
-use super::function::{call, rows};
+use super::function::PgFunction;
 use crate::error::{Error, Result};
 
 /// Beyond that most words are like most others.
@@ -21,46 +23,99 @@ pub fn edits(edits: i64) -> Option<usize> {
 }
 
 pub fn is_implemented(name: &str) -> bool {
-    matches!(name, "has_any_word" | "has_words" | "has_near_words")
+    Kind::named(name).is_some()
 }
 
 /// `has_any_word(text, words)`, `has_words(text, words)`, `has_near_words(text, words, edits)`.
-pub fn function(name: &str, args: Vec<Expr>) -> Option<Expr> {
-    let body: fn(&[ArrayRef]) -> Result<ArrayRef> = match name {
-        "has_any_word" => |arrays| fits(arrays, |text, _| Ok(TextQuery::any(text))),
-        "has_words" => |arrays| fits(arrays, |text, _| Ok(TextQuery::parse(text))),
-        "has_near_words" => |arrays| {
-            fits(arrays, |text, given| {
-                let edits = edits(i64::from(given)).ok_or_else(|| {
-                    Error::value("22023", "has_near_words(): edits must be 0, 1 or 2")
-                })?;
-                Ok(TextQuery::near(text, edits))
-            })
-        },
-        _ => return None,
-    };
-    Some(call(name, DataType::Boolean, args, body))
+pub fn function(name: &str, analyzer: Analyzer, args: Vec<Expr>) -> Option<Expr> {
+    let kind = Kind::named(name)?;
+    let body = move |arrays: &[ArrayRef]| kind.fits(analyzer, arrays);
+    let function = PgFunction::new(
+        name,
+        DataType::Boolean,
+        Volatility::Immutable,
+        Arc::new(move |arrays, _| body(arrays)),
+    )
+    .identity(analyzer.name());
+    Some(WordCondition::over(
+        ScalarUDF::from(function),
+        analyzer,
+        kind.wanted(),
+        args,
+    ))
 }
 
-fn fits(arrays: &[ArrayRef], read: fn(&str, i32) -> Result<TextQuery>) -> Result<ArrayRef> {
-    let (texts, words) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
-    let edits = arrays.get(2).map(|edits| edits.as_primitive::<Int32Type>());
-    let given = |row: usize| (words.value(row), edits.map_or(0, |edits| edits.value(row)));
-    // They are mostly the same for all rows.
-    let mut last: Option<(usize, TextQuery)> = None;
-    let mut results = Vec::with_capacity(texts.len());
-    let valid: BooleanArray = rows(arrays, |_| Ok(Some(true)))?;
-    for row in 0..texts.len() {
-        if valid.is_null(row) {
-            results.push(None);
-            continue;
-        }
-        let query = match last {
-            Some((at, query)) if given(at) == given(row) => query,
-            _ => read(given(row).0, given(row).1)?,
-        };
-        results.push(Some(query.fits(texts.value(row))));
-        last = Some((row, query));
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Any,
+    All,
+    Near,
+}
+
+impl Kind {
+    fn named(name: &str) -> Option<Kind> {
+        Some(match name {
+            "has_any_word" => Kind::Any,
+            "has_words" => Kind::All,
+            "has_near_words" => Kind::Near,
+            _ => return None,
+        })
     }
-    Ok(Arc::new(BooleanArray::from(results)))
+
+    fn read(self, analyzer: Analyzer, words: &str, near: i32) -> Result<TextQuery> {
+        Ok(match self {
+            Kind::Any => TextQuery::any(analyzer, words),
+            Kind::All => TextQuery::parse(analyzer, words),
+            Kind::Near => {
+                let edits = edits(i64::from(near)).ok_or_else(|| {
+                    Error::value("22023", "has_near_words(): edits must be 0, 1 or 2")
+                })?;
+                TextQuery::near(analyzer, words, edits)
+            }
+        })
+    }
+
+    fn wanted(self) -> fn(Analyzer, &[ScalarValue]) -> Option<Candidates> {
+        match self {
+            Kind::Any => |analyzer, constants| Kind::Any.candidates(analyzer, constants),
+            Kind::All => |analyzer, constants| Kind::All.candidates(analyzer, constants),
+            Kind::Near => |analyzer, constants| Kind::Near.candidates(analyzer, constants),
+        }
+    }
+
+    fn candidates(self, analyzer: Analyzer, constants: &[ScalarValue]) -> Option<Candidates> {
+        let (words, edits) = match constants {
+            [ScalarValue::Utf8(Some(words))] => (words, 0),
+            [
+                ScalarValue::Utf8(Some(words)),
+                ScalarValue::Int32(Some(edits)),
+            ] => (words, *edits),
+            _ => return None,
+        };
+        // A mistake in it is told when it is evaluated.
+        let query = self.read(analyzer, words, edits).ok()?;
+        Some(Candidates::of(&query))
+    }
+
+    fn fits(self, analyzer: Analyzer, arrays: &[ArrayRef]) -> Result<ArrayRef> {
+        let (texts, words) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
+        let edits = arrays.get(2).map(|edits| edits.as_primitive::<Int32Type>());
+        let given = |row: usize| (words.value(row), edits.map_or(0, |edits| edits.value(row)));
+        // They are mostly the same for all rows.
+        let mut last: Option<(usize, TextQuery)> = None;
+        let mut results = Vec::with_capacity(texts.len());
+        for row in 0..texts.len() {
+            if arrays.iter().any(|array| array.is_null(row)) {
+                results.push(None);
+                continue;
+            }
+            let query = match last {
+                Some((at, query)) if given(at) == given(row) => query,
+                _ => self.read(analyzer, given(row).0, given(row).1)?,
+            };
+            results.push(Some(query.fits(texts.value(row))));
+            last = Some((row, query));
+        }
+        Ok(Arc::new(BooleanArray::from(results)))
+    }
 }

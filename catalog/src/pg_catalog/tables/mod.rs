@@ -25,6 +25,7 @@ use super::def::RelationDef;
 use super::graph::GraphFacts;
 use super::objects::Objects;
 use super::system::System;
+use super::text_search;
 use super::value::Rows;
 use crate::information_schema;
 
@@ -90,6 +91,7 @@ pub fn of_system(def: &'static RelationDef, system: &System, rows: &mut Rows) ->
         "pg_proc" => function::procs(system, rows),
         "pg_tables" => view::system_tables(rows),
         "pg_tablespace" => database::tablespaces(rows),
+        "pg_ts_config" => text_search::configurations(rows),
         "pg_type" => types::of_system(rows),
         "pg_views" => view::system_views(rows),
         _ => Ok(()),

@@ -252,6 +252,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "min_parallel_index_scan_size" int(0, 715_827_882, Unit::Blocks), "64", User Remembered false, COST, "Sets the minimum amount of index data for a parallel scan.";
     "min_parallel_table_scan_size" int(0, 715_827_882, Unit::Blocks), "1024", User Remembered false, COST, "Sets the minimum amount of table data for a parallel scan.";
     "omnigraph.catalog" Kind::Enum(&["all", "path"]), "all", User Path false, GRAPH, "Which branches the catalogs list: all, or those in search_path.";
+    "omnigraph.vector_recall" Kind::Real { min: 0.0, max: 1.0 }, "0.99", User Format false, GRAPH, "How much of what is nearest to a vector has to be found where an index is declared; 1: all of it, without the index.";
     "parallel_leader_participation" BOOL, "on", User Remembered false, "Resource Usage / Asynchronous Behavior", "Controls whether Gather and Gather Merge also run subplans.";
     "parallel_setup_cost" Kind::Real { min: 0.0, max: f64::MAX }, "1000", User Remembered false, COST, "Sets the planner's estimate of the cost of starting up worker processes for parallel query.";
     "parallel_tuple_cost" Kind::Real { min: 0.0, max: f64::MAX }, "0.1", User Remembered false, COST, "Sets the planner's estimate of the cost of passing each tuple (row) from worker to leader backend.";

@@ -4,7 +4,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
-use omnigraph_udfs::pg::{array, blob, json, math, regex, string, unicode, vector, words};
+use omnigraph_udfs::pg::{
+    array, blob, json, math, regex, string, text_search, unicode, vector, words,
+};
 
 use super::catalog::FunctionRow;
 use super::coerce::Context;
@@ -72,6 +74,8 @@ impl Binder<'_> {
                     <[Typed; 3]>::try_from(args).map_err(|_| undefined(name, &[], at))?;
                 blob::part(blob::stored(value.expr), offset.expr, length.expr)
             }
+            "length" if args[0].ty.oid == PgType::TSVECTOR.oid => text_search::length(exprs()),
+            "get_current_ts_config" => self.current_configuration(at)?,
             "random" => session_functions::random(self.env.session()),
             "pi" => Expr::Literal(ScalarValue::Float64(Some(std::f64::consts::PI)), None),
             "factorial" => {
@@ -226,8 +230,9 @@ impl Binder<'_> {
             _ if vector::is_implemented(name) => {
                 vector::function(name, exprs()).ok_or_else(|| undefined(name, &args, at))?
             }
-            _ if words::is_implemented(name) => {
-                words::function(name, exprs()).ok_or_else(|| undefined(name, &args, at))?
+            _ if words::is_implemented(name) => return self.word_condition(name, args, at),
+            _ if text_search::is_implemented(name) => {
+                return self.text_search(name, args, result, at);
             }
             _ => return self.catalog_function(name, args, result, at),
         };

@@ -27,6 +27,7 @@ use super::function_scan::{FunctionScan, FunctionScanExec};
 use super::graph_table::GraphMatch;
 use super::in_order::InOrder;
 use super::lock_rows::LockRows;
+use super::nearest_scan::NearestScan;
 use super::over_rows::OverRows;
 use super::place_blobs::place_blobs;
 use super::project_series::Series;
@@ -59,11 +60,12 @@ pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .filter(|rule| !LEFT_OUT.contains(&rule.name()))
         .collect();
     let in_order: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(InOrder);
+    let nearest: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(NearestScan);
     let physical_rules = PhysicalOptimizer::new()
         .rules
         .into_iter()
         .filter(|rule| !LEFT_OUT_PHYSICAL.contains(&rule.name()))
-        .chain(std::iter::once(in_order))
+        .chain([in_order, nearest])
         .collect();
     SessionStateBuilder::new()
         .with_config(config)

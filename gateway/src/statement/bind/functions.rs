@@ -7,7 +7,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, Volatility};
 use omnigraph_catalog::types::PgType;
-use omnigraph_udfs::pg::{PgFunction, array, json, math, regex, string, vector, words};
+use omnigraph_udfs::pg::{
+    PgFunction, array, json, math, regex, string, text_search, vector, words,
+};
 use sqlparser::ast;
 
 use super::catalog::{FunctionRow, functions_named};
@@ -49,6 +51,7 @@ const HERE: &[&str] = &[
     "extract",
     "format",
     "generate_series",
+    "get_current_ts_config",
     "gen_random_uuid",
     "isfinite",
     "json_build_array",
@@ -194,6 +197,7 @@ pub(super) fn is_implemented(row: &FunctionRow) -> bool {
                     || json::is_implemented(name)
                     || vector::is_implemented(name)
                     || words::is_implemented(name)
+                    || text_search::is_implemented(name)
                     || catalog_functions::is_implemented(name, arity)
             }
         },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use omnigraph_engine::error::ObjectKind;
-use omnigraph_engine::schema::{PropertyType, TypeDef};
+use omnigraph_engine::schema::PropertyType;
 use omnigraph_engine::search::Metric;
 use omnigraph_udfs::TableFunction;
 use omnigraph_udfs::nearest::Nearest;
@@ -92,7 +92,7 @@ impl Binder<'_> {
             )));
         };
         let metric = match metric {
-            None => metric_of(def, number).unwrap_or(Metric::Cosine),
+            None => Metric::declared(def, number).unwrap_or(Metric::Cosine),
             Some(name) => Metric::named(name).ok_or_else(|| {
                 invalid(format!(
                     "nearest(): argument \"metric\" must be one of 'l2', 'cosine', 'ip', 'l1', not '{name}'"
@@ -148,15 +148,6 @@ pub(super) fn elsewhere(error: PgError, at: Option<u32>) -> PgError {
         ..error
     };
     positioned(error, at)
-}
-
-/// The metric that the property's index declares.
-pub(super) fn metric_of(def: &TypeDef, property: usize) -> Option<Metric> {
-    let mut indexes = def.indexes.iter();
-    let index = indexes.find(|index| index.properties == [property])?;
-    let mut named = index.annotation.named.iter();
-    let (_, metric) = named.find(|(name, _)| name == "metric")?;
-    Metric::named(metric.as_text()?)
 }
 
 /// The distance function, as SQL calls it.

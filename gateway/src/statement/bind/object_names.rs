@@ -5,6 +5,7 @@ use std::sync::Arc;
 use omnigraph_catalog::lookup::{
     CatalogLookup, ProcRef, SearchPath, parse_qualified_name, quote_identifier,
 };
+use omnigraph_catalog::pg_catalog::text_search::{analyzer, configuration};
 use omnigraph_catalog::types::PgType;
 
 use crate::error::{PgError, PgResult};
@@ -33,6 +34,7 @@ impl ObjectNames for CatalogNames {
             2202 => self.catalog.procedure_text(oid, &self.path),
             4089 => quote_identifier(&self.catalog.namespace_name(oid)?),
             4096 => quote_identifier(&self.catalog.role_name(oid)?),
+            3734 => analyzer(oid)?.name().to_owned(),
             4191 => quote_identifier(&self.catalog.collation_name(oid)?),
             2203 => self.catalog.operator_by_oid(oid)?.name,
             2204 => self.operator_text(oid)?,
@@ -141,6 +143,19 @@ impl ObjectNames for CatalogNames {
                     .ok_or_else(undefined)
             }
             2203 | 2204 => self.operator(ty, name),
+            3734 => {
+                let parts = parts()?;
+                match parts.last().and_then(|name| configuration(name)) {
+                    Some(oid) => Ok(oid),
+                    None => missing(
+                        sqlstate::UNDEFINED_OBJECT,
+                        format!(
+                            "text search configuration \"{}\" does not exist",
+                            parts.join(".")
+                        ),
+                    ),
+                }
+            }
             4191 => {
                 let parts = parts()?;
                 match parts.last().and_then(|name| self.catalog.collation(name)) {

@@ -40,6 +40,7 @@ impl Binder<'_> {
             U::PGAbs => "@",
             U::PGSquareRoot => "|/",
             U::PGCubeRoot => "||/",
+            U::PGPrefixFactorial => "!!",
             other => return Err(unsupported(&format!("the operator {other}"), at)),
         };
         self.prefix_operator(name, value, at)

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 use omnigraph_catalog::types::{PgType, UNCONSTRAINED, numeric_modifier};
 use omnigraph_udfs::pg::arithmetic::{self, Op};
-use omnigraph_udfs::pg::{array, json, math, regex, string, vector};
+use omnigraph_udfs::pg::{array, json, math, regex, string, text_search, vector};
 
 use super::catalog::{OperatorRow, operators_named};
 use super::coerce::{Context, positioned};
@@ -33,6 +33,7 @@ enum Implementation {
     Json(&'static str),
     Time(&'static str),
     Vector(&'static str),
+    TextSearch(&'static str),
 }
 
 /// Does the operator run here?
@@ -59,6 +60,7 @@ fn implementation(row: &OperatorRow) -> Option<Implementation> {
             }
             I::Vector(row.code)
         }
+        _ if text_search::is_implemented(row.code) => I::TextSearch(row.code),
         "=" | "<>" | "<" | "<=" | ">" | ">=" => {
             let operator = comparison(row.name)?;
             let ordered_badly = matches!(row.left, 3802 | 2249);
@@ -194,6 +196,9 @@ impl Binder<'_> {
         let ty = value.ty;
         let arrow = ty.arrow();
         let implementation = implementation(row).ok_or_else(|| no_operator(name, &[&value], at))?;
+        if let Implementation::TextSearch(code) = implementation {
+            return self.text_search(code, vec![value], PgType::new(row.result), at);
+        }
         let expr = match implementation {
             Implementation::Negate => arithmetic::negate(&arrow, value.expr),
             Implementation::Plus => value.expr,
@@ -276,6 +281,9 @@ impl Binder<'_> {
             I::Json(code) => json::operator(code, &result.arrow(), vec![left.expr, right.expr]),
             I::Time(code) => {
                 datetime::build(code, vec![left.expr, right.expr], &self.text.format.zone)
+            }
+            I::TextSearch(code) => {
+                return self.text_search(code, vec![left, right], result, None);
             }
             I::Vector(code) => vector::function(code, vec![left.expr, right.expr])
                 .ok_or_else(|| no_implementation(row))?,

@@ -199,6 +199,17 @@ impl Binder<'_> {
             DataType::JSON => known(PgType::JSON),
             DataType::JSONB => known(PgType::JSONB),
             DataType::Uuid => known(PgType::UUID),
+            DataType::Bit(length) => {
+                let length = i32::try_from(length.unwrap_or(1)).unwrap_or(i32::MAX);
+                if !(1..=LONGEST_BITS).contains(&length) {
+                    let message = match length {
+                        0 => "length for type bit must be at least 1".to_owned(),
+                        _ => format!("length for type bit cannot exceed {LONGEST_BITS}"),
+                    };
+                    return Err(PgError::new(sqlstate::INVALID_PARAMETER_VALUE, message));
+                }
+                known(PgType::BIT.with_typmod(length))
+            }
             DataType::Regclass => known(PgType::REGCLASS),
             DataType::Array(
                 ArrayElemTypeDef::SquareBracket(element, _)
@@ -300,6 +311,9 @@ impl Binder<'_> {
             .ok_or_else(|| unknown_type(&written, at))
     }
 }
+
+/// As in PostgreSQL.
+const LONGEST_BITS: i32 = 83_886_080;
 
 /// `vector` and `vector(n)`.
 fn vector_type(modifiers: &[String]) -> PgResult<PgType> {

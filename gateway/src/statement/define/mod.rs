@@ -1,4 +1,4 @@
-//! CREATE TABLE, ALTER TABLE and DROP TABLE: a change to the text of the branch's schema, which
+//! CREATE, ALTER and DROP of tables and indexes: a change to the text of the branch's schema, which
 //! becomes a migration of its own commit. What SQL can say of a table and a schema cannot is
 //! refused with what to do instead.
 
@@ -6,6 +6,7 @@ mod alter;
 mod columns;
 mod create;
 mod drop;
+mod index;
 mod names;
 
 use omnigraph_engine::Error;
@@ -98,6 +99,11 @@ fn tag(statement: &ast::Statement) -> &'static str {
     match statement {
         ast::Statement::CreateTable(_) => "CREATE TABLE",
         ast::Statement::AlterTable(_) => "ALTER TABLE",
+        ast::Statement::CreateIndex(_) => "CREATE INDEX",
+        ast::Statement::Drop {
+            object_type: ast::ObjectType::Index,
+            ..
+        } => "DROP INDEX",
         _ => "DROP TABLE",
     }
 }
@@ -106,6 +112,13 @@ fn edit(statement: &ast::Statement, schema: &Schema) -> PgResult<Edited> {
     match statement {
         ast::Statement::CreateTable(table) => create::create(table, schema),
         ast::Statement::AlterTable(alter) => alter::alter(alter, schema),
+        ast::Statement::CreateIndex(index) => index::create(index, schema),
+        ast::Statement::Drop {
+            object_type: ast::ObjectType::Index,
+            if_exists,
+            names,
+            ..
+        } => index::drop(names, *if_exists, schema),
         ast::Statement::Drop {
             if_exists,
             names,
@@ -124,6 +137,7 @@ fn schema_of(statement: &ast::Statement) -> PgResult<Option<String>> {
     let name = match statement {
         ast::Statement::CreateTable(table) => Some(&table.name),
         ast::Statement::AlterTable(alter) => Some(&alter.name),
+        ast::Statement::CreateIndex(index) => Some(&index.table_name),
         ast::Statement::Drop { names, .. } => names.first(),
         _ => None,
     };

@@ -233,7 +233,13 @@ impl Node {
                         .collect();
                     format!("{}_{}_idx", def.table, columns.join("_"))
                 });
-                self.properties.push(("Index Cond", together(&filters)));
+                if !filters.is_empty() {
+                    let what = match scan.is_nearest() {
+                        true => "Filter",
+                        false => "Index Cond",
+                    };
+                    self.properties.push((what, together(&filters)));
+                }
             }
         }
     }

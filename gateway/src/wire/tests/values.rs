@@ -43,6 +43,7 @@ fn table() -> Vec<(PgType, &'static str, &'static str, &'static str)> {
         (PgType::TIMESTAMPTZ, "2024-07-01 12:00:00+02", "2024-07-01 10:00:00+00", "0002bf2b6dcbe800"),
         (PgType::INTERVAL, "-1 mons +2 days 03:04:05.678", "-1 mons +2 days 03:04:05.678", "00000002925fabb000000002ffffffff"),
         (PgType::UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a11"),
+        (PgType::BIT, "1011", "1011", "00000004b0"),
         (PgType::REGTYPE, "23", "23", "00000017"),
         (PgType::REGCLASS, "4000000000", "4000000000", "ee6b2800"),
         (PgType::INT2VECTOR, "1 -2 3", "1 -2 3", "000000010000000000000015000000030000000000000002000100000002fffe000000020003"),

@@ -10,11 +10,11 @@ use datafusion::common::ScalarValue;
 use omnigraph_catalog::types::PgType;
 use omnigraph_engine::query::{Expr, Read, Search, Variable, VariableId};
 use omnigraph_engine::schema::TypeDef;
-use omnigraph_engine::search::Metric;
+use omnigraph_engine::search::{Analyzer, Metric};
 use omnigraph_udfs::text_search::score_column;
 use sqlparser::ast;
 
-use super::super::nearest::{distance, metric_of};
+use super::super::nearest::distance;
 use super::super::typed::Typed;
 use super::super::{Binder, unsupported};
 use super::value::{Names, all, call, column_name, given, ident, literal, operation};
@@ -24,7 +24,7 @@ use crate::statement::parse;
 
 /// The score that a row has in the index, whatever else is matched.
 const SCORE: &str = r#"
-    SELECT max(s."score") FROM search($1, $2, $3, k => NULL) s WHERE s.id = "id""#;
+    SELECT max(s."score") FROM search($1, $2, $3, k => NULL, analyzer => $4) s WHERE s.id = "id""#;
 
 /// What a place among the nearest, and among the best, adds.
 const PLACE_OF_DISTANCE: &str = r#"
@@ -178,7 +178,7 @@ impl Binder<'_> {
         let metric = defs.iter().find_map(|def| {
             let property = def.properties.iter();
             let at = property.clone().position(|known| known.column == column)?;
-            Some(metric_of(def, at))
+            Some(Metric::declared(def, at))
         });
         let name = distance(metric.flatten().unwrap_or(Metric::Cosine));
         Ok(call(name, false, vec![held, query]))
@@ -204,7 +204,9 @@ impl Binder<'_> {
             }
         };
         let first = self.given.len();
-        self.given.extend([text(&def.table), text(column), words]);
+        let analyzer = analyzer(&defs, column).name();
+        self.given
+            .extend([text(&def.table), text(column), words, text(analyzer)]);
         let outer = column_name(variables, id, "id");
         let query = parse::template(
             SCORE,
@@ -255,6 +257,15 @@ impl Binder<'_> {
             };
             values.push(call("int4", false, vec![edits]));
         }
+        let analyzer = match (arguments.first(), names) {
+            (
+                Some(Expr::Property(id, column)),
+                Names::Pattern(variables) | Names::Columns(variables, _),
+            ) => analyzer(&self.gq_types(variables, *id), column),
+            _ => Analyzer::English,
+        };
+        let analyzer = analyzer.name().to_owned();
+        values.push(literal(ast::Value::SingleQuotedString(analyzer)));
         Ok(call(condition, false, values))
     }
 
@@ -301,6 +312,16 @@ impl Binder<'_> {
         }
         Ok(sum.unwrap_or_else(|| given(place)))
     }
+}
+
+/// How texts of a property become words, where nothing is said as English ones.
+fn analyzer(defs: &[Arc<TypeDef>], column: &str) -> Analyzer {
+    let declared = defs.iter().find_map(|def| {
+        let mut properties = def.properties.iter();
+        let at = properties.position(|known| known.column == column)?;
+        Analyzer::declared(def, at)
+    });
+    declared.unwrap_or(Analyzer::English)
 }
 
 fn text(value: &str) -> Typed {
