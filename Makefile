@@ -128,7 +128,7 @@ bench-graph: optimized
 	python3 tests/bench/graph.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
 
 # Vectors and texts beside pgvector, PostgreSQL, tantivy and LanceDB.
-bench-search: build
+bench-search: optimized
 	scripts/setup.sh bench
 	python3 tests/bench/search.py --bin "$(BIN)" $(if $(DATA),--data "$(DATA)") $(BENCH)
 
