@@ -46,6 +46,7 @@ ask "SELECT p.oid, n.nspname, p.proname, p.prolang, p.procost, p.prorows, p.prov
     obj_description(p.oid, 'pg_proc')
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
   WHERE NOT EXISTS (SELECT FROM unnest(p.proargtypes::oid[] || p.prorettype || coalesce(p.proallargtypes, '{}')) u(o) WHERE u.o IN $left_out)
+     OR p.proname IN ('bit_in', 'bit_out', 'bit_recv', 'bit_send')
   ORDER BY p.oid" > "$data/procs.tsv"
 
 ask "SELECT o.oid, o.oprname, o.oprkind, o.oprcanmerge::int, o.oprcanhash::int, o.oprleft, o.oprright, o.oprresult, o.oprcom, o.oprnegate,
