@@ -28,6 +28,7 @@ standard error.
 | 2 | wrong usage |
 | 3 | a merge met conflicts; nothing was changed |
 | 4 | another writer was first; run it again |
+| 5 | policy does not allow it |
 | 130 | interrupted; nothing was committed |
 
 """

@@ -21,6 +21,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Is it no guard at all?
     pub(crate) fn is_open(&self) -> bool {
         self.read.is_none() && self.change.is_none()
     }
@@ -59,9 +60,6 @@ impl Guard {
         effects: &[TableEffect],
         actor: &str,
     ) -> Result<()> {
-        if self.is_open() {
-            return Ok(());
-        }
         for restriction in [&self.read, &self.change].into_iter().flatten() {
             if let Some(table) = outside(view, restriction, effects, gone).await? {
                 let on = format!(" such rows of \"{table}\"");
