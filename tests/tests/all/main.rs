@@ -19,6 +19,7 @@ mod row_locks;
 mod schema;
 mod search;
 mod settings;
+mod social_network;
 mod sqllogictest;
 mod stored_queries;
 mod tool;
