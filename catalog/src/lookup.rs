@@ -163,6 +163,7 @@ pub trait CatalogLookup: std::fmt::Debug + Send + Sync {
     /// empty string beyond the last.
     fn index_def(&self, oid: u32, column: i32, pretty: bool, path: &SearchPath) -> Option<String>;
     fn view_def(&self, oid: u32) -> Option<String>;
+    fn graph_def(&self, oid: u32, path: &SearchPath) -> Option<String>;
     fn function_def(&self, oid: u32) -> Option<String>;
     fn function_arguments(&self, oid: u32, path: &SearchPath) -> Option<String>;
     fn function_identity_arguments(&self, oid: u32, path: &SearchPath) -> Option<String>;

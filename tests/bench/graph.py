@@ -10,8 +10,11 @@ Every question is asked of every engine that can be asked it, and all have to gi
 answer before a time counts. The gateway and PostgreSQL are asked over the wire on loopback
 by psycopg with prepared statements; DuckDB and Ladybug run inside of this process, on all
 cores, without a wire. PostgreSQL gets indexes on both ends of every edge, ANALYZE and 1 GB
-of shared buffers; DuckDB's tables are sorted by source. Each time is the least of several
+of shared buffers; DuckDB's tables are sorted by source. The limit is `limit.rs`: the same on
+one core over arrays of numbers, without anything around it. Each time is the least of several
 runs, in milliseconds; `×` is how many times the gateway's is.
+
+`--write` puts the tables into docs/performance.md.
 """
 
 import argparse
@@ -20,6 +23,8 @@ import os
 import pathlib
 import random
 import shutil
+import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -116,6 +121,8 @@ class Sql:
         levels = RECURSIVE.format(start=f"{mark}::text") + "select count(*) from (select id, min(depth) as d from r group by id) l where d = 3"
         yield "levels", lambda: self.one(levels, [one])
         yield "triangles", lambda: self.one(TRIANGLES, [])
+        rings = "select count(*) from knows x join knows y on y.src = x.dst join knows z on z.src = y.dst and z.dst = x.src"
+        yield "rings", lambda: self.one(rings, [])
         yield "groups", lambda: len(self.all("select grp, count(*) from person group by grp", []))
         yield "degrees", lambda: int(self.one("select sum(n) from (select count(*) as n from knows group by src order by n desc limit 10) d", []))
 
@@ -209,6 +216,8 @@ class Ladybug:
         yield "levels", lambda: self.one("MATCH (a:person {id: $id})-[e:knows* SHORTEST 1..30]->(b:person) WHERE length(e) = 3 AND b.id <> $id RETURN count(*)", id=one)
         pair = "MATCH (a:person {id: $a})-[e:knows* SHORTEST 1..30]->(b:person {id: $b}) RETURN length(e)"
         yield "pairs", lambda: sum(self.length(pair, source, target) for source, target in graph.pairs)
+        ring = "MATCH (a:person)-[:knows]->(b:person)-[:knows]->(c:person)-[:knows]->(a) RETURN count(*)"
+        yield "rings", lambda: self.one(ring)
         yield "groups", lambda: self.one("MATCH (p:person) WITH p.grp AS g, count(*) AS n RETURN count(*)")
         yield "degrees", lambda: int(self.one("MATCH (a:person)-[e:knows]->() WITH a, count(e) AS n ORDER BY n DESC LIMIT 10 RETURN sum(n)"))
 
@@ -266,6 +275,8 @@ class Gateway:
         yield "levels", lambda: self.one("select count(*) from traverse('knows', %s, max_hops => null) where depth = 3", [one])
         yield "pairs", lambda: sum(self.length(source, target) for source, target in graph.pairs)
         yield "triangles", lambda: int(self.one("select sum(triangles) / 3 from triangle_count('knows')"))
+        ring = f"graph_table ({graph.name} match (a is person)-[is knows]->(b is person)-[is knows]->(c is person)-[is knows]->(a) columns (1 as one))"
+        yield "rings", lambda: self.one(f"select count(*) from {ring}")
         yield "pagerank", lambda: len(self.ask("select id, rank from pagerank('knows', tolerance => 0) order by rank desc limit 10"))
         yield "components", lambda: self.one("select count(distinct component) from connected_components('knows')")
         yield "groups", lambda: len(self.ask("select grp, count(*) from person group by grp"))
@@ -276,6 +287,28 @@ class Gateway:
 
     def stop(self):
         self.side.stop()
+
+
+class Limit:
+    """The same questions over arrays of numbers, by a program of its own."""
+
+    title = "limit"
+
+    def load(self, graph, folder):
+        self.program, self.data = folder / "limit", folder / "graph.u32"
+        subprocess.run(["rustc", "-O", "--edition", "2024", "-o", str(self.program), str(HERE / "limit.rs")], check=True)
+        columns = [[source for source, _ in graph.edges], [target for _, target in graph.edges], graph.group, graph.value, graph.seeds, [end for pair in graph.pairs for end in pair]]
+        words = [graph.nodes, len(graph.edges), len(graph.seeds), len(graph.pairs)] + sum(columns, [])
+        self.data.write_bytes(struct.pack(f"<{len(words)}I", *words))
+
+    def answers(self, graph, options):
+        told = subprocess.run([str(self.program), str(self.data), str(options.seconds / 4)], check=True, capture_output=True, text=True).stdout
+        for line in told.splitlines():
+            name, answer, took = line.split()
+            yield name, (int(answer), float(took))
+
+    def stop(self):
+        pass
 
 
 def write_csv(graph, folder):
@@ -299,25 +332,33 @@ def timed(question, seconds):
     return answer, best * 1000
 
 
+def answers(engine, graph, options):
+    """The questions that it answers, with the answer and the time of each."""
+    for name, question in engine.questions(graph):
+        if options.query and name not in options.query:
+            continue
+        try:
+            yield name, timed(question, options.seconds)
+        except Exception as error:  # noqa: BLE001 - an engine that cannot answer is told as such
+            print(f"  {engine.title} does not answer {name}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+
+
 def measure(graph, engines, folder, options):
     print(f"\n{graph.title}", flush=True)
     found = {}
     for engine in engines:
         engine.load(graph, folder)
-        for name, question in engine.questions(graph):
-            if options.query and name not in options.query:
-                continue
-            try:
-                found.setdefault(name, {})[engine.title] = timed(question, options.seconds)
-            except Exception as error:  # noqa: BLE001 - an engine that cannot answer is told as such
-                print(f"  {engine.title} does not answer {name}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        told = engine.answers(graph, options) if isinstance(engine, Limit) else answers(engine, graph, options)
+        for name, answer in told:
+            if not options.query or name in options.query:
+                found.setdefault(name, {})[engine.title] = answer
     ours = engines[0].title
     lines = ["| | " + " | ".join(engine.title for engine in engines) + " |", "|---|" + "---:|" * len(engines)]
-    for name, answers in found.items():
-        expected, least = answers.get(ours, (None, None))
+    for name, told in found.items():
+        expected, least = told.get(ours, (None, None))
         cells = []
         for engine in engines:
-            answer, took = answers.get(engine.title, (None, None))
+            answer, took = told.get(engine.title, (None, None))
             if took is None:
                 cells.append("–")
             elif engine.title == ours or least is None:
@@ -325,10 +366,17 @@ def measure(graph, engines, folder, options):
             elif answer != expected:
                 cells.append(f"{took:,.2f} (another answer: {answer}, not {expected})")
             else:
-                cells.append(f"{took:,.2f} ({took / least:,.1f} ×)")
+                cells.append(f"{took:,.3g} ({took / least:,.2g} ×)")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
         print("  " + lines[-1], flush=True)
     return [f"### {graph.title}", "", *lines, ""]
+
+
+def write(report):
+    path = ROOT / "docs" / "performance.md"
+    begin, end = "<!-- graph:begin -->", "<!-- graph:end -->"
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    path.write_text(f"{before}{begin}\n{report}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def main():
@@ -341,6 +389,7 @@ def main():
     parser.add_argument("--only", choices=["uniform", "power", "debian"], action="append")
     parser.add_argument("--query", action="append", help="only this question; may be repeated")
     parser.add_argument("--short", action="store_true", help="2,000 nodes, 20,000 edges, a fifth of a second each")
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     options = parser.parse_args()
     if options.short:
         options.nodes, options.edges, options.seconds = 2_000, 20_000, 0.2
@@ -362,14 +411,17 @@ def main():
             work.mkdir()
             gateway = Gateway(options.bin.resolve(), work)
             try:
-                report += measure(makers[name](work), [gateway, postgres, DuckDb(), Ladybug()], work, options)
+                report += measure(makers[name](work), [gateway, Limit(), postgres, DuckDb(), Ladybug()], work, options)
             finally:
                 gateway.stop()
     finally:
         if postgres:
             postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"\nMeasured {time.strftime('%Y-%m-%d')} on {bench.machine()}.\n\n" + "\n".join(report))
+    text = f"Measured {time.strftime('%Y-%m-%d')} on {bench.machine()}.\n\n" + "\n".join(report).rstrip()
+    print(f"\n{text}")
+    if options.write:
+        write(text)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,24 @@ impl Server {
         Server::on(store).await
     }
 
+    /// As [`Server::with`], where all statements together have so many bytes.
+    pub async fn with_memory(graphs: &[(&str, &str)], memory_bytes: usize) -> Server {
+        let store = TempDir::new().expect("a temporary directory");
+        for (name, schema) in graphs {
+            create(store.path(), name, schema).await;
+        }
+        let limits = Limits {
+            memory_bytes,
+            ..Limits::default()
+        };
+        Server::limited(store, &limits).await
+    }
+
     async fn on(directory: TempDir) -> Server {
+        Server::limited(directory, &Limits::default()).await
+    }
+
+    async fn limited(directory: TempDir, limits: &Limits) -> Server {
         let path = directory.path().to_string_lossy().into_owned();
         let store = Store::connect(&path, &StoreOptions::default())
             .await
@@ -88,7 +105,7 @@ impl Server {
             .await
             .expect("graphs");
         let config = arguments(&["--store", &path, "--unauthenticated"]);
-        Server::serve(directory, config, databases).await
+        Server::serve(directory, config, databases, limits).await
     }
 
     /// Serves what was applied to the cluster of a config directory, to these actors, whose
@@ -118,17 +135,22 @@ impl Server {
         let databases = serving::cluster(cluster, how, false)
             .await
             .expect("it can be served");
-        Server::serve(directory, config, databases).await
+        Server::serve(directory, config, databases, &Limits::default()).await
     }
 
-    async fn serve(directory: TempDir, config: Config, databases: Databases) -> Server {
+    async fn serve(
+        directory: TempDir,
+        config: Config,
+        databases: Databases,
+        limits: &Limits,
+    ) -> Server {
         let address = config.binds[0];
         let facts = Facts {
             durability: "fsync".to_owned(),
             port: address.port(),
             ..Facts::default()
         };
-        let shared = Shared::new(databases, &Limits::default(), facts).expect("an executor");
+        let shared = Shared::new(databases, limits, facts).expect("an executor");
         let task = tokio::spawn(async move {
             let registry = Arc::<Registry>::default();
             let served =

@@ -62,7 +62,6 @@ pub(crate) fn start(
 ) -> Result<SendableRecordBatchStream> {
     let several = wanted != Wanted::Shortest;
     let args = Args::new(function.as_ref(), &call.arguments);
-    let reservation = MemoryConsumer::new(function.name()).register(&call.memory);
     let mut request = PathsRequest {
         edges: Vec::new(),
         sources: args.texts("source")?,
@@ -70,7 +69,7 @@ pub(crate) fn start(
         direction: direction(&args)?,
         weight: args.optional_text("weight")?.map(str::to_owned),
         wanted,
-        memory: Box::new(Reserved(reservation)),
+        memory: reserved(function.as_ref(), &call),
     };
     let limit = call.limit;
     let steps = async move {
@@ -126,7 +125,7 @@ fn page(schema: SchemaRef, steps: &[Step], several: bool) -> Result<RecordBatch>
 }
 
 /// The engine's errors, and those of the memory of statements.
-fn failed(failure: Failure) -> Error {
+pub(crate) fn failed(failure: Failure) -> Error {
     match failure {
         Failure::Engine(error) => Error::Engine(error),
         Failure::Outside(error) => Error::value(OUT_OF_MEMORY, format!("out of memory: {error}")),
@@ -134,6 +133,13 @@ fn failed(failure: Failure) -> Error {
 }
 
 const OUT_OF_MEMORY: &str = "53200";
+
+/// The memory of statements, as the engine asks for it.
+pub(crate) fn reserved(function: &dyn TableFunction, call: &Call) -> Box<dyn Memory> {
+    Box::new(Reserved(
+        MemoryConsumer::new(function.name()).register(&call.memory),
+    ))
+}
 
 #[derive(Debug)]
 struct Reserved(MemoryReservation);

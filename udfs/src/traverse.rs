@@ -30,6 +30,7 @@ use omnigraph_engine::traverse::{Direction, Hops, TraverseRequest, traverse};
 use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::function::{Argument, Bound, Call, Column, Comparison, TableFunction, arrow_schema};
+use crate::paths::{failed, reserved};
 use crate::rows::{self, BATCH_ROWS};
 
 #[derive(Debug)]
@@ -97,7 +98,9 @@ impl TableFunction for Traverse {
             direction,
             hops,
             limit: call.limit,
+            wanted: call.wanted.clone(),
             batch_rows: BATCH_ROWS,
+            memory: reserved(self, &call),
         };
         let found = async move {
             let snapshot = call.context.snapshot().await?;
@@ -105,7 +108,7 @@ impl TableFunction for Traverse {
                 &Args::new(&Traverse::new(), &call.arguments),
                 snapshot.schema(),
             )?;
-            Ok::<_, Error>(traverse(snapshot, request).map_err(Error::from))
+            Ok::<_, Error>(traverse(snapshot, request).map_err(failed))
         };
         Ok(rows::batches(
             schema,

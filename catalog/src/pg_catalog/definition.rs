@@ -1,6 +1,6 @@
 //! Definitions of indexes, constraints and functions as PostgreSQL prints them.
 
-use super::objects::{ConstraintRule, IndexObject, TableObject};
+use super::objects::{ConstraintRule, IndexObject, Objects, TableObject};
 use super::operator_classes::{index_method, opclass_suffix};
 use super::system::Proc;
 use crate::lookup::quote_identifier;
@@ -60,6 +60,55 @@ pub fn constraint_text(
             format!("CHECK ({})", if pretty { &text.pretty } else { &text.full })
         }
     }
+}
+
+/// `CREATE PROPERTY GRAPH …`; the graph's name, and those of its tables, are given as they are
+/// to be written.
+pub fn graph_text(objects: &Objects, name: &str, relation: impl Fn(u32) -> String) -> String {
+    let elements = |is_edge: bool| -> Vec<String> {
+        let tables = objects.tables.iter().zip(&objects.graph.elements);
+        let tables = tables.filter(|(table, _)| table.is_edge == is_edge);
+        tables
+            .map(|(table, element)| {
+                let alias = quote_identifier(&table.name);
+                let mut text = relation(table.class);
+                if text != alias {
+                    text = format!("{text} AS {alias}");
+                }
+                text.push_str(" KEY (id)");
+                if let Some((from, to)) = element.ends {
+                    for (end, column, at) in [("SOURCE", "src", from), ("DESTINATION", "dst", to)] {
+                        let vertex = quote_identifier(&objects.tables[at].name);
+                        text.push_str(&format!(" {end} KEY ({column}) REFERENCES {vertex} (id)"));
+                    }
+                }
+                for label in &element.labels {
+                    let known = &objects.graph.labels[label.label].name;
+                    match *known == table.name {
+                        true if element.labels.len() == 1 => {}
+                        true => text.push_str(" DEFAULT LABEL"),
+                        false => text.push_str(&format!(" LABEL {}", quote_identifier(known))),
+                    }
+                    let properties: Vec<String> = label
+                        .properties
+                        .iter()
+                        .map(|of| &objects.graph.properties[of.property].name)
+                        .map(|name| quote_identifier(name))
+                        .collect();
+                    text.push_str(&format!(" PROPERTIES ({})", properties.join(", ")));
+                }
+                text
+            })
+            .collect()
+    };
+    let mut text = format!("CREATE PROPERTY GRAPH {name}");
+    for (kind, elements) in [("VERTEX", elements(false)), ("EDGE", elements(true))] {
+        if !elements.is_empty() {
+            let elements = elements.join(",\n        ");
+            text.push_str(&format!("\n    {kind} TABLES (\n        {elements}\n    )"));
+        }
+    }
+    text
 }
 
 fn column_name(table: &TableObject, attnum: i16) -> String {

@@ -416,6 +416,21 @@ impl CatalogLookup for PgCatalog {
         None
     }
 
+    fn graph_def(&self, oid: u32, path: &SearchPath) -> Option<String> {
+        let (branch, object) = self.object(oid)?;
+        let Object::Graph = object else {
+            return None;
+        };
+        let objects = branch.objects()?;
+        let name = format!(
+            "{}.{}",
+            quote_identifier(&branch.name),
+            quote_identifier(&branch.part.names.graph)
+        );
+        let relation = |class| self.class_text(branch.block.relocate(class), path);
+        Some(definition::graph_text(objects, &name, relation))
+    }
+
     fn function_def(&self, oid: u32) -> Option<String> {
         let proc = self.proc(oid)?;
         let path = SearchPath::of_branch("");

@@ -17,8 +17,10 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use futures::TryStreamExt;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
+use crate::pattern::{Failure, Memory};
 use crate::schema::{ID_COLUMN, TypeId};
 use crate::snapshot::Snapshot;
 use crate::table::ScanRequest;
@@ -32,6 +34,8 @@ pub struct WholeGraph {
     /// Type and number of each node.
     nodes: Vec<(u32, u32)>,
     out: Links,
+    /// Holds what the graph and an algorithm over it take.
+    _memory: Mutex<Box<dyn Memory>>,
 }
 
 /// For each node, where its edges lead.
@@ -46,15 +50,26 @@ pub struct Links {
 const NONE: u32 = u32::MAX;
 /// Rows read at a time.
 const BATCH_ROWS: usize = 8192;
+/// What the graph takes, and the algorithm that takes most.
+const NODE_BYTES: usize = 64;
+const EDGE_BYTES: usize = 20;
 
 impl WholeGraph {
     /// The nodes of the types at both ends of these edge types.
-    pub async fn load(snapshot: &Snapshot, edges: &[TypeId]) -> Result<Self> {
+    pub async fn load(
+        snapshot: &Snapshot,
+        edges: &[TypeId],
+        mut memory: Box<dyn Memory>,
+    ) -> Result<Self, Failure> {
         let plan = Plan::new(snapshot, edges, Direction::Out).await?;
+        let all_nodes: usize = plan.types.iter().map(|ty| ty.dictionary.len()).sum();
+        let all_edges: u64 = plan.edges.iter().map(|ty| ty.table.row_count()).sum();
+        memory.resize(NODE_BYTES * all_nodes + EDGE_BYTES * all_edges as usize)?;
         let mut nodes = Vec::new();
         let mut indexes: Vec<Vec<u32>> = Vec::with_capacity(plan.types.len());
         for (ty, node_type) in plan.types.iter().enumerate() {
             let mut index = vec![NONE; node_type.dictionary.len()];
+            let mut next = 0;
             let request = ScanRequest {
                 columns: vec![ID_COLUMN],
                 partitions: 1,
@@ -67,9 +82,14 @@ impl WholeGraph {
                         .as_string_opt::<i32>()
                         .ok_or_else(|| Error::internal("an id column that is not text"))?;
                     for id in ids.iter().flatten() {
-                        let number = node_type.dictionary.find(id).ok_or_else(|| {
-                            Error::internal("a node that its dictionary does not know")
-                        })?;
+                        // Numbers mostly follow the rows.
+                        let number = match node_type.dictionary.is(next, id) {
+                            true => next,
+                            false => node_type.dictionary.find(id).ok_or_else(|| {
+                                Error::internal("a node that its dictionary does not know")
+                            })?,
+                        };
+                        next = number + 1;
                         index[number as usize] = count(nodes.len())?;
                         nodes.push((ty as u32, number));
                     }
@@ -99,7 +119,12 @@ impl WholeGraph {
             Ok((plan, nodes, Links { offsets, targets }))
         })
         .await?;
-        Ok(WholeGraph { plan, nodes, out })
+        Ok(WholeGraph {
+            plan,
+            nodes,
+            out,
+            _memory: Mutex::new(memory),
+        })
     }
 
     pub fn len(&self) -> usize {

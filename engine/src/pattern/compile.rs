@@ -4,12 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::pattern::parts::{
+    between, conditions_of, edges_of, is_unbounded, looks_one_step_back, variables_of, walked,
+};
 use crate::pattern::program::{
-    Candidate, Exists, Expand, MAX_REPEATS, Op, Program, Reaching, Search, can_begin_at, is_plain,
+    Candidate, Exists, Expand, Hints, Joined, Known, MAX_REPEATS, Op, Program, Reaching, Search,
+    can_begin_at, is_plain,
 };
 use crate::pattern::{
-    ConditionId, Direction, EdgePattern, Group, Mode, Nested, Part, PathId, PathPattern, Pattern,
-    Reach, Selector, VariableId, VertexPattern,
+    ConditionId, EdgePattern, Group, Mode, Nested, Part, PathId, PathPattern, Pattern, Reach,
+    Selector, VariableId, VertexPattern,
 };
 
 fn disconnected() -> Error {
@@ -27,19 +31,26 @@ pub(super) struct Compiler<'a> {
     bound: Vec<bool>,
     /// Conditions that wait for their variables.
     pending: Vec<ConditionId>,
-    /// Conditions that hold from the start.
+    /// Conditions that hold from the start, or of the nodes that are known.
     decided: HashSet<ConditionId>,
+    hints: &'a Hints,
+    /// The edges outside of repetitions that are yet to be walked: the path of each, and its
+    /// place there.
+    ahead: Vec<(PathId, usize)>,
 }
 
 impl<'a> Compiler<'a> {
     /// From a vertex whose nodes fulfil the candidate's conditions.
-    pub(super) fn new(pattern: &'a Arc<Pattern>, candidate: &Candidate) -> Self {
+    pub(super) fn new(pattern: &'a Arc<Pattern>, candidate: &Candidate, hints: &'a Hints) -> Self {
+        let known = hints.known.iter().flat_map(|known| &known.conditions);
         Compiler {
             pattern,
             ops: Vec::new(),
             bound: vec![false; pattern.variables.len()],
             pending: pattern.filters.clone(),
-            decided: candidate.conditions.iter().copied().collect(),
+            decided: candidate.conditions.iter().chain(known).copied().collect(),
+            hints,
+            ahead: edges_of(pattern, 0..pattern.paths.len()),
         }
     }
 
@@ -58,6 +69,7 @@ impl<'a> Compiler<'a> {
             if pattern.paths[path].selector == Selector::All {
                 self.path(path, part)?;
             } else {
+                self.each_end(path, part)?;
                 self.search(path, part)?;
             }
             next = self.next_path(&left);
@@ -80,6 +92,11 @@ impl<'a> Compiler<'a> {
             bound: self.bound.clone(),
             pending: nested.filters.clone(),
             decided: self.decided.clone(),
+            hints: self.hints,
+            ahead: edges_of(
+                self.pattern,
+                nested.first..nested.first + nested.paths.len(),
+            ),
         };
         inner.filter()?;
         let mut left: Vec<PathId> = (nested.first..nested.first + nested.paths.len()).collect();
@@ -117,7 +134,39 @@ impl<'a> Compiler<'a> {
         found.ok_or_else(|| Error::internal("a path that the pattern does not have"))
     }
 
-    /// A path that goes on from what is bound; those that are chosen from come last.
+    /// Binds the other end of a path that is searched for, if few nodes can be there.
+    fn each_end(&mut self, path: PathId, start: usize) -> Result<()> {
+        let parts = &self.pattern.paths[path].parts;
+        let end = if start > 0 {
+            parts.first()
+        } else {
+            parts.last()
+        };
+        let (Part::Vertex(start), Some(Part::Vertex(end))) = (&parts[start], end) else {
+            return Ok(());
+        };
+        let known = self.known(end.variable).is_some_and(|known| known.are_few);
+        if !known || self.bound[end.variable] || start.variable == end.variable {
+            return Ok(());
+        }
+        let (start, end) = (start.clone(), end.variable);
+        // The search comes back to where it begins, so that has to be bound, too.
+        if !self.bound[start.variable] {
+            self.vertex(&start)?;
+        }
+        self.bound[end] = true;
+        self.push(Op::Each(end))?;
+        self.filter()?;
+        self.push(Op::Goto(start.variable))
+    }
+
+    fn known(&self, variable: VariableId) -> Option<&'a Known> {
+        let mut known = self.hints.known.iter();
+        known.find(|known| known.variable == variable)
+    }
+
+    /// A path that goes on from what is bound; those that are chosen from come last, and among
+    /// others the one that makes the fewest matches of one is first.
     fn next_path(&self, left: &[PathId]) -> Option<(PathId, usize)> {
         let paths = left
             .iter()
@@ -126,16 +175,27 @@ impl<'a> Compiler<'a> {
             let parts = path.parts.iter().enumerate();
             parts.map(move |(at, part)| (id, path, at, part))
         });
-        places
-            .filter(|(_, path, at, part)| match part {
-                Part::Vertex(vertex) => self.bound[vertex.variable] && can_begin_at(path, *at),
+        let mut best: Option<(bool, f64, PathId, usize)> = None;
+        for (id, path, at, part) in places {
+            let can_begin = match part {
+                Part::Vertex(vertex) => self.bound[vertex.variable] && can_begin_at(path, at),
                 Part::Edge(_) | Part::Group(_) | Part::Reach(_) => false,
-            })
-            .min_by_key(|(_, path, _, _)| !is_plain(path))
-            .map(|(id, _, at, _)| (id, at))
+            };
+            if !can_begin {
+                continue;
+            }
+            let statistics = &self.hints.statistics;
+            let growth = statistics.growth(self.pattern, &path.parts, at, &self.bound);
+            let last = !is_plain(path);
+            if best.is_none_or(|(other, least, ..)| (last, growth) < (other, least)) {
+                best = Some((last, growth, id, at));
+            }
+        }
+        best.map(|(_, _, id, at)| (id, at))
     }
 
-    /// All paths, from the vertex at `start` to the right and then to the left.
+    /// All paths, from the vertex at `start` to both sides: first to the one that makes fewer
+    /// matches of one.
     fn path(&mut self, path: PathId, start: usize) -> Result<()> {
         let PathPattern {
             parts, conditions, ..
@@ -146,51 +206,102 @@ impl<'a> Compiler<'a> {
         }
         self.push(Op::Start(path))?;
         self.part(path, &parts[start], false)?;
-        for at in start + 1..parts.len() {
-            self.part_before(path, &parts[at], parts.get(at + 1), false)?;
-        }
-        if start > 0 {
+        let growth = |parts: &[Part], start| {
+            let statistics = &self.hints.statistics;
+            statistics.growth(self.pattern, parts, start, &self.bound)
+        };
+        let has_sides = start > 0 && start + 1 < parts.len();
+        let left_first = has_sides && growth(&parts[..=start], start) < growth(&parts[start..], 0);
+        for (nth, backward) in [left_first, !left_first].into_iter().enumerate() {
             if let Part::Vertex(vertex) = &parts[start]
-                && start + 1 < parts.len()
+                && has_sides
+                && nth > 0
             {
                 self.push(Op::Goto(vertex.variable))?;
             }
-            for at in (0..start).rev() {
-                let next = at.checked_sub(1).and_then(|next| parts.get(next));
-                self.part_before(path, &parts[at], next, true)?;
+            match backward {
+                false => (start + 1..parts.len())
+                    .try_for_each(|at| self.part_of(path, parts, at, false))?,
+                true => (0..start)
+                    .rev()
+                    .try_for_each(|at| self.part_of(path, parts, at, true))?,
             }
         }
         Ok(())
     }
 
-    /// A part, and what comes after it.
-    fn part_before(
-        &mut self,
-        path: PathId,
-        part: &Part,
-        next: Option<&Part>,
-        backward: bool,
-    ) -> Result<()> {
-        let Part::Reach(reach) = part else {
-            return self.part(path, part, backward);
+    /// A part of a path, and what comes after it.
+    fn part_of(&mut self, path: PathId, parts: &[Part], at: usize, backward: bool) -> Result<()> {
+        let next = match backward {
+            false => parts.get(at + 1),
+            true => at.checked_sub(1).and_then(|next| parts.get(next)),
         };
-        let target = match next {
-            Some(Part::Vertex(vertex)) if self.bound[vertex.variable] => Some(vertex.variable),
+        let next = match next {
+            Some(Part::Vertex(vertex)) => Some(vertex.variable),
             _ => None,
         };
-        let reach = Reach {
-            direction: walked(reach.direction, backward),
-            ..reach.clone()
-        };
-        self.push(Op::Reach(Arc::new(Reaching { reach, target })))
+        let target = next.filter(|variable| self.bound[*variable]);
+        match &parts[at] {
+            Part::Reach(reach) => {
+                let reach = Reach {
+                    direction: walked(reach.direction, backward),
+                    ..reach.clone()
+                };
+                self.push(Op::Reach(Arc::new(Reaching { reach, target })))
+            }
+            Part::Edge(edge) => {
+                self.ahead.retain(|ahead| *ahead != (path, at));
+                let joined = match (next, target) {
+                    (Some(next), None) => self.joined(next),
+                    _ => Vec::new(),
+                };
+                self.edge(path, edge, backward, target, joined)
+            }
+            part => self.part(path, part, backward),
+        }
+    }
+
+    /// The edges that are yet to be walked between a vertex and those that are bound.
+    fn joined(&self, vertex: VariableId) -> Vec<Joined> {
+        let mut joined = Vec::new();
+        for &(path, at) in &self.ahead {
+            let Some(path) = self.pattern.path(path) else {
+                continue;
+            };
+            let beside = (
+                at.checked_sub(1).map(|left| &path.parts[left]),
+                path.parts.get(at + 1),
+            );
+            let (Part::Edge(edge), (Some(Part::Vertex(left)), Some(Part::Vertex(right)))) =
+                (&path.parts[at], beside)
+            else {
+                continue;
+            };
+            let (bound, backward) = match (left.variable == vertex, right.variable == vertex) {
+                (false, true) => (left.variable, false),
+                (true, false) => (right.variable, true),
+                _ => continue,
+            };
+            if self.bound[bound] {
+                joined.push(Joined {
+                    edge: edge.variable,
+                    bound,
+                    types: edge.types.clone(),
+                    direction: walked(edge.direction, backward),
+                });
+            }
+        }
+        joined
     }
 
     fn part(&mut self, path: PathId, part: &Part, backward: bool) -> Result<()> {
         match part {
             Part::Vertex(vertex) => self.vertex(vertex),
-            Part::Edge(edge) => self.edge(path, edge, backward),
+            Part::Edge(edge) => self.edge(path, edge, backward, None, Vec::new()),
             Part::Group(group) => self.group(path, group, backward),
-            Part::Reach(_) => self.part_before(path, part, None, backward),
+            Part::Reach(_) => Err(Error::internal(
+                "nodes that are reached within a repetition",
+            )),
         }
     }
 
@@ -201,10 +312,20 @@ impl<'a> Compiler<'a> {
             types: vertex.types.clone(),
             same,
         })?;
+        if !same && self.known(vertex.variable).is_some() {
+            self.push(Op::Within(vertex.variable))?;
+        }
         self.filter()
     }
 
-    fn edge(&mut self, path: PathId, edge: &EdgePattern, backward: bool) -> Result<()> {
+    fn edge(
+        &mut self,
+        path: PathId,
+        edge: &EdgePattern,
+        backward: bool,
+        target: Option<VariableId>,
+        joined: Vec<Joined>,
+    ) -> Result<()> {
         let same = std::mem::replace(&mut self.bound[edge.variable], true);
         let direction = walked(edge.direction, backward);
         self.push(Op::Expand(Expand {
@@ -216,6 +337,8 @@ impl<'a> Compiler<'a> {
             path,
             mode: self.pattern.path(path).map_or(Mode::Walk, |path| path.mode),
             cost: edge.cost,
+            target,
+            joined,
         }))?;
         self.filter()
     }
@@ -288,12 +411,15 @@ impl<'a> Compiler<'a> {
             ..
         } = &self.path_pattern(path)?;
         let backward = start > 0;
+        self.ahead.retain(|(other, _)| *other != path);
         let mut inner = Compiler {
             pattern: self.pattern,
             ops: Vec::new(),
             bound: vec![false; pattern.variables.len()],
             pending: Vec::new(),
             decided: self.decided.clone(),
+            hints: self.hints,
+            ahead: edges_of(&pattern, path..path + 1),
         };
         inner.path(path, start)?;
         inner.settled()?;
@@ -333,14 +459,15 @@ impl<'a> Compiler<'a> {
         self.push(Op::Search(Arc::new(Search {
             path,
             selector: *selector,
-            program: Program {
+            program: Arc::new(Program {
                 pattern: Arc::clone(self.pattern),
                 ops: inner.ops,
                 start,
-            },
+            }),
             backward,
             target,
             is_local,
+            between: between(parts, backward).filter(|_| is_local),
         })))?;
         for (variable, bound) in single.into_iter().enumerate() {
             if bound && std::mem::replace(&mut self.bound[variable], true) && variable != start {
@@ -401,95 +528,4 @@ impl<'a> Compiler<'a> {
         self.ops.push(op);
         Ok(())
     }
-}
-
-fn walked(direction: Direction, backward: bool) -> Direction {
-    match (direction, backward) {
-        (Direction::Out, true) => Direction::In,
-        (Direction::In, true) => Direction::Out,
-        (direction, _) => direction,
-    }
-}
-
-fn conditions_of(part: &Part) -> &[ConditionId] {
-    match part {
-        Part::Vertex(vertex) => &vertex.conditions,
-        Part::Edge(edge) => &edge.conditions,
-        Part::Group(_) | Part::Reach(_) => &[],
-    }
-}
-
-pub(super) fn variables_of(parts: &[Part], found: &mut Vec<VariableId>) {
-    for part in parts {
-        match part {
-            Part::Vertex(vertex) => found.push(vertex.variable),
-            Part::Edge(edge) => found.push(edge.variable),
-            Part::Group(group) => variables_of(&group.parts, found),
-            Part::Reach(_) => {}
-        }
-    }
-}
-
-/// The conditions and costs that stand in some parts.
-pub(super) fn conditions_in(parts: &[Part], found: &mut Vec<ConditionId>) {
-    for part in parts {
-        found.extend(conditions_of(part));
-        match part {
-            Part::Edge(edge) => found.extend(edge.cost),
-            Part::Group(group) => {
-                found.extend(&group.conditions);
-                conditions_in(&group.parts, found);
-            }
-            Part::Vertex(_) | Part::Reach(_) => {}
-        }
-    }
-}
-
-fn is_unbounded(part: &Part) -> bool {
-    match part {
-        Part::Group(group) => group.max.is_none() || group.parts.iter().any(is_unbounded),
-        Part::Vertex(_) | Part::Edge(_) | Part::Reach(_) => false,
-    }
-}
-
-/// Does each condition look only at the node where the path begins, at the last edge, and at
-/// the nodes at its two ends?
-fn looks_one_step_back(pattern: &Pattern, ops: &[Op], start: VariableId) -> bool {
-    ops.iter().enumerate().all(|(at, op)| {
-        let condition = match op {
-            Op::Filter(condition) => *condition,
-            Op::Expand(Expand { same: true, .. }) => return false,
-            Op::Expand(Expand {
-                cost: Some(cost), ..
-            }) => *cost,
-            Op::Vertex {
-                variable,
-                same: true,
-                ..
-            } => return *variable == start,
-            _ => return true,
-        };
-        // Written out, instructions stand in the order of the path.
-        let mut near = vec![start];
-        let mut edges = 0;
-        let from = match op {
-            Op::Expand(_) => at + 1,
-            _ => at,
-        };
-        for op in ops[..from].iter().rev() {
-            match op {
-                Op::Vertex { variable, .. } => near.push(*variable),
-                Op::Expand(expand) => {
-                    edges += 1;
-                    if edges == 2 {
-                        break;
-                    }
-                    near.push(expand.variable);
-                }
-                _ => {}
-            }
-        }
-        let mut uses = pattern.conditions[condition].iter();
-        uses.all(|property| near.contains(&property.variable))
-    })
 }

@@ -1,5 +1,6 @@
 //! Matches as rows: what each variable and each path came to be.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::pattern::frame::{Element, Event, Frame, Step};
-use crate::pattern::matcher::{Context, Leaf, found_path};
+use crate::pattern::context::{Context, Failure, found_path};
+use crate::pattern::frame::{Element, Event, Frame, Held, Step};
+use crate::pattern::matcher::Leaf;
 use crate::pattern::{Part, PathId, Pattern, Property, PropertyKind, VariableId};
 use crate::schema::Schema;
 
@@ -81,7 +83,7 @@ pub(super) async fn emit(
     outputs: &[Output],
     rows: &Rows,
     schema: &SchemaRef,
-) -> Result<RecordBatch> {
+) -> Result<RecordBatch, Failure> {
     let mut matches = Matches::of(context, leaf, outputs, rows)?;
     let mut arrays: Vec<Option<ArrayRef>> = vec![None; outputs.len()];
     // The properties of one variable are fetched together.
@@ -108,7 +110,11 @@ pub(super) async fn emit(
             })
             .collect();
         let values = matches.take(variable)?;
-        let fetched = context.elements.fetch(&values.elements, &wanted).await?;
+        let fetched = context
+            .opened
+            .elements
+            .fetch(&values.elements, &wanted)
+            .await?;
         for (at, array) in places.into_iter().zip(fetched) {
             arrays[at] = Some(match &values.offsets {
                 None => array,
@@ -145,10 +151,17 @@ struct Matches {
     edges: HashMap<PathId, Values>,
     costs: HashMap<PathId, Vec<f64>>,
     numbers: HashMap<VariableId, Vec<i64>>,
+    lengths: HashMap<PathId, Vec<i64>>,
+    _held: Held,
 }
 
 impl Matches {
-    fn of(context: &Context, leaf: &Leaf, outputs: &[Output], rows: &Rows) -> Result<Self> {
+    fn of(
+        context: &Context,
+        leaf: &Leaf,
+        outputs: &[Output],
+        rows: &Rows,
+    ) -> Result<Self, Failure> {
         let mut reader = Reader::new(context, leaf);
         let mut matches = Matches {
             rows: leaf.frame.len(),
@@ -157,6 +170,8 @@ impl Matches {
             edges: HashMap::new(),
             costs: HashMap::new(),
             numbers: HashMap::new(),
+            lengths: HashMap::new(),
+            _held: context.meter.hold(0),
         };
         let unnested: &[VariableId] = match rows {
             Rows::Match => &[],
@@ -172,7 +187,10 @@ impl Matches {
                             .insert(*variable, reader.variable(*variable)?);
                     }
                 }
-                Output::PathLength(path) | Output::PathVertices(path) | Output::PathEdges(path) => {
+                Output::PathLength(path) => {
+                    matches.lengths.insert(*path, reader.lengths(*path)?);
+                }
+                Output::PathVertices(path) | Output::PathEdges(path) => {
                     if !matches.edges.contains_key(path) {
                         let (vertices, edges) = reader.path(*path)?;
                         matches.vertices.insert(*path, vertices);
@@ -189,6 +207,7 @@ impl Matches {
             let (vertices, edges) = reader.path(0)?;
             matches.unnest(rows, &vertices, &edges)?;
         }
+        matches._held = reader.held;
         Ok(matches)
     }
 
@@ -203,13 +222,8 @@ impl Matches {
         let ids = PropertyKind::Column("id".to_owned());
         Ok(match output {
             Output::PathLength(path) => {
-                let offsets = self
-                    .edges
-                    .get(path)
-                    .and_then(|edges| edges.offsets.as_ref())
-                    .ok_or_else(missing)?;
-                let lengths = offsets.lengths().map(|length| length as i64);
-                Arc::new(Int64Array::from_iter_values(lengths))
+                let lengths = self.lengths.get(path).ok_or_else(missing)?;
+                Arc::new(Int64Array::from(lengths.clone()))
             }
             Output::PathVertices(path) | Output::PathEdges(path) => {
                 let of_kind = match output {
@@ -218,6 +232,7 @@ impl Matches {
                 };
                 let values = of_kind.get(path).ok_or_else(missing)?;
                 let fetched = context
+                    .opened
                     .elements
                     .fetch(&values.elements, &[(&ids, DataType::Utf8)])
                     .await?;
@@ -282,6 +297,9 @@ impl Matches {
         for costs in self.costs.values_mut() {
             *costs = from_rows.iter().map(|row| costs[*row]).collect();
         }
+        for lengths in self.lengths.values_mut() {
+            *lengths = from_rows.iter().map(|row| lengths[*row]).collect();
+        }
         let unnested: Vec<VariableId> = match rows {
             Rows::Match => Vec::new(),
             Rows::Vertex(variable) => vec![*variable],
@@ -335,8 +353,11 @@ struct Reader<'a> {
     leaf: &'a Leaf,
     /// Oldest first.
     events: Vec<(Event, u32)>,
-    /// The frame of each level, and the row of it that each row of the leaf continues.
+    /// The frames in which paths were found, by level, and the row of it that each row of the
+    /// leaf continues.
     levels: HashMap<u32, (&'a Arc<Frame>, Vec<u32>)>,
+    /// What lists take that were read.
+    held: Held,
 }
 
 /// A node or an edge of a path that was walked edge by edge, and its place in it: the node
@@ -353,7 +374,10 @@ impl<'a> Reader<'a> {
         let mut events: Vec<(Event, u32)> = leaf.trace.events().collect();
         events.reverse();
         let mut levels = HashMap::new();
-        let mut wanted: Vec<u32> = events.iter().map(|(_, level)| *level).collect();
+        let found = events
+            .iter()
+            .filter(|(event, _)| matches!(event, Event::Found { .. }));
+        let mut wanted: Vec<u32> = found.map(|(_, level)| *level).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let mut frame = &leaf.frame;
@@ -367,28 +391,49 @@ impl<'a> Reader<'a> {
             leaf,
             events,
             levels,
-        }
-    }
-
-    fn elements(&self, stop: Stop) -> Vec<Element> {
-        let (frame, rows) = &self.levels[&stop.level];
-        match (&frame.step, stop.is_edge) {
-            (Step::Edges(edges), true) => rows.iter().map(|row| edges[*row as usize]).collect(),
-            _ => rows
-                .iter()
-                .map(|row| frame.vertices[*row as usize])
-                .collect(),
+            held: context.meter.hold(0),
         }
     }
 
     /// What `stops` are in each row, in the order of their places.
-    fn lists(&self, mut stops: Vec<Stop>) -> Vec<Vec<Element>> {
+    fn lists(&mut self, mut stops: Vec<Stop>) -> Result<Vec<Vec<Element>>, Failure> {
+        // By column, by row, and as one list.
+        self.hold(3 * stops.len() * self.leaf.frame.len())?;
         stops.sort_by_key(|stop| stop.place);
-        let columns: Vec<Vec<Element>> =
-            stops.into_iter().map(|stop| self.elements(stop)).collect();
-        (0..self.leaf.frame.len())
+        let mut newest_first: Vec<usize> = (0..stops.len()).collect();
+        newest_first.sort_by_key(|at| Reverse(stops[*at].level));
+        let mut columns: Vec<Vec<Element>> = vec![Vec::new(); stops.len()];
+        let mut frame = &self.leaf.frame;
+        let mut rows: Vec<u32> = (0..frame.len() as u32).collect();
+        for at in newest_first {
+            let Stop { level, is_edge, .. } = stops[at];
+            (frame, rows) = frame.ancestor(level, rows);
+            let here = match (&frame.step, is_edge) {
+                (Step::Edges(edges), true) => edges,
+                _ => &frame.vertices,
+            };
+            columns[at] = rows.iter().map(|row| here[*row as usize]).collect();
+        }
+        Ok((0..self.leaf.frame.len())
             .map(|row| columns.iter().map(|column| column[row]).collect())
-            .collect()
+            .collect())
+    }
+
+    fn hold(&mut self, elements: usize) -> Result<(), Failure> {
+        self.held.grow(elements * size_of::<Element>());
+        self.context.charge()
+    }
+
+    /// How many edges a path has in each row.
+    fn lengths(&self, path: PathId) -> Result<Vec<i64>> {
+        if let Some(level) = self.found(path) {
+            return self.found_lists(level, |path| path.edges.len() as i64);
+        }
+        let stops = self.stops().into_iter();
+        let edges = stops
+            .filter(|(of, stop, _)| *of == path && stop.is_edge)
+            .count();
+        Ok(vec![edges as i64; self.leaf.frame.len()])
     }
 
     /// The level at which a path was found as a whole.
@@ -439,8 +484,8 @@ impl<'a> Reader<'a> {
                     path,
                     backward,
                 } => {
-                    // The first edge to the left comes after those to the right.
-                    if backward && place > 0 {
+                    // The first edge of the second side.
+                    if backward == (place > 0) {
                         place = 0;
                     }
                     let step = if backward { -1 } else { 1 };
@@ -484,7 +529,7 @@ impl<'a> Reader<'a> {
         stops
     }
 
-    fn variable(&mut self, variable: VariableId) -> Result<Values> {
+    fn variable(&mut self, variable: VariableId) -> Result<Values, Failure> {
         let pattern = &self.context.pattern;
         if !pattern.variables[variable].is_group {
             return Ok(Values {
@@ -506,14 +551,15 @@ impl<'a> Reader<'a> {
         let of_variable = stops
             .into_iter()
             .filter(|(_, _, bound)| *bound == Some(variable));
-        Ok(Values::of_lists(
-            self.lists(of_variable.map(|(_, stop, _)| stop).collect()),
-        ))
+        let of_variable = of_variable.map(|(_, stop, _)| stop).collect();
+        Ok(Values::of_lists(self.lists(of_variable)?))
     }
 
     /// A path's nodes and its edges.
-    fn path(&mut self, path: PathId) -> Result<(Values, Values)> {
+    fn path(&mut self, path: PathId) -> Result<(Values, Values), Failure> {
         if let Some(level) = self.found(path) {
+            let places = self.found_lists(level, |path| 2 * path.edges.len() + 1)?;
+            self.hold(2 * places.into_iter().sum::<usize>())?;
             let vertices = self.found_lists(level, |path| path.vertices.clone())?;
             let edges = self.found_lists(level, |path| path.edges.clone())?;
             return Ok((Values::of_lists(vertices), Values::of_lists(edges)));
@@ -533,8 +579,8 @@ impl<'a> Reader<'a> {
             .filter(|(stop, bound)| !stop.is_edge && bound.is_none());
         let (vertices, edges) = (vertices.map(|(stop, _)| *stop).collect(), edges.collect());
         Ok((
-            Values::of_lists(self.lists(vertices)),
-            Values::of_lists(self.lists(edges)),
+            Values::of_lists(self.lists(vertices)?),
+            Values::of_lists(self.lists(edges)?),
         ))
     }
 

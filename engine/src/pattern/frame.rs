@@ -80,6 +80,12 @@ impl Held {
         self.meter.0.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
     }
+
+    pub(super) fn resize(&mut self, bytes: usize) {
+        self.meter.0.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
 }
 
 impl Drop for Held {

@@ -1,8 +1,8 @@
 //! The tables, dictionaries and adjacencies behind the element types of a pattern, at one
 //! snapshot; and the properties of elements, fetched when somebody needs them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,6 +23,18 @@ use crate::traverse::{Adjacency, Dictionary, Ends};
 pub(super) struct Elements {
     tables: Vec<ElementTable>,
     by_type: HashMap<TypeId, u32>,
+    /// Adjacencies that were there, and those that had to be made.
+    pub cached: usize,
+    pub built: usize,
+}
+
+/// What edge types are used for.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// They are walked against their direction.
+    pub backwards: HashSet<TypeId>,
+    /// They are asked whether they join two nodes.
+    pub joins: HashSet<TypeId>,
 }
 
 #[derive(Debug)]
@@ -49,19 +61,16 @@ pub(super) struct EdgeSource {
 }
 
 impl Elements {
-    /// Opens what elements of these types need. `reverse` are the edge types that are also
-    /// walked against their direction.
-    pub(super) async fn open(
-        snapshot: &Snapshot,
-        types: &[TypeId],
-        reverse: &[TypeId],
-    ) -> Result<Self> {
+    /// Opens what elements of these types need.
+    pub(super) async fn open(snapshot: &Snapshot, types: &[TypeId], uses: &Uses) -> Result<Self> {
         let mut elements = Elements {
             tables: Vec::new(),
             by_type: HashMap::new(),
+            cached: 0,
+            built: 0,
         };
         for &id in types {
-            elements.add(snapshot, id, reverse.contains(&id)).await?;
+            elements.add(snapshot, id, uses).await?;
         }
         Ok(elements)
     }
@@ -104,7 +113,7 @@ impl Elements {
             .collect()
     }
 
-    async fn add(&mut self, snapshot: &Snapshot, id: TypeId, reverse: bool) -> Result<u32> {
+    async fn add(&mut self, snapshot: &Snapshot, id: TypeId, uses: &Uses) -> Result<u32> {
         if let Some(&known) = self.by_type.get(&id) {
             return Ok(known);
         }
@@ -115,15 +124,27 @@ impl Elements {
         let source = match table.def().endpoints() {
             None => Source::Nodes(topologies.dictionary(&table).await?),
             Some((from, to)) => {
-                let from = Box::pin(self.add(snapshot, from, false)).await?;
-                let to = Box::pin(self.add(snapshot, to, false)).await?;
+                let numbered = async {
+                    let from = Box::pin(self.add(snapshot, from, uses)).await?;
+                    let to = Box::pin(self.add(snapshot, to, uses)).await?;
+                    Ok::<_, Error>((from, to))
+                };
+                let (numbered, ()) = tokio::join!(numbered, topologies.read_ahead(&table));
+                let (from, to) = numbered?;
                 let ends = Ends {
                     from: self.dictionary(from)?,
                     to: self.dictionary(to)?,
                 };
+                match topologies.has_adjacency(&table, &ends) {
+                    true => self.cached += 1,
+                    false => self.built += 1,
+                }
                 let adjacency = topologies.adjacency(&table, &ends).await?;
-                if reverse {
+                if uses.backwards.contains(&id) {
                     topologies.prepare_reverse(&adjacency).await?;
+                }
+                if uses.joins.contains(&id) {
+                    topologies.prepare_joins(&adjacency).await?;
                 }
                 Source::Edges(EdgeSource {
                     adjacency,

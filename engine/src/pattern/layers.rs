@@ -7,8 +7,10 @@ use std::sync::Arc;
 use arrow::array::Array;
 
 use crate::error::{Error, Result};
+use crate::pattern::context::{Context, Failure};
+use crate::pattern::corridor::Corridor;
 use crate::pattern::frame::{Element, Held};
-use crate::pattern::matcher::{BATCH_ROWS, Context, Failure};
+use crate::pattern::matcher::BATCH_ROWS;
 use crate::pattern::program::{Expand, Op};
 use crate::pattern::search::{FoundPath, Searching};
 use crate::pattern::{Selector, VariableId};
@@ -18,6 +20,8 @@ pub(super) struct Layers {
     selector: Selector,
     sources: Vec<(u32, Element)>,
     targets: Option<Vec<Element>>,
+    /// Where each source's search may go.
+    corridors: Vec<Corridor>,
     entries: Vec<Entry>,
     links: Vec<Link>,
     /// The variables that a link's node is bound to.
@@ -60,6 +64,8 @@ struct Link {
     next: u32,
 }
 
+/// Edges looked at before others get the thread.
+const SLICE_EDGES: usize = 1 << 14;
 const NONE: u32 = u32::MAX;
 const DONE: u32 = u32::MAX;
 
@@ -99,22 +105,44 @@ impl Steps {
     fn is_empty(&self) -> bool {
         self.vertices.is_empty()
     }
+
+    fn bytes(&self) -> usize {
+        let row = 2 * size_of::<u32>() + 2 * size_of::<Element>() + size_of::<f64>();
+        row * self.vertices.capacity()
+    }
 }
 
 impl Layers {
-    pub(super) fn new(searching: &Searching, rows: std::ops::Range<usize>) -> Self {
+    pub(super) async fn new(
+        searching: &Searching,
+        rows: std::ops::Range<usize>,
+    ) -> Result<Self, Failure> {
         let sources: Vec<(u32, Element)> = rows
             .clone()
             .map(|row| (row as u32, searching.frame.vertices[row]))
             .collect();
-        Layers {
-            selector: searching.search.selector,
-            satisfied: vec![false; sources.len()],
+        let search = &searching.search;
+        let targets = searching.targets.as_ref();
+        let targets = targets.map(|targets| targets[rows].to_vec());
+        let mut corridors = Vec::with_capacity(sources.len());
+        for (at, (_, source)) in sources.iter().enumerate() {
+            corridors.push(match (&search.between, &targets) {
+                (Some(between), Some(targets)) => {
+                    let (context, selector) = (&searching.context, search.selector);
+                    Corridor::find(context, between, selector, *source, targets[at]).await?
+                }
+                _ => Corridor::Everywhere,
+            });
+        }
+        Ok(Layers {
+            selector: search.selector,
+            satisfied: corridors
+                .iter()
+                .map(|corridor| matches!(corridor, Corridor::Nowhere))
+                .collect(),
             sources,
-            targets: searching
-                .targets
-                .as_ref()
-                .map(|targets| targets[rows].to_vec()),
+            targets,
+            corridors,
             entries: Vec::new(),
             links: Vec::new(),
             bindings: Vec::new(),
@@ -124,7 +152,7 @@ impl Layers {
             next_accepted: 0,
             path: Vec::new(),
             held: searching.context.meter.hold(0),
-        }
+        })
     }
 
     fn start(&self) -> Steps {
@@ -194,9 +222,14 @@ impl Layers {
             let Some(Op::Expand(expand)) = ops.get(state as usize) else {
                 return Err(Error::internal("a search went on from where nothing goes on").into());
             };
-            for some in entries.chunks(BATCH_ROWS) {
-                let mut steps = self.expand(&searching.context, expand, some);
+            let mut done = 0;
+            while done < entries.len() {
+                let context = &searching.context;
+                let mut steps = self.expand(context, expand, &entries, &mut done);
                 steps.at = state as usize + 1;
+                context.opened.progress.looked_at(steps.vertices.len());
+                let _held = context.meter.hold(steps.bytes());
+                context.charge()?;
                 if let Some(cost) = expand.cost.filter(|_| self.selector == Selector::Cheapest) {
                     self.add_costs(searching, cost, &mut steps).await?;
                 }
@@ -208,7 +241,14 @@ impl Layers {
         Ok(())
     }
 
-    fn expand(&self, context: &Context, expand: &Expand, entries: &[u32]) -> Steps {
+    /// From some of the entries, as many as make about one batch; `done` counts them.
+    fn expand(
+        &self,
+        context: &Context,
+        expand: &Expand,
+        entries: &[u32],
+        done: &mut usize,
+    ) -> Steps {
         let mut steps = Steps {
             at: 0,
             edge_variable: expand.variable,
@@ -221,7 +261,12 @@ impl Layers {
             has_edge: true,
         };
         let mut ways = HashMap::new();
-        for &before in entries {
+        let from = *done;
+        for &before in &entries[from..] {
+            if steps.vertices.len() >= SLICE_EDGES || *done - from >= BATCH_ROWS {
+                break;
+            }
+            *done += 1;
             let entry = &self.entries[before as usize];
             if self.satisfied[entry.source as usize] {
                 continue;
@@ -336,7 +381,7 @@ impl Layers {
                 } => {
                     let tables: Vec<u32> = types
                         .iter()
-                        .filter_map(|id| context.elements.number(*id))
+                        .filter_map(|id| context.opened.elements.number(*id))
                         .collect();
                     let vertices = steps.vertices.clone();
                     let sources = steps.source.clone();
@@ -345,6 +390,13 @@ impl Layers {
                             && (!same || vertices[row] == self.sources[sources[row] as usize].1)
                     });
                     steps.bound.push(*variable);
+                    steps.at += 1;
+                    open.push(steps);
+                }
+                Op::Within(variable) => {
+                    let known = context.opened.known(*variable)?;
+                    let vertices = steps.vertices.clone();
+                    steps.select(|row| known.contains(vertices[row]));
                     steps.at += 1;
                     open.push(steps);
                 }
@@ -360,6 +412,7 @@ impl Layers {
                 Op::Expand(_) => self.arrive(&steps, steps.at as u32, depth, frontier),
                 Op::Done => self.arrive(&steps, DONE, depth, frontier),
                 Op::Goto(_)
+                | Op::Each(_)
                 | Op::Search(_)
                 | Op::Same(_)
                 | Op::Found(_)
@@ -376,6 +429,9 @@ impl Layers {
         let bindings = self.bindings_of(&steps.bound);
         for row in 0..steps.vertices.len() {
             let (source, vertex) = (steps.source[row], steps.vertices[row]);
+            if !self.corridors[source as usize].allows(vertex, depth) {
+                continue;
+            }
             if state == DONE
                 && let Some(targets) = &self.targets
             {

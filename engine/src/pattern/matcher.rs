@@ -1,68 +1,33 @@
 //! Runs a program over batches of partial matches, the newest first.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, SchemaRef};
-use futures::StreamExt;
+use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, TryStreamExt};
-use parking_lot::Mutex;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
-use crate::pattern::emit::{Output, Rows, emit, property_type};
-use crate::pattern::frame::{Element, Event, Frame, Meter, Step, Trace};
-use crate::pattern::graph::{EdgeSource, Elements};
+use crate::pattern::context::{Context, Failure, found_path};
+use crate::pattern::emit::{Output, Rows, emit};
+use crate::pattern::expand::expand as expand_from;
+use crate::pattern::frame::{Element, Event, Frame, Step, Trace};
+use crate::pattern::open::Opened;
 use crate::pattern::past::Past;
-use crate::pattern::program::{Expand, Op, Program};
+use crate::pattern::program::{Op, Program};
 use crate::pattern::reach::Reached;
-use crate::pattern::search::{FoundPath, Searching};
-use crate::pattern::{
-    ConditionId, Conditions, Direction, Memory, Mode, Part, Pattern, Property, PropertyKind,
-    VariableId,
-};
+use crate::pattern::search::Searching;
+use crate::pattern::{ConditionId, Conditions, Memory, VariableId};
 use crate::schema::TypeId;
-use crate::snapshot::Snapshot;
-
-/// A match failed here, or in what the caller brought: a condition, a start, memory.
-#[derive(Debug)]
-pub enum Failure {
-    Engine(Error),
-    Outside(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Engine(error) => error.fmt(f),
-            Failure::Outside(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Engine(error)
-    }
-}
-
-impl From<arrow::error::ArrowError> for Failure {
-    fn from(error: arrow::error::ArrowError) -> Self {
-        Failure::Engine(error.into())
-    }
-}
 
 /// Partial matches in one batch, about.
 pub(super) const BATCH_ROWS: usize = 1024;
-/// Edges looked at before others get the thread.
-const SLICE_EDGES: usize = 1 << 16;
 
 /// What a match is asked for.
 #[derive(Debug)]
 pub struct Matching {
-    pub program: Program,
     pub conditions: Conditions,
     pub memory: Box<dyn Memory>,
     pub outputs: Vec<Output>,
@@ -74,17 +39,16 @@ pub struct Matching {
 /// Nodes of one type that matches begin with, by id.
 pub type Starts = BoxStream<'static, Result<(TypeId, StringArray), Failure>>;
 
-/// The matches of a pattern. Rows come in no particular order, but equal snapshots give them
-/// in equal order. Nothing is done before the first poll, and dropping the stream ends it.
+/// The matches that begin with some nodes. Rows come in no particular order, but equal
+/// snapshots and starts give them in equal order. Nothing is done before the first poll, and
+/// dropping the stream ends it. What was opened can be matched from several starts at a time.
 pub fn matches(
-    snapshot: Snapshot,
+    opened: Arc<Opened>,
     matching: Matching,
     starts: Starts,
 ) -> BoxStream<'static, Result<RecordBatch, Failure>> {
-    futures::stream::once(Running::new(snapshot, matching, starts))
-        .map_ok(|running| futures::stream::try_unfold(running, Running::next))
-        .try_flatten()
-        .boxed()
+    let running = Running::new(opened, matching, starts);
+    futures::stream::try_unfold(running, Running::next).boxed()
 }
 
 struct Running {
@@ -97,36 +61,18 @@ struct Running {
 }
 
 impl Running {
-    async fn new(snapshot: Snapshot, matching: Matching, starts: Starts) -> Result<Self, Failure> {
-        let pattern = Arc::clone(&matching.program.pattern);
-        let types = pattern.types();
-        let mut reverse = HashSet::new();
-        matching.program.walked_backwards(&mut reverse);
-        let reverse: Vec<TypeId> = reverse.into_iter().collect();
-        let elements = Elements::open(&snapshot, &types, &reverse).await?;
-        let property_type =
-            |property: &Property| property_type(&pattern, snapshot.schema(), property);
-        let property_types = pattern
-            .conditions
-            .iter()
-            .map(|uses| uses.iter().map(property_type).collect())
-            .collect();
-        let context = Arc::new(Context {
-            elements,
-            conditions: matching.conditions,
-            property_types,
-            meter: Meter::default(),
-            memory: Mutex::new(matching.memory),
-            pattern,
-        });
-        Ok(Running {
-            machine: Machine::new(&context, Arc::new(matching.program)),
+    fn new(opened: Arc<Opened>, matching: Matching, starts: Starts) -> Self {
+        let program = Arc::clone(&opened.program);
+        let context = Context::new(opened, matching.conditions, matching.memory);
+        let context = Arc::new(context);
+        Running {
+            machine: Machine::counted(&context, program),
             context,
             starts,
             outputs: matching.outputs,
             rows: matching.rows,
             schema: matching.schema,
-        })
+        }
     }
 
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>, Failure> {
@@ -148,191 +94,10 @@ impl Running {
             let Some((id, ids)) = self.starts.try_next().await? else {
                 return Ok(None);
             };
-            let nodes = self.context.elements.nodes(id, &ids)?;
+            let nodes = self.context.opened.elements.nodes(id, &ids)?;
             self.machine.begin(nodes);
         }
     }
-}
-
-/// What all parts of a running match share.
-pub(super) struct Context {
-    pub elements: Elements,
-    pub pattern: Arc<Pattern>,
-    pub meter: Meter,
-    conditions: Conditions,
-    /// Of each condition's properties.
-    property_types: Vec<Vec<DataType>>,
-    memory: Mutex<Box<dyn Memory>>,
-}
-
-/// What a variable is, for each row that is looked at.
-pub(super) type Lookup<'a> = &'a (dyn Fn(VariableId) -> Result<Vec<Element>> + Sync);
-
-/// A way to go on from the nodes of a table.
-pub(super) struct Way<'a> {
-    pub edges: &'a EdgeSource,
-    pub edge_table: u32,
-    pub reverse: bool,
-    pub leads_to: u32,
-    /// Loops were met going forward.
-    pub skip_loops: bool,
-}
-
-impl Context {
-    pub(super) fn charge(&self) -> Result<(), Failure> {
-        self.memory.lock().resize(self.meter.bytes())
-    }
-
-    /// The ways that lead on from the nodes of a table.
-    pub(super) fn ways(&self, types: &[TypeId], direction: Direction, table: u32) -> Vec<Way<'_>> {
-        let mut ways = Vec::new();
-        for id in types {
-            let Some((edge_table, edges)) = self
-                .elements
-                .number(*id)
-                .and_then(|table| Some((table, self.elements.edges(table)?)))
-            else {
-                continue;
-            };
-            let both = direction == Direction::Both;
-            if direction != Direction::In && edges.from == table {
-                ways.push(Way {
-                    edges,
-                    edge_table,
-                    reverse: false,
-                    leads_to: edges.to,
-                    skip_loops: false,
-                });
-            }
-            if direction != Direction::Out && edges.to == table {
-                ways.push(Way {
-                    edges,
-                    edge_table,
-                    reverse: true,
-                    leads_to: edges.from,
-                    skip_loops: both && edges.from == edges.to,
-                });
-            }
-        }
-        ways
-    }
-
-    pub(super) fn uses(&self, condition: ConditionId) -> &[Property] {
-        &self.pattern.conditions[condition]
-    }
-
-    /// The properties that a condition looks at; `elements` says what its variables are.
-    async fn properties(
-        &self,
-        condition: ConditionId,
-        elements: Lookup<'_>,
-    ) -> Result<Vec<ArrayRef>> {
-        let uses = self.uses(condition);
-        let types = &self.property_types[condition];
-        let mut arrays: Vec<Option<ArrayRef>> = vec![None; uses.len()];
-        while let Some(first) = arrays.iter().position(Option::is_none) {
-            let variable = uses[first].variable;
-            let places: Vec<usize> = (first..uses.len())
-                .filter(|&at| uses[at].variable == variable)
-                .collect();
-            let wanted: Vec<(&PropertyKind, DataType)> = places
-                .iter()
-                .map(|&at| (&uses[at].kind, types[at].clone()))
-                .collect();
-            let of_variable = elements(variable)?;
-            let fetched = self.elements.fetch(&of_variable, &wanted).await?;
-            for (at, array) in places.into_iter().zip(fetched) {
-                arrays[at] = Some(array);
-            }
-        }
-        Ok(arrays.into_iter().flatten().collect())
-    }
-
-    pub(super) async fn holds(
-        &self,
-        condition: ConditionId,
-        rows: usize,
-        elements: Lookup<'_>,
-    ) -> Result<BooleanArray, Failure> {
-        let properties = self.properties(condition, elements).await?;
-        self.conditions[condition].holds(&properties, rows)
-    }
-
-    pub(super) async fn costs(
-        &self,
-        condition: ConditionId,
-        rows: usize,
-        elements: Lookup<'_>,
-    ) -> Result<Vec<f64>, Failure> {
-        let properties = self.properties(condition, elements).await?;
-        self.conditions[condition].cost(&properties, rows)
-    }
-
-    /// What a variable is, for each row of a frame.
-    pub(super) fn bound(
-        &self,
-        frame: &Arc<Frame>,
-        trace: &Trace,
-        variable: VariableId,
-    ) -> Result<Vec<Element>> {
-        let all = || (0..frame.len() as u32).collect::<Vec<u32>>();
-        for (event, level) in trace.events() {
-            let (frame, rows) = match event {
-                Event::Vertex(bound) if bound == variable => frame.ancestor(level, all()),
-                Event::Edge {
-                    variable: bound, ..
-                } if bound == variable => frame.ancestor(level, all()),
-                Event::Found { path }
-                    if self
-                        .pattern
-                        .path(path)
-                        .is_some_and(|path| binds(&path.parts, variable)) =>
-                {
-                    frame.ancestor(level, all())
-                }
-                _ => continue,
-            };
-            return rows
-                .into_iter()
-                .map(|row| element_of(&event, frame, row as usize, variable))
-                .collect();
-        }
-        Err(Error::internal("a variable was used before it was bound"))
-    }
-}
-
-fn element_of(event: &Event, frame: &Frame, row: usize, variable: VariableId) -> Result<Element> {
-    match (event, &frame.step) {
-        (Event::Edge { .. }, Step::Edges(edges)) => Ok(edges[row]),
-        (Event::Found { .. }, _) => found_path(frame, row)
-            .and_then(|path| path.element(variable))
-            .ok_or_else(|| Error::internal("a found path without its variable")),
-        _ => Ok(frame.vertices[row]),
-    }
-}
-
-/// The path by which a row came here, through frames that only chose among rows.
-pub(super) fn found_path(frame: &Frame, row: usize) -> Option<&Arc<FoundPath>> {
-    let (mut frame, mut row) = (frame, row);
-    loop {
-        match &frame.step {
-            Step::Paths(paths) => return paths.get(row),
-            Step::Edges(_) => return None,
-            Step::None => {
-                row = *frame.rows.get(row)? as usize;
-                frame = frame.parent.as_deref()?;
-            }
-        }
-    }
-}
-
-/// Does the path bind the variable to one element?
-fn binds(parts: &[Part], variable: VariableId) -> bool {
-    parts.iter().any(|part| match part {
-        Part::Vertex(vertex) => vertex.variable == variable,
-        Part::Edge(edge) => edge.variable == variable,
-        Part::Group(_) | Part::Reach(_) => false,
-    })
 }
 
 /// Complete matches.
@@ -347,6 +112,8 @@ pub(super) struct Machine {
     context: Arc<Context>,
     program: Arc<Program>,
     stack: Vec<Thread>,
+    /// Is it the program that was opened, whose partial matches are counted?
+    is_counted: bool,
 }
 
 struct Thread {
@@ -365,6 +132,14 @@ impl Machine {
             context: Arc::clone(context),
             program,
             stack: Vec::new(),
+            is_counted: false,
+        }
+    }
+
+    fn counted(context: &Arc<Context>, program: Arc<Program>) -> Self {
+        Machine {
+            is_counted: true,
+            ..Machine::new(context, program)
         }
     }
 
@@ -374,6 +149,17 @@ impl Machine {
             let frame = Frame::start(nodes.to_vec(), &self.context.meter);
             self.push(0, frame, Trace::default());
         }
+    }
+
+    /// Goes on with what the instruction before this one has made.
+    fn go_on(&mut self, at: usize, frame: Arc<Frame>, trace: Trace) {
+        let frontiers = &self.context.opened.progress.frontiers;
+        if self.is_counted
+            && let Some(frontier) = at.checked_sub(1).and_then(|before| frontiers.get(before))
+        {
+            frontier.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        }
+        self.push(at, frame, trace);
     }
 
     fn push(&mut self, at: usize, frame: Arc<Frame>, trace: Trace) {
@@ -408,14 +194,14 @@ impl Machine {
                 Op::Jump(to) => self.push(*to, thread.frame, thread.trace),
                 Op::Split(to) => {
                     // The way out comes first: matches come early and their rows go early.
-                    self.push(next, Arc::clone(&thread.frame), thread.trace.clone());
+                    self.go_on(next, Arc::clone(&thread.frame), thread.trace.clone());
                     self.push(*to, thread.frame, thread.trace);
                 }
                 Op::Start(path) => {
                     let trace = thread
                         .trace
                         .with(Event::Start { path: *path }, thread.frame.level);
-                    self.push(next, thread.frame, trace);
+                    self.go_on(next, thread.frame, trace);
                 }
                 Op::Found(path) => {
                     let frame = self.different_from_past(&thread.frame);
@@ -423,7 +209,7 @@ impl Machine {
                     let trace = thread
                         .trace
                         .with(Event::Found { path: *path }, thread.frame.level);
-                    self.push(next, thread.frame, trace);
+                    self.go_on(next, thread.frame, trace);
                 }
                 Op::Vertex {
                     variable,
@@ -432,7 +218,7 @@ impl Machine {
                 } => {
                     let frame = self.vertex(&thread, *variable, types, *same)?;
                     let trace = thread.trace.with(Event::Vertex(*variable), frame.level);
-                    self.push(next, frame, trace);
+                    self.go_on(next, frame, trace);
                 }
                 Op::Same(variable) => {
                     let bound = self
@@ -445,11 +231,25 @@ impl Machine {
                         },
                         &self.context.meter,
                     );
-                    self.push(next, frame, thread.trace);
+                    self.go_on(next, frame, thread.trace);
+                }
+                Op::Within(variable) => {
+                    let known = self.context.opened.known(*variable)?;
+                    let frame = thread.frame.selected(
+                        |row| known.contains(thread.frame.vertices[row]),
+                        &self.context.meter,
+                    );
+                    self.go_on(next, frame, thread.trace);
+                }
+                Op::Each(variable) => {
+                    let frame = self.each(&thread.frame, *variable)?;
+                    let trace = thread.trace.with(Event::Vertex(*variable), frame.level);
+                    self.go_on(next, frame, trace);
+                    self.context.charge()?;
                 }
                 Op::Filter(condition) => {
                     let frame = self.filter(&thread, *condition).await?;
-                    self.push(next, frame, thread.trace);
+                    self.go_on(next, frame, thread.trace);
                 }
                 Op::Goto(variable) => {
                     let vertices = self
@@ -463,10 +263,13 @@ impl Machine {
                         Step::None,
                         &self.context.meter,
                     );
-                    self.push(next, frame, thread.trace);
+                    self.go_on(next, frame, thread.trace);
                 }
                 Op::Expand(expand) => {
-                    let frames = self.expand(&mut thread, expand)?;
+                    let Thread {
+                        frame, trace, done, ..
+                    } = &mut thread;
+                    let frames = expand_from(&self.context, frame, trace, done, expand)?;
                     let trace = thread.trace.clone();
                     if thread.done < thread.frame.len() {
                         self.stack.push(thread);
@@ -478,7 +281,7 @@ impl Machine {
                             backward: expand.backward,
                         };
                         let trace = trace.with(event, frame.level);
-                        self.push(next, frame, trace);
+                        self.go_on(next, frame, trace);
                     }
                     self.context.charge()?;
                     tokio::task::yield_now().await;
@@ -487,7 +290,7 @@ impl Machine {
                     let found = self.exists(&thread, &exists.program).await?;
                     let keep = |row: usize| found[row] != exists.negated;
                     let frame = thread.frame.selected(keep, &self.context.meter);
-                    self.push(next, frame, thread.trace);
+                    self.go_on(next, frame, thread.trace);
                 }
                 Op::Reach(reaching) => {
                     let reached = match thread.reached.take() {
@@ -506,7 +309,7 @@ impl Machine {
                         self.stack.push(thread);
                     }
                     if let Some(frame) = frame {
-                        self.push(next, frame, trace);
+                        self.go_on(next, frame, trace);
                     }
                     self.context.charge()?;
                     tokio::task::yield_now().await;
@@ -525,7 +328,7 @@ impl Machine {
                         let trace = thread.trace.clone();
                         thread.searching = Some(searching);
                         self.stack.push(thread);
-                        self.push(next, frame, trace);
+                        self.go_on(next, frame, trace);
                     }
                 }
             }
@@ -558,6 +361,20 @@ impl Machine {
         Box::pin(search)
     }
 
+    /// Each row with each of the nodes that a variable can be.
+    fn each(&self, frame: &Arc<Frame>, variable: VariableId) -> Result<Arc<Frame>> {
+        let known = self.context.opened.known(variable)?;
+        let (mut rows, mut vertices) = (Vec::new(), Vec::new());
+        for row in 0..frame.len() as u32 {
+            for node in &known.nodes {
+                rows.push(row);
+                vertices.push(*node);
+            }
+        }
+        let meter = &self.context.meter;
+        Ok(Frame::after(frame, rows, vertices, Step::None, meter))
+    }
+
     fn vertex(
         &self,
         thread: &Thread,
@@ -568,7 +385,7 @@ impl Machine {
         let frame = &thread.frame;
         let tables: Vec<u32> = types
             .iter()
-            .filter_map(|id| self.context.elements.number(*id))
+            .filter_map(|id| self.context.opened.elements.number(*id))
             .collect();
         let bound = match same {
             true => Some(self.context.bound(frame, &thread.trace, variable)?),
@@ -605,98 +422,4 @@ impl Machine {
             &context.meter,
         ))
     }
-
-    /// The rows that one step leads to, in frames of bounded size.
-    fn expand(&self, thread: &mut Thread, expand: &Expand) -> Result<Vec<Arc<Frame>>> {
-        let context = &self.context;
-        let frame = Arc::clone(&thread.frame);
-        let bound = match expand.same {
-            true => Some(context.bound(&frame, &thread.trace, expand.variable)?),
-            false => None,
-        };
-        let looks_back = expand.mode != Mode::Walk || context.pattern.different_edges;
-        let start = match looks_back {
-            true => path_start(&thread.trace, expand.path),
-            false => 0,
-        };
-        let (mut rows, mut edges, mut vertices) = (Vec::new(), Vec::new(), Vec::new());
-        let mut looked_at = 0;
-        let mut ways: Vec<(u32, Vec<Way<'_>>)> = Vec::new();
-        let mut past = Past::default();
-        while thread.done < frame.len() && rows.len() < BATCH_ROWS && looked_at < SLICE_EDGES {
-            let row = thread.done;
-            thread.done += 1;
-            looked_at += 1;
-            let here = frame.vertices[row];
-            let known = match ways.iter().position(|(table, _)| *table == here.table()) {
-                Some(known) => known,
-                None => {
-                    ways.push((
-                        here.table(),
-                        context.ways(&expand.types, expand.direction, here.table()),
-                    ));
-                    ways.len() - 1
-                }
-            };
-            if looks_back {
-                past.read(&frame, row, start, context.pattern.different_edges);
-                if past.is_closed(expand.mode) {
-                    continue;
-                }
-            }
-            for way in &ways[known].1 {
-                way.edges
-                    .adjacency
-                    .visit(here.number(), way.reverse, |neighbour, position| {
-                        looked_at += 1;
-                        let there = Element::new(way.leads_to, neighbour);
-                        let edge = Element::new(way.edge_table, position);
-                        if way.skip_loops && there == here
-                            || bound.as_ref().is_some_and(|bound| bound[row] != edge)
-                            || looks_back && !past.allows(expand.mode, edge, there)
-                        {
-                            return;
-                        }
-                        rows.push(row as u32);
-                        edges.push(edge);
-                        vertices.push(there);
-                    });
-            }
-        }
-        let meter = &context.meter;
-        if rows.len() <= 2 * BATCH_ROWS {
-            return Ok(vec![Frame::after(
-                &frame,
-                rows,
-                vertices,
-                Step::Edges(edges),
-                meter,
-            )]);
-        }
-        // A node with very many edges.
-        Ok((0..rows.len())
-            .step_by(BATCH_ROWS)
-            .map(|from| {
-                let range = from..rows.len().min(from + BATCH_ROWS);
-                let (rows, vertices) = (
-                    rows[range.clone()].to_vec(),
-                    vertices[range.clone()].to_vec(),
-                );
-                Frame::after(
-                    &frame,
-                    rows,
-                    vertices,
-                    Step::Edges(edges[range].to_vec()),
-                    meter,
-                )
-            })
-            .collect())
-    }
-}
-
-fn path_start(trace: &Trace, path: usize) -> u32 {
-    trace
-        .events()
-        .find(|(event, _)| *event == Event::Start { path })
-        .map_or(0, |(_, level)| level)
 }

@@ -16,31 +16,47 @@
 //! | check | what a pattern has to keep to |
 //! | program | a pattern as instructions, from a chosen start |
 //! | compile | how it comes about |
+//! | estimate | how many partial matches it is expected to make |
 //! | graph | the tables, dictionaries and adjacencies behind element types |
+//! | open | what all parts of a match read, opened once |
 //! | nested | paths that have to, or must not, go on from a match |
 //! | frame | batches of partial matches, each the continuation of another |
+//! | parts | what the parts of paths say of themselves |
+//! | context | what all parts of a running match share |
 //! | matcher | runs a program |
+//! | expand | one step along edges |
 //! | past | what a match has passed |
 //! | reach | the nodes that edges lead to, each once |
 //! | search | the paths that a selector keeps, between each two ends |
+//! | corridor | the nodes on the shortest ways between two nodes, found from both ends |
 //! | layers | a search level by level |
 //! | emit | matches as rows |
+//! | steps | a program as its reader sees it |
 
 mod check;
 mod compile;
+mod context;
+mod corridor;
 mod emit;
+mod estimate;
+mod expand;
 mod frame;
 mod graph;
 mod labels;
 mod layers;
 mod matcher;
 mod nested;
+mod open;
+mod parts;
 mod past;
 mod program;
 mod reach;
 mod search;
+mod steps;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::Unlimited;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,11 +67,15 @@ use crate::schema::TypeId;
 pub use crate::traverse::Direction;
 
 pub use check::{check_path, types_of};
+pub use context::Failure;
 pub use emit::{Output, Rows, output_type};
+pub use estimate::{Estimate, Statistics};
 pub use labels::LabelExpression;
-pub use matcher::{Failure, Matching, matches};
+pub use matcher::{Matching, Starts, matches};
 pub use nested::Nested;
-pub use program::{Candidate, MAX_REPEATS, Program, candidates};
+pub use open::{Counts, Opened, open};
+pub use program::{Candidate, Hints, Known, MAX_REPEATS, Program, candidates, conditions_on};
+pub use steps::Step;
 
 /// A variable's number in its pattern.
 pub type VariableId = usize;

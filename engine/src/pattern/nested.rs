@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pattern::compile::{conditions_in, variables_of};
+use crate::pattern::parts::{conditions_in, variables_of};
 use crate::pattern::program::can_begin_at;
 use crate::pattern::{ConditionId, Part, PathId, PathPattern, Property, VariableId};
 

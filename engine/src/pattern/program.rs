@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::pattern::compile::Compiler;
+use crate::pattern::estimate::Statistics;
 use crate::pattern::{
     ConditionId, Direction, Mode, Part, PathId, PathPattern, Pattern, Reach, Selector, VariableId,
 };
@@ -43,6 +44,10 @@ pub(super) enum Op {
         same: bool,
     },
     Filter(ConditionId),
+    /// The match is at one of the nodes that the variable is known to be one of.
+    Within(VariableId),
+    /// Binds the variable to each of the nodes that it is known to be one of.
+    Each(VariableId),
     Expand(Expand),
     Reach(Arc<Reaching>),
     /// Back to a node that was bound.
@@ -80,6 +85,21 @@ pub(super) struct Expand {
     pub path: PathId,
     pub mode: Mode,
     pub cost: Option<ConditionId>,
+    /// The node behind the edge, when that is known.
+    pub target: Option<VariableId>,
+    /// What the node behind the edge is joined to in every match: a node that is not is not
+    /// worth going to.
+    pub joined: Vec<Joined>,
+}
+
+/// An edge of the pattern, yet to be walked, between a node that is bound and another one.
+#[derive(Debug, Clone)]
+pub(super) struct Joined {
+    pub edge: VariableId,
+    pub bound: VariableId,
+    pub types: Vec<TypeId>,
+    /// As it is walked from the bound node.
+    pub direction: Direction,
 }
 
 /// To the nodes that edges lead to.
@@ -97,12 +117,42 @@ pub(super) struct Search {
     pub path: PathId,
     pub selector: Selector,
     /// A program for the path alone, from the node that the search begins at.
-    pub program: Program,
+    pub program: Arc<Program>,
     pub backward: bool,
     /// Where the path has to end, when that is known.
     pub target: Option<VariableId>,
     /// Each condition looks at no more than one step, so that all ways to a node are alike.
     pub is_local: bool,
+    /// Repeated edges between two nodes, any of which will do: the only thing that is between
+    /// the ends of the path, which can then be sought from both.
+    pub between: Option<Between>,
+}
+
+#[derive(Debug)]
+pub(super) struct Between {
+    pub types: Vec<TypeId>,
+    /// As they are walked from where the search begins.
+    pub direction: Direction,
+    pub min: u32,
+    pub max: Option<u32>,
+}
+
+/// A vertex whose nodes are sought before a match begins, because that costs less than looking
+/// at the properties of each node that matches come to.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub variable: VariableId,
+    /// What is true of them, of the [conditions on that variable alone](conditions_on).
+    pub conditions: Vec<ConditionId>,
+    /// So few that a search is better begun for each of them than for none.
+    pub are_few: bool,
+}
+
+/// What a program may rely on beside its pattern.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    pub known: Vec<Known>,
+    pub statistics: Statistics,
 }
 
 /// Where a pattern's matches can begin. The pattern is connected.
@@ -122,7 +172,7 @@ pub fn candidates(pattern: &Arc<Pattern>) -> Result<Vec<Candidate>> {
                 types: pattern.variables[vertex.variable].types.clone(),
                 conditions: conditions_on(pattern, vertex.variable),
             };
-            match Program::new(pattern, &candidate) {
+            match Program::new(pattern, &candidate, &Hints::default()) {
                 Ok(_) => found.push(candidate),
                 Err(error) => {
                     refused.get_or_insert(error);
@@ -148,7 +198,7 @@ pub(super) fn is_plain(path: &PathPattern) -> bool {
 
 /// Conditions on one variable that are true of a match if and only if they are true of the
 /// node it begins with: those at the ends of paths, and those in plain paths.
-fn conditions_on(pattern: &Pattern, variable: VariableId) -> Vec<ConditionId> {
+pub fn conditions_on(pattern: &Pattern, variable: VariableId) -> Vec<ConditionId> {
     let mut conditions: Vec<ConditionId> = pattern.filters.clone();
     for path in &pattern.paths {
         for (at, part) in path.parts.iter().enumerate() {
@@ -168,8 +218,8 @@ fn conditions_on(pattern: &Pattern, variable: VariableId) -> Vec<ConditionId> {
 }
 
 impl Program {
-    pub fn new(pattern: &Arc<Pattern>, candidate: &Candidate) -> Result<Self> {
-        let mut compiler = Compiler::new(pattern, candidate);
+    pub fn new(pattern: &Arc<Pattern>, candidate: &Candidate, hints: &Hints) -> Result<Self> {
+        let mut compiler = Compiler::new(pattern, candidate, hints);
         compiler.pattern(candidate)?;
         Ok(Program {
             pattern: Arc::clone(pattern),
@@ -190,10 +240,41 @@ impl Program {
                 Op::Reach(reaching) if reaching.reach.direction != Direction::Out => {
                     found.extend(&reaching.reach.types)
                 }
-                Op::Search(search) => search.program.walked_backwards(found),
+                Op::Search(search) => {
+                    search.program.walked_backwards(found);
+                    // From both ends is in both directions.
+                    found.extend(search.between.iter().flat_map(|between| &between.types));
+                }
                 Op::Exists(exists) => exists.program.walked_backwards(found),
                 _ => {}
             }
         }
+    }
+
+    /// The edge types of which it asks whether they join two nodes.
+    pub(super) fn joins(&self, found: &mut HashSet<TypeId>) {
+        for op in &self.ops {
+            match op {
+                Op::Expand(expand) => {
+                    if expand.target.is_some() || !expand.joined.is_empty() {
+                        found.extend(&expand.types);
+                    }
+                    found.extend(expand.joined.iter().flat_map(|joined| &joined.types));
+                }
+                Op::Reach(reaching) if reaching.is_one_edge_between() => {
+                    found.extend(&reaching.reach.types)
+                }
+                Op::Search(search) => search.program.joins(found),
+                Op::Exists(exists) => exists.program.joins(found),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Reaching {
+    /// Is it only asked whether an edge leads to a node that is known?
+    pub(super) fn is_one_edge_between(&self) -> bool {
+        self.target.is_some() && (self.reach.min, self.reach.max) == (1, Some(1))
     }
 }

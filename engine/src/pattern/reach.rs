@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::pattern::context::{Context, Way};
+use crate::pattern::expand::Ways;
 use crate::pattern::frame::{Element, Frame, Held, Step, Trace};
-use crate::pattern::matcher::{BATCH_ROWS, Context, Way};
+use crate::pattern::matcher::BATCH_ROWS;
 use crate::pattern::program::Reaching;
 use crate::pattern::{Reach, ReachBy};
 use crate::traverse::Bits;
@@ -44,7 +46,8 @@ struct Walk {
 
 /// Which nodes a walk has met. A set for each of two questions.
 struct Seen {
-    sets: [HashMap<u32, Bits>; 2],
+    /// By table, where one was asked for.
+    sets: [Vec<Option<Bits>>; 2],
     met: [Vec<Element>; 2],
     held: Held,
 }
@@ -75,7 +78,7 @@ impl Reached {
             last: None,
             given: 0,
             seen: Seen {
-                sets: [HashMap::new(), HashMap::new()],
+                sets: [Vec::new(), Vec::new()],
                 met: [Vec::new(), Vec::new()],
                 held: context.meter.hold(0),
             },
@@ -84,6 +87,9 @@ impl Reached {
 
     /// Some rows that are led to, and what is left to do.
     pub(super) fn next(mut self: Box<Self>) -> Result<(Option<Arc<Frame>>, Option<Box<Self>>)> {
+        if self.reaching.is_one_edge_between() {
+            return Ok((self.joined(), None));
+        }
         let (mut rows, mut vertices) = (Vec::new(), Vec::new());
         let mut budget = SLICE_EDGES;
         while budget > 0 && rows.len() < BATCH_ROWS {
@@ -136,6 +142,37 @@ impl Reached {
         Ok((frame, more.then_some(self)))
     }
 
+    /// The rows from which an edge leads where they have to lead.
+    fn joined(&self) -> Option<Arc<Frame>> {
+        let targets = self.targets.as_ref()?;
+        let Reach {
+            types,
+            direction,
+            by,
+            ..
+        } = &self.reaching.reach;
+        let mut all_ways = Ways::default();
+        let joins = |ways: &[Way<'_>], here: Element, there: Element| {
+            ways.iter().any(|way| {
+                let adjacency = &way.edges.adjacency;
+                way.leads_to == there.table()
+                    && adjacency.joins(here.number(), there.number(), way.reverse)
+            })
+        };
+        let (mut rows, mut vertices) = (Vec::new(), Vec::new());
+        for (row, (here, there)) in self.frame.vertices.iter().zip(targets).enumerate() {
+            let ways = all_ways.of(&self.context, types, *direction, *here);
+            // The node where a walk begins is at distance 0.
+            if joins(ways, *here, *there) && (*by == ReachBy::Walk || here != there) {
+                rows.push(row as u32);
+                vertices.push(*there);
+            }
+        }
+        self.context.opened.progress.looked_at(self.frame.len());
+        let meter = &self.context.meter;
+        (!rows.is_empty()).then(|| Frame::after(&self.frame, rows, vertices, Step::None, meter))
+    }
+
     fn begin(&mut self, start: Element) -> Result<Walk> {
         let Reach { min, by, .. } = self.reaching.reach;
         let mut walk = Walk {
@@ -182,37 +219,35 @@ impl Reached {
                 let here = walk.level[walk.done];
                 walk.done += 1;
                 let mut looked_at = 1;
-                let mut failed = None;
                 let ways = ways
                     .entry(here.table())
                     .or_insert_with(|| context.ways(types, *direction, here.table()));
                 for way in ways.iter() {
-                    way.edges
-                        .adjacency
-                        .visit(here.number(), way.reverse, |neighbour, _| {
-                            looked_at += 1;
-                            let there = Element::new(way.leads_to, neighbour);
-                            let met =
-                                self.seen
-                                    .insert(&context, EXPANDED, there)
-                                    .and_then(|fresh| {
-                                        if fresh {
-                                            walk.ahead.push(there);
-                                        }
-                                        Ok(reports
-                                            && (fresh || *by == ReachBy::Walk)
-                                            && self.seen.insert(&context, REPORTED, there)?)
-                                    });
-                            match met {
-                                Ok(true) => walk.found.push(there),
-                                Ok(false) => {}
-                                Err(error) => failed = Some(error),
-                            }
-                        });
+                    let table = way.leads_to;
+                    let Seen { sets, met, .. } = self.seen.with(&context, table)?;
+                    let [Some(expanded), Some(reported)] =
+                        sets.each_mut().map(|sets| sets[table as usize].as_mut())
+                    else {
+                        return Err(Error::internal("nodes that nothing counts"));
+                    };
+                    let adjacency = &way.edges.adjacency;
+                    adjacency.visit(here.number(), way.reverse, |neighbour, _| {
+                        looked_at += 1;
+                        let there = Element::new(table, neighbour);
+                        let fresh = expanded.insert(neighbour);
+                        if fresh {
+                            met[EXPANDED].push(there);
+                            walk.ahead.push(there);
+                        }
+                        // Where one meeting says all, later ones have nothing to report.
+                        let is_asked = fresh || *by == ReachBy::Walk && !once;
+                        if reports && is_asked && reported.insert(neighbour) {
+                            met[REPORTED].push(there);
+                            walk.found.push(there);
+                        }
+                    });
                 }
-                if let Some(error) = failed {
-                    return Err(error);
-                }
+                context.opened.progress.looked_at(looked_at - 1);
                 *budget = budget.saturating_sub(looked_at);
             }
             walk.depth += 1;
@@ -235,30 +270,38 @@ impl Walk {
 }
 
 impl Seen {
-    /// Was it new?
-    fn insert(&mut self, context: &Context, set: usize, node: Element) -> Result<bool> {
-        let bits = match self.sets[set].entry(node.table()) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let nodes = context
-                    .elements
-                    .node_count(node.table())
-                    .ok_or_else(|| Error::internal("an edge leads to what is no node"))?;
-                let bits = entry.insert(Bits::new(nodes));
-                self.held.grow(bits.bytes());
-                bits
+    /// With room for the nodes of a table.
+    fn with(&mut self, context: &Context, table: u32) -> Result<&mut Self> {
+        let at = table as usize;
+        for sets in &mut self.sets {
+            if sets.len() <= at {
+                sets.resize_with(at + 1, || None);
             }
-        };
-        let fresh = bits.insert(node.number());
-        if fresh {
-            self.met[set].push(node);
+            if sets[at].is_none() {
+                let nodes = context.opened.elements.node_count(table);
+                let nodes =
+                    nodes.ok_or_else(|| Error::internal("an edge leads to what is no node"))?;
+                let bits = Bits::new(nodes);
+                self.held.grow(bits.bytes());
+                sets[at] = Some(bits);
+            }
         }
-        Ok(fresh)
+        Ok(self)
+    }
+
+    fn insert(&mut self, context: &Context, set: usize, node: Element) -> Result<()> {
+        let seen = self.with(context, node.table())?;
+        if let Some(bits) = &mut seen.sets[set][node.table() as usize]
+            && bits.insert(node.number())
+        {
+            seen.met[set].push(node);
+        }
+        Ok(())
     }
 
     fn clear(&mut self, set: usize) {
         for node in self.met[set].drain(..) {
-            if let Some(bits) = self.sets[set].get_mut(&node.table()) {
+            if let Some(bits) = &mut self.sets[set][node.table() as usize] {
                 bits.remove(node.number());
             }
         }

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::pattern::context::{Context, Failure};
 use crate::pattern::frame::{Element, Event, Frame, Step, Trace};
 use crate::pattern::layers::Layers;
-use crate::pattern::matcher::{BATCH_ROWS, Context, Failure, Leaf, Machine};
-use crate::pattern::program::{Program, Search};
+use crate::pattern::matcher::{BATCH_ROWS, Leaf, Machine};
+use crate::pattern::program::Search;
 use crate::pattern::{Selector, VariableId};
 
 /// A path, from its left to its right.
@@ -74,6 +75,8 @@ enum Found {
     Paths(std::vec::IntoIter<(u32, Arc<FoundPath>)>),
 }
 
+/// Paths kept between two looks at memory.
+const CHARGED_PATHS: usize = 64;
 /// Rows that are searched from at the same time.
 const SOURCES: usize = 16;
 
@@ -152,7 +155,7 @@ impl Searching {
             let from = self.next_row;
             self.found = Some(if self.search.is_local {
                 self.next_row = self.frame.len().min(from + SOURCES);
-                let mut layers = Layers::new(self, from..self.next_row);
+                let mut layers = Layers::new(self, from..self.next_row).await?;
                 match self.search.selector {
                     Selector::Cheapest => layers.relax(self).await?,
                     _ => layers.fill(self).await?,
@@ -167,17 +170,13 @@ impl Searching {
 
     /// Looks at every path from one row.
     async fn exhaust(&self, row: usize) -> Result<Vec<(u32, Arc<FoundPath>)>, Failure> {
-        let program = Program {
-            pattern: Arc::clone(&self.search.program.pattern),
-            ops: self.search.program.ops.clone(),
-            start: self.search.program.start,
-        };
-        let mut machine = Machine::new(&self.context, Arc::new(program));
+        let mut machine = Machine::new(&self.context, Arc::clone(&self.search.program));
         machine.begin(vec![self.frame.vertices[row]]);
         let mut held = self.context.meter.hold(0);
+        let mut bytes = 0;
         let mut best: BTreeMap<Element, Best> = BTreeMap::new();
         while let Some(leaf) = machine.next().await? {
-            for path in paths(&leaf, self.search.path)? {
+            for (nth, path) in paths(&leaf, self.search.path).enumerate() {
                 let end = if self.search.backward {
                     path.vertices.first()
                 } else {
@@ -191,16 +190,21 @@ impl Searching {
                 {
                     continue;
                 }
-                held.grow(path.bytes());
-                best.entry(end)
-                    .or_default()
-                    .add(Arc::new(path), self.search.selector);
+                let best = best.entry(end).or_default();
+                let before = best.bytes;
+                best.add(Arc::new(path), self.search.selector);
+                bytes = bytes + best.bytes - before;
+                if nth % CHARGED_PATHS == 0 {
+                    held.resize(bytes);
+                    self.context.charge()?;
+                }
             }
+            held.resize(bytes);
             self.context.charge()?;
         }
         Ok(best
             .into_values()
-            .flat_map(|best| best.0)
+            .flat_map(|best| best.paths)
             .map(|path| (row as u32, path))
             .collect())
     }
@@ -208,60 +212,49 @@ impl Searching {
 
 /// The paths kept between two nodes, the shortest first.
 #[derive(Default)]
-struct Best(Vec<Arc<FoundPath>>);
+struct Best {
+    paths: Vec<Arc<FoundPath>>,
+    bytes: usize,
+}
 
 impl Best {
     fn add(&mut self, path: Arc<FoundPath>, selector: Selector) {
-        let key = |path: &FoundPath| (path.edges.len(), path.edges.clone());
-        let at = self.0.partition_point(|known| key(known) <= key(&path));
-        self.0.insert(at, path);
-        match selector {
-            Selector::Shortest(count) => self
-                .0
-                .truncate(usize::try_from(count).unwrap_or(usize::MAX)),
+        let at = self.paths.partition_point(|known| {
+            (known.edges.len(), &known.edges) <= (path.edges.len(), &path.edges)
+        });
+        self.bytes += path.bytes();
+        self.paths.insert(at, path);
+        let kept = match selector {
+            Selector::Shortest(count) => usize::try_from(count).unwrap_or(usize::MAX),
             Selector::ShortestGroups(count) => {
                 let mut lengths = 0;
                 let mut last = None;
-                self.0.retain(|path| {
+                let paths = self.paths.iter();
+                let kept = paths.take_while(|path| {
                     if last.replace(path.edges.len()) != Some(path.edges.len()) {
                         lengths += 1;
                     }
                     lengths <= count
                 });
+                kept.count()
             }
-            Selector::All | Selector::Cheapest => {}
-        }
+            Selector::All | Selector::Cheapest => usize::MAX,
+        };
+        let dropped = self.paths.drain(kept.min(self.paths.len())..);
+        self.bytes -= dropped.map(|path| path.bytes()).sum::<usize>();
     }
 }
 
 /// The paths of a leaf, whose program is that of one path pattern.
-pub(super) fn paths(leaf: &Leaf, path: usize) -> Result<Vec<FoundPath>> {
+fn paths(leaf: &Leaf, path: usize) -> impl Iterator<Item = FoundPath> + '_ {
     let route = Route::of(&leaf.trace, path);
-    let (frames, rows) = route.frames(leaf)?;
-    Ok((0..leaf.frame.len())
-        .map(|row| {
-            let mut found = FoundPath::default();
-            for (at, stop) in route.stops.iter().enumerate() {
-                let (frame, row) = (&frames[at], rows[at][row] as usize);
-                if let Some((variable, _)) = stop.edge
-                    && at > 0
-                    && let Step::Edges(edges) = &frame.step
-                {
-                    found.edges.push(edges[row]);
-                    found.edge_variables.push(variable);
-                }
-                found.vertices.push(frame.vertices[row]);
-                found
-                    .vertex_variables
-                    .push(stop.variables.as_slice().into());
-            }
-            found
-        })
-        .map(|found| match route.is_backward {
-            true => found.reversed(),
-            false => found,
-        })
-        .collect())
+    (0..leaf.frame.len()).map(move |row| {
+        let found = route.path(&leaf.frame, row);
+        match route.is_backward {
+            true => found,
+            false => found.reversed(),
+        }
+    })
 }
 
 /// The nodes that a path passes, as it is walked from one end.
@@ -273,8 +266,8 @@ struct Route {
 struct Stop {
     level: u32,
     /// The edge that led here.
-    edge: Option<(VariableId, bool)>,
-    variables: Vec<VariableId>,
+    edge: Option<VariableId>,
+    variables: Arc<[VariableId]>,
 }
 
 impl Route {
@@ -290,7 +283,7 @@ impl Route {
                 Event::Start { path: started } if started == path => route.stops.push(Stop {
                     level,
                     edge: None,
-                    variables: Vec::new(),
+                    variables: Arc::default(),
                 }),
                 Event::Edge {
                     variable, backward, ..
@@ -298,13 +291,13 @@ impl Route {
                     route.is_backward |= backward;
                     route.stops.push(Stop {
                         level,
-                        edge: Some((variable, backward)),
-                        variables: Vec::new(),
+                        edge: Some(variable),
+                        variables: Arc::default(),
                     });
                 }
                 Event::Vertex(variable) => {
                     if let Some(stop) = route.stops.last_mut() {
-                        stop.variables.push(variable);
+                        stop.variables = [&stop.variables, &[variable][..]].concat().into();
                     }
                 }
                 Event::Start { .. } | Event::Found { .. } => {}
@@ -313,19 +306,25 @@ impl Route {
         route
     }
 
-    /// The frame of each stop, and the rows of it that the leaf's rows continue.
-    fn frames<'a>(&self, leaf: &'a Leaf) -> Result<(Vec<&'a Arc<Frame>>, Vec<Vec<u32>>)> {
-        let mut frames = Vec::new();
-        let mut all_rows = Vec::new();
-        let mut frame = &leaf.frame;
-        let mut rows: Vec<u32> = (0..leaf.frame.len() as u32).collect();
-        for stop in self.stops.iter().rev() {
-            (frame, rows) = frame.ancestor(stop.level, rows);
-            frames.push(frame);
-            all_rows.push(rows.clone());
+    /// The path that a row of the last frame has walked, from its end.
+    fn path(&self, last: &Arc<Frame>, row: usize) -> FoundPath {
+        let mut found = FoundPath::default();
+        let (mut frame, mut row) = (last, row);
+        for (at, stop) in self.stops.iter().enumerate().rev() {
+            while frame.level > stop.level {
+                let Some(parent) = &frame.parent else { break };
+                row = frame.rows[row] as usize;
+                frame = parent;
+            }
+            found.vertices.push(frame.vertices[row]);
+            found.vertex_variables.push(Arc::clone(&stop.variables));
+            if let (Some(variable), Step::Edges(edges)) = (stop.edge, &frame.step)
+                && at > 0
+            {
+                found.edges.push(edges[row]);
+                found.edge_variables.push(variable);
+            }
         }
-        frames.reverse();
-        all_rows.reverse();
-        Ok((frames, all_rows))
+        found
     }
 }

@@ -13,13 +13,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, StringArray};
+use arrow::array::StringArray;
 use roaring::RoaringBitmap;
 
 use crate::error::{Error, Result};
 use crate::traverse::bits::Bits;
 use crate::traverse::cancel::Cancel;
 use crate::traverse::dictionary::Dictionary;
+use crate::traverse::lists::{Lists, SparseLists};
+use crate::traverse::numbering::{number, numbers};
 
 /// A piece of a table as a version sees it: immutable rows and which of them are deleted.
 #[derive(Debug, Clone)]
@@ -53,6 +55,9 @@ pub struct Base {
     nodes_to: usize,
     /// Built when somebody first walks against the arrows.
     reverse: OnceLock<Lists>,
+    /// The lists of either direction by neighbour, where they are not so by themselves: built
+    /// when somebody first asks whether two nodes are joined.
+    by_neighbour: [OnceLock<Option<Lists>>; 2],
 }
 
 #[derive(Debug)]
@@ -60,15 +65,6 @@ struct BasePiece {
     piece: Piece,
     /// The position of its first row.
     start: u32,
-}
-
-/// For each node, its neighbours and the positions of the edges to them, by position.
-#[derive(Debug, Default)]
-struct Lists {
-    /// Where a node's list begins; one more at the end.
-    offsets: Vec<u32>,
-    neighbours: Vec<u32>,
-    positions: Vec<u32>,
 }
 
 /// How a version of a table differs from a base.
@@ -105,18 +101,6 @@ struct Place {
     piece: usize,
 }
 
-/// Lists for few of the nodes.
-#[derive(Debug, Default)]
-struct SparseLists {
-    /// The nodes that have a list.
-    has: Bits,
-    nodes: Vec<u32>,
-    lists: Lists,
-}
-
-/// No node: the row is deleted.
-const NONE: u32 = u32::MAX;
-
 impl Base {
     /// `columns` has one entry per piece.
     pub fn build(
@@ -135,19 +119,8 @@ impl Base {
             rows += piece.rows as usize;
         }
         position(rows)?;
-        // Looking the endpoints up is most of the work, and the two columns are independent.
-        let (src, dst) = std::thread::scope(|scope| {
-            let dst =
-                scope.spawn(|| numbers(pieces, columns.iter().map(|c| &c.dst), &ends.to, cancel));
-            let src = numbers(pieces, columns.iter().map(|c| &c.src), &ends.from, cancel);
-            let dst = dst.join().unwrap_or_else(|_| {
-                Err(Error::internal(
-                    "the thread that numbers edge targets stopped",
-                ))
-            });
-            (src, dst)
-        });
-        let forward = Lists::build(ends.from.len(), &src?, &dst?, cancel)?;
+        let (src, dst) = numbers(pieces, columns, ends, cancel)?;
+        let forward = Lists::build(ends.from.len(), &src, &dst, cancel)?;
         Ok(Base {
             lineages: ends.lineages(),
             pieces: placed,
@@ -155,6 +128,7 @@ impl Base {
             forward,
             nodes_to: ends.to.len(),
             reverse: OnceLock::new(),
+            by_neighbour: Default::default(),
         })
     }
 
@@ -181,7 +155,12 @@ impl Base {
                 p.piece.key.len() + p.piece.deleted.as_ref().map_or(0, |d| d.serialized_size()) + 80
             })
             .sum();
-        pieces + 2 * self.forward.bytes() + 4 * self.nodes_to
+        let by_neighbour = self
+            .by_neighbour
+            .iter()
+            .filter_map(|lists| lists.get()?.as_ref());
+        let by_neighbour: usize = by_neighbour.map(Lists::bytes).sum();
+        pieces + 2 * self.forward.bytes() + 4 * self.nodes_to + by_neighbour
     }
 
     /// What must be known about a version to see it through this base; `None` if its pieces
@@ -227,6 +206,17 @@ impl Base {
     fn reverse(&self) -> &Lists {
         self.reverse
             .get_or_init(|| self.forward.transposed(self.nodes_to, self.rows))
+    }
+
+    /// The lists in the order of neighbours.
+    fn by_neighbour(&self, reverse: bool) -> &Lists {
+        let (lists, turned) = match reverse {
+            false => (&self.forward, self.reverse()),
+            true => (self.reverse(), &self.forward),
+        };
+        let ordered = self.by_neighbour[usize::from(reverse)]
+            .get_or_init(|| (!lists.are_by_neighbour()).then(|| lists.by_neighbour(turned)));
+        ordered.as_ref().unwrap_or(lists)
     }
 }
 
@@ -364,6 +354,49 @@ impl Adjacency {
         added.has.contains(node) || positions.iter().any(|position| self.is_present(*position))
     }
 
+    /// How many edges [`Self::visit`] looks at.
+    #[inline]
+    pub fn degree(&self, node: u32, reverse: bool) -> usize {
+        let (lists, added) = self.lists(reverse);
+        lists.of(node as usize).0.len() + added.of(node).0.len()
+    }
+
+    /// Visits the positions of the edges that lead from one node to another along (or,
+    /// `reverse`, against) their direction, in order.
+    pub fn visit_between(&self, from: u32, to: u32, reverse: bool, mut each: impl FnMut(u32)) {
+        let mut added = self.added_between(from, to, reverse).peekable();
+        for position in self.base_between(from, to, reverse) {
+            while let Some(position) = added.next_if(|added| *added < position) {
+                each(position);
+            }
+            each(position);
+        }
+        added.for_each(each);
+    }
+
+    /// Does an edge lead from one node to the other?
+    pub fn joins(&self, from: u32, to: u32, reverse: bool) -> bool {
+        let base = self.base_between(from, to, reverse).next();
+        base.is_some() || self.added_between(from, to, reverse).next().is_some()
+    }
+
+    fn base_between(&self, from: u32, to: u32, reverse: bool) -> impl Iterator<Item = u32> + '_ {
+        let (neighbours, positions) = self.base.by_neighbour(reverse).of(from as usize);
+        let first = neighbours.partition_point(|neighbour| *neighbour < to);
+        let same = neighbours[first..]
+            .iter()
+            .take_while(move |neighbour| **neighbour == to);
+        let positions = same.zip(&positions[first..]).map(|(_, position)| *position);
+        positions.filter(|position| self.is_present(*position))
+    }
+
+    fn added_between(&self, from: u32, to: u32, reverse: bool) -> impl Iterator<Item = u32> + '_ {
+        let (_, added) = self.lists(reverse);
+        let (neighbours, positions) = added.of(from);
+        let edges = neighbours.iter().zip(positions);
+        edges.filter_map(move |(neighbour, position)| (*neighbour == to).then_some(*position))
+    }
+
     fn lists(&self, reverse: bool) -> (&Lists, &SparseLists) {
         match reverse {
             true => (self.base.reverse(), &self.added_in),
@@ -379,6 +412,17 @@ impl Adjacency {
     /// Makes the lists that a walk against the arrows needs, so that no visit has to.
     pub fn prepare_reverse(&self) {
         self.base.reverse();
+    }
+
+    /// Makes the lists by which [`Self::joins`] and [`Self::visit_between`] search.
+    pub fn prepare_joins(&self) {
+        self.base.by_neighbour(false);
+        self.base.by_neighbour(true);
+    }
+
+    pub fn has_joins(&self) -> bool {
+        let mut lists = self.base.by_neighbour.iter();
+        lists.all(|lists| lists.get().is_some())
     }
 
     pub fn has_reverse(&self) -> bool {
@@ -421,169 +465,11 @@ impl Ends {
     }
 }
 
-impl Lists {
-    /// A counting sort: `from[i]` → `to[i]` is the edge at position `i`.
-    fn build(nodes: usize, from: &[u32], to: &[u32], cancel: &Cancel) -> Result<Self> {
-        let mut offsets = vec![0u32; nodes + 1];
-        for &node in from {
-            if node != NONE {
-                offsets[node as usize + 1] += 1;
-            }
-        }
-        let mut total = 0;
-        for offset in &mut offsets {
-            total += *offset;
-            *offset = total;
-        }
-        let mut neighbours = vec![0; total as usize];
-        let mut positions = vec![0; total as usize];
-        let mut next = offsets.clone();
-        for (position, (&node, &neighbour)) in from.iter().zip(to).enumerate() {
-            cancel.check_at(position)?;
-            if node == NONE {
-                continue;
-            }
-            let slot = &mut next[node as usize];
-            neighbours[*slot as usize] = neighbour;
-            positions[*slot as usize] = position as u32;
-            *slot += 1;
-        }
-        Ok(Lists {
-            offsets,
-            neighbours,
-            positions,
-        })
-    }
-
-    /// The same edges listed at their other end.
-    fn transposed(&self, nodes: usize, rows: usize) -> Lists {
-        let mut from = vec![NONE; rows];
-        let mut to = vec![NONE; rows];
-        for node in 0..self.offsets.len().saturating_sub(1) {
-            let (neighbours, positions) = self.of(node);
-            for (&neighbour, &position) in neighbours.iter().zip(positions) {
-                from[position as usize] = neighbour;
-                to[position as usize] = node as u32;
-            }
-        }
-        Lists::build(nodes, &from, &to, &Cancel::never()).unwrap_or_default()
-    }
-
-    #[inline]
-    fn of(&self, node: usize) -> (&[u32], &[u32]) {
-        match (self.offsets.get(node), self.offsets.get(node + 1)) {
-            (Some(&begin), Some(&end)) => {
-                let range = begin as usize..end as usize;
-                (&self.neighbours[range.clone()], &self.positions[range])
-            }
-            // A node that is newer than the base.
-            _ => (&[], &[]),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        4 * (self.offsets.capacity() + self.neighbours.capacity() + self.positions.capacity())
-    }
-}
-
-impl SparseLists {
-    fn build(count: usize, from: &[u32], to: &[u32], at: &[u32]) -> Self {
-        if from.is_empty() {
-            return SparseLists::default();
-        }
-        let mut order: Vec<u32> = (0..from.len() as u32).collect();
-        order.sort_unstable_by_key(|&i| (from[i as usize], at[i as usize]));
-        let mut sparse = SparseLists {
-            has: Bits::new(count),
-            ..SparseLists::default()
-        };
-        for i in order {
-            let i = i as usize;
-            if sparse.has.insert(from[i]) {
-                sparse.nodes.push(from[i]);
-                sparse
-                    .lists
-                    .offsets
-                    .push(sparse.lists.neighbours.len() as u32);
-            }
-            sparse.lists.neighbours.push(to[i]);
-            sparse.lists.positions.push(at[i]);
-        }
-        sparse
-            .lists
-            .offsets
-            .push(sparse.lists.neighbours.len() as u32);
-        sparse
-    }
-
-    #[inline]
-    fn of(&self, node: u32) -> (&[u32], &[u32]) {
-        if !self.has.contains(node) {
-            return (&[], &[]);
-        }
-        match self.nodes.binary_search(&node) {
-            Ok(at) => self.lists.of(at),
-            Err(_) => (&[], &[]),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.has.bytes() + 4 * self.nodes.capacity() + self.lists.bytes()
-    }
-}
-
 fn position(row: usize) -> Result<u32> {
     u32::try_from(row).map_err(|_| Error::LimitExceeded {
         what: "the number of edges of one type in a traversal".to_owned(),
         limit: u64::from(u32::MAX),
         actual: row as u64,
-    })
-}
-
-/// The numbers of one endpoint column, [`NONE`] for deleted rows.
-fn numbers<'a>(
-    pieces: &[Piece],
-    columns: impl Iterator<Item = &'a StringArray>,
-    dictionary: &Dictionary,
-    cancel: &Cancel,
-) -> Result<Vec<u32>> {
-    let mut numbers = Vec::with_capacity(pieces.iter().map(|piece| piece.rows as usize).sum());
-    for (piece, column) in pieces.iter().zip(columns) {
-        if column.len() != piece.rows as usize {
-            return Err(Error::internal(format!(
-                "chunk {} has {} rows, its column {}",
-                piece.key,
-                piece.rows,
-                column.len()
-            )));
-        }
-        let mut deleted = piece
-            .deleted
-            .iter()
-            .flat_map(|deleted| deleted.iter())
-            .peekable();
-        for row in 0..piece.rows {
-            cancel.check_at(row as usize)?;
-            if deleted.next_if_eq(&row).is_some() {
-                numbers.push(NONE);
-            } else {
-                numbers.push(number(column, row, dictionary)?);
-            }
-        }
-    }
-    Ok(numbers)
-}
-
-fn number(column: &StringArray, row: u32, dictionary: &Dictionary) -> Result<u32> {
-    let row = row as usize;
-    let id = if row < column.len() && column.is_valid(row) {
-        column.value(row)
-    } else {
-        return Err(Error::internal("an edge without an endpoint"));
-    };
-    dictionary.find_present(id).ok_or_else(|| Error::Corrupt {
-        object: "an edge table".to_owned(),
-        message: format!("an edge names the node \"{id}\", which does not exist"),
     })
 }
 

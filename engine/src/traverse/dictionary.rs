@@ -150,6 +150,11 @@ impl Dictionary {
         }
     }
 
+    /// Is this the number of that id?
+    pub fn is(&self, number: u32, id: &str) -> bool {
+        (number as usize) < self.len() && self.id(number) == id
+    }
+
     /// The id behind a number that this dictionary gave.
     pub fn id(&self, number: u32) -> &str {
         let at = self

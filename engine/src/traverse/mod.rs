@@ -4,7 +4,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | dictionary | node ids ↔ dense numbers, growing only |
-//! | adjacency | compressed rows of one version, seen from others through a difference |
+//! | lists | compressed sparse rows |
+//! | numbering | the numbers of the nodes at the ends of edges |
+//! | adjacency | those of one version, seen from others through a difference |
 //! | topologies | both of the above for all graphs, built once, under a budget of bytes |
 //! | walk | breadth first search from many starts, in slices |
 //! | plan | what a traversal needs of a snapshot |
@@ -15,7 +17,9 @@ mod adjacency;
 mod bits;
 mod cancel;
 mod dictionary;
+mod lists;
 mod neighbors;
+mod numbering;
 mod paths;
 mod plan;
 mod search;

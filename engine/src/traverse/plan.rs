@@ -52,8 +52,13 @@ impl Plan {
                 detail: None,
                 hint: Some("Traversals follow edges; name the table of an edge type.".to_owned()),
             })?;
-            let from = plan.node_type(snapshot, &topologies, from).await?;
-            let to = plan.node_type(snapshot, &topologies, to).await?;
+            let numbered = async {
+                let from = plan.node_type(snapshot, &topologies, from).await?;
+                let to = plan.node_type(snapshot, &topologies, to).await?;
+                Ok::<_, Error>((from, to))
+            };
+            let (numbered, ()) = tokio::join!(numbered, topologies.read_ahead(&table));
+            let (from, to) = numbered?;
             let ends = Ends {
                 from: Arc::clone(&plan.types[from].dictionary),
                 to: Arc::clone(&plan.types[to].dictionary),

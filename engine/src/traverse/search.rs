@@ -2,17 +2,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Int32Builder, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringBuilder, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use futures::stream::{BoxStream, StreamExt};
 
 use crate::error::Result;
+use crate::pattern::{Failure, Memory};
 use crate::schema::TypeId;
 use crate::snapshot::Snapshot;
 use crate::traverse::plan::Plan;
 use crate::traverse::walk::{Direction, Hops, Reached, Walk};
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TraverseRequest {
     /// The edge types to follow, any of them at every hop.
     pub edges: Vec<TypeId>,
@@ -21,7 +22,10 @@ pub struct TraverseRequest {
     pub hops: Hops,
     /// No more rows than this.
     pub limit: Option<usize>,
+    /// The only columns that are looked at, of which the others are NULL; `None`: all are.
+    pub wanted: Option<Vec<usize>>,
     pub batch_rows: usize,
+    pub memory: Box<dyn Memory>,
 }
 
 /// The columns of [`traverse`]: `start`, `id`, `type` (the table of the node's type), `depth`.
@@ -47,7 +51,7 @@ pub fn traverse_schema() -> SchemaRef {
 pub fn traverse(
     snapshot: Snapshot,
     request: TraverseRequest,
-) -> BoxStream<'static, Result<RecordBatch>> {
+) -> BoxStream<'static, Result<RecordBatch, Failure>> {
     futures::stream::once(begin(snapshot, request))
         .flat_map(|begun| match begun {
             Ok(running) => futures::stream::try_unfold(running, Running::next).boxed(),
@@ -61,13 +65,15 @@ struct Running {
     plan: Plan,
     walk: Walk,
     starts: Vec<String>,
-    /// Rows still wanted.
+    /// Rows still wanted, and the columns of them.
     wanted: usize,
+    columns: Option<Vec<usize>>,
+    memory: Box<dyn Memory>,
     batch_rows: usize,
     reached: Vec<Reached>,
 }
 
-async fn begin(snapshot: Snapshot, request: TraverseRequest) -> Result<Running> {
+async fn begin(snapshot: Snapshot, request: TraverseRequest) -> Result<Running, Failure> {
     let plan = Plan::new(&snapshot, &request.edges, request.direction).await?;
     let starts = plan.starts(&request.starts, request.hops.min == 0).await?;
     let nodes: Vec<usize> = plan.types.iter().map(|ty| ty.dictionary.len()).collect();
@@ -76,16 +82,19 @@ async fn begin(snapshot: Snapshot, request: TraverseRequest) -> Result<Running> 
         plan,
         starts: request.starts,
         wanted: request.limit.unwrap_or(usize::MAX),
+        columns: request.wanted,
+        memory: request.memory,
         batch_rows: request.batch_rows.max(1),
         reached: Vec::new(),
     })
 }
 
 impl Running {
-    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>, Failure> {
         let rows = self.batch_rows.min(self.wanted);
         while rows > 0 && self.reached.len() < rows {
             let more = self.walk.advance(&mut self.reached, rows);
+            self.memory.resize(self.walk.bytes())?;
             if !more {
                 break;
             }
@@ -101,27 +110,39 @@ impl Running {
         Ok(Some((batch, self)))
     }
 
-    fn batch(&self) -> Result<RecordBatch> {
-        let rows = self.reached.len();
-        let mut start = StringBuilder::with_capacity(rows, rows * 16);
-        let mut id = StringBuilder::with_capacity(rows, rows * 16);
-        let mut ty = StringBuilder::with_capacity(rows, rows * 8);
-        let mut depth = Int32Builder::with_capacity(rows);
-        for reached in &self.reached {
-            let node_type = &self.plan.types[reached.node.ty as usize];
-            start.append_value(&self.starts[reached.start as usize]);
-            id.append_value(node_type.dictionary.id(reached.node.number));
-            ty.append_value(&node_type.table.def().table);
-            depth.append_value(i32::try_from(reached.depth).unwrap_or(i32::MAX));
-        }
+    fn batch<'s>(&'s self) -> Result<RecordBatch> {
+        let reached = &self.reached;
+        let schema = traverse_schema();
+        let texts = |text: &dyn Fn(&Reached) -> &'s str| -> ArrayRef {
+            let mut builder = StringBuilder::with_capacity(reached.len(), reached.len() * 16);
+            reached
+                .iter()
+                .for_each(|reached| builder.append_value(text(reached)));
+            Arc::new(builder.finish())
+        };
+        let node_type = |reached: &Reached| &self.plan.types[reached.node.ty as usize];
+        let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+            if self
+                .columns
+                .as_ref()
+                .is_some_and(|wanted| !wanted.contains(&at))
+            {
+                return new_null_array(field.data_type(), reached.len());
+            }
+            match at {
+                0 => texts(&|reached| &self.starts[reached.start as usize]),
+                1 => texts(&|reached| node_type(reached).dictionary.id(reached.node.number)),
+                2 => texts(&|reached| &node_type(reached).table.def().table),
+                _ => {
+                    let depths = reached.iter().map(|reached| reached.depth);
+                    let depths = depths.map(|depth| i32::try_from(depth).unwrap_or(i32::MAX));
+                    Arc::new(Int32Array::from_iter_values(depths))
+                }
+            }
+        });
         Ok(RecordBatch::try_new(
-            traverse_schema(),
-            vec![
-                Arc::new(start.finish()),
-                Arc::new(id.finish()),
-                Arc::new(ty.finish()),
-                Arc::new(depth.finish()),
-            ],
+            Arc::clone(&schema),
+            columns.collect(),
         )?)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use futures::TryStreamExt;
 use rand::rngs::StdRng;
@@ -14,6 +14,7 @@ use crate::dataset::{ResourceLimits, Resources};
 use crate::error::Error;
 use crate::graph::Graph;
 use crate::names::BranchName;
+use crate::pattern::{Failure, Unlimited};
 use crate::schema::TypeId;
 use crate::snapshot::Snapshot;
 use crate::storage::{Store, StoreOptions};
@@ -182,6 +183,8 @@ impl World {
                         direction,
                         hops,
                         limit: None,
+                        wanted: None,
+                        memory: Box::new(Unlimited),
                         batch_rows: 7,
                     };
                     let found = rows(snapshot, request).await.unwrap();
@@ -303,7 +306,11 @@ fn edges(transaction: &Transaction, table: TypeId, edges: &[(&str, &str, &str)])
 }
 
 async fn rows(snapshot: &Snapshot, request: TraverseRequest) -> Result<Vec<Row>, Error> {
-    let batches: Vec<RecordBatch> = traverse(snapshot.clone(), request).try_collect().await?;
+    let batches = traverse(snapshot.clone(), request).try_collect().await;
+    let batches: Vec<RecordBatch> = batches.map_err(|failure| match failure {
+        Failure::Engine(error) => error,
+        Failure::Outside(error) => panic!("{error}"),
+    })?;
     let mut rows = Vec::new();
     for batch in &batches {
         let text = |column: usize, row: usize| {
@@ -415,6 +422,8 @@ fn from(world: &World, starts: &[&str], min: u32, max: Option<u32>) -> TraverseR
         direction: Direction::Out,
         hops: Hops { min, max },
         limit: None,
+        wanted: None,
+        memory: Box::new(Unlimited),
         batch_rows: 100,
     }
 }
@@ -500,6 +509,57 @@ async fn versions_share_a_base() {
         before,
         "small commits build nothing anew"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_needs_the_same_at_once_waits_for_one_build() {
+    let (world, snapshot) = ring().await;
+    let walks = (0..8).map(|_| {
+        let (snapshot, request) = (snapshot.clone(), from(&world, &["a"], 1, None));
+        tokio::spawn(async move { rows(&snapshot, request).await })
+    });
+    for walk in futures::future::join_all(walks).await {
+        assert_eq!(walk.unwrap().unwrap(), [row("a", "b", 1), row("a", "c", 2)]);
+    }
+    assert_eq!(world.graph.resources().topologies().bases(), 1);
+}
+
+#[tokio::test]
+async fn a_walk_is_refused_the_memory_it_may_not_have() {
+    #[derive(Debug)]
+    struct None;
+    impl crate::pattern::Memory for None {
+        fn resize(&mut self, bytes: usize) -> Result<(), Failure> {
+            match bytes {
+                0 => Ok(()),
+                _ => Err(Failure::Engine(Error::internal("too much"))),
+            }
+        }
+    }
+    let (world, snapshot) = ring().await;
+    let request = TraverseRequest {
+        memory: Box::new(None),
+        ..from(&world, &["a"], 1, Option::None)
+    };
+    let error = rows(&snapshot, request).await.unwrap_err();
+    assert!(error.to_string().contains("too much"), "{error}");
+}
+
+#[tokio::test]
+async fn only_wanted_columns_are_made() {
+    let (world, snapshot) = ring().await;
+    let request = TraverseRequest {
+        wanted: Some(vec![1]),
+        ..from(&world, &["a"], 1, None)
+    };
+    let batches = traverse(snapshot, request).try_collect().await;
+    let batches: Vec<RecordBatch> = batches.unwrap_or_else(|failure| panic!("{failure}"));
+    let nulls: Vec<usize> = batches[0]
+        .columns()
+        .iter()
+        .map(|column| column.null_count())
+        .collect();
+    assert_eq!((batches[0].num_rows(), nulls), (2, vec![2, 0, 2, 2]));
 }
 
 #[tokio::test]

@@ -140,6 +140,23 @@ impl Topologies {
         Ok(adjacency)
     }
 
+    /// Reads what an adjacency is made of, if it will have to be made from all of it: while
+    /// the nodes are numbered, so that neither waits for the other.
+    pub async fn read_ahead(&self, edges: &Table) {
+        if self.state.lock().edges.contains_key(&edges.def().id) {
+            return;
+        }
+        // What cannot be read is told when it is needed.
+        if let Ok(chunks) = edges.chunks().await {
+            let _ = read_endpoints(edges, &chunks, 0..chunks.len()).await;
+        }
+    }
+
+    /// Is the adjacency there?
+    pub fn has_adjacency(&self, edges: &Table, ends: &Ends) -> bool {
+        self.view(edges.def().id, &edges.key(), ends).is_some()
+    }
+
     /// Makes an adjacency ready to be walked against the arrows.
     pub async fn prepare_reverse(&self, adjacency: &Arc<Adjacency>) -> Result<()> {
         if adjacency.has_reverse() {
@@ -148,6 +165,19 @@ impl Topologies {
         let adjacency = Arc::clone(adjacency);
         on_a_thread(move |_| {
             adjacency.prepare_reverse();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes an adjacency ready to be asked whether two nodes are joined.
+    pub async fn prepare_joins(&self, adjacency: &Arc<Adjacency>) -> Result<()> {
+        if adjacency.has_joins() {
+            return Ok(());
+        }
+        let adjacency = Arc::clone(adjacency);
+        on_a_thread(move |_| {
+            adjacency.prepare_joins();
             Ok(())
         })
         .await

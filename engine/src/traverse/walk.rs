@@ -127,6 +127,16 @@ impl Walk {
         }
     }
 
+    /// What it holds.
+    pub fn bytes(&self) -> usize {
+        let seen: usize = self.seen.iter().map(Bits::bytes).sum();
+        let found = self
+            .current
+            .as_ref()
+            .map_or(0, |search| search.found.capacity());
+        seen + size_of::<Node>() * found
+    }
+
     fn begin(&mut self) -> Option<Search> {
         let (start, node) = self.starts.pop_front()?;
         self.seen[node.ty as usize].insert(node.number);
@@ -487,6 +497,26 @@ mod tests {
                     last = Some(position);
                 });
                 assert_eq!(adjacency.has_edge(node, false), last.is_some());
+            }
+        }
+
+        #[test]
+        fn the_edges_between_two_nodes_are_those_that_a_visit_meets(graph in graphs()) {
+            let ends = graph.ends();
+            let adjacency = graph.adjacency(&ends);
+            for (from, reverse) in (0..graph.nodes).flat_map(|node| [(node, false), (node, true)]) {
+                for to in 0..graph.nodes {
+                    let (mut met, mut between) = (Vec::new(), Vec::new());
+                    adjacency.visit(from, reverse, |neighbour, position| {
+                        met.extend((neighbour == to).then_some(position));
+                    });
+                    adjacency.visit_between(from, to, reverse, |position| between.push(position));
+                    prop_assert_eq!(adjacency.joins(from, to, reverse), !met.is_empty());
+                    prop_assert_eq!(between, met);
+                }
+                let mut met = 0;
+                adjacency.visit(from, reverse, |_, _| met += 1);
+                prop_assert!(adjacency.degree(from, reverse) >= met);
             }
         }
     }

@@ -396,6 +396,35 @@ async fn the_graph_is_in_the_catalogs() {
         .await,
         ["draft", "main"]
     );
+    // What psql's \\dG asks.
+    let listed = "SELECT n.nspname as \"Schema\", c.relname as \"Name\", CASE c.relkind WHEN 'r' THEN 'table' WHEN 'g' THEN 'property graph' END as \"Type\", \
+                  pg_catalog.pg_get_userbyid(c.relowner) as \"Owner\" FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                  WHERE c.relkind IN ('g','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' AND n.nspname <> 'information_schema' \
+                  AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2";
+    assert_eq!(
+        lines(&client, listed).await,
+        ["main social property graph omnigraph"]
+    );
+    let definition = one(
+        &client,
+        "SELECT pg_get_propgraphdef('main.social'::regclass)",
+    )
+    .await;
+    let expected = "CREATE PROPERTY GRAPH main.social
+    VERTEX TABLES (
+        person KEY (id) DEFAULT LABEL PROPERTIES (id, num, age, city, name) LABEL agent PROPERTIES (id, name),
+        company KEY (id) DEFAULT LABEL PROPERTIES (id, num, country, name) LABEL agent PROPERTIES (id, name),
+        post KEY (id) PROPERTIES (id, num, title, score)
+    )
+    EDGE TABLES (
+        knows KEY (id) SOURCE KEY (src) REFERENCES person (id) DESTINATION KEY (dst) REFERENCES person (id) PROPERTIES (id, src, dst, num, since, weight),
+        works_at KEY (id) SOURCE KEY (src) REFERENCES person (id) DESTINATION KEY (dst) REFERENCES company (id) PROPERTIES (id, src, dst, num, role),
+        likes KEY (id) SOURCE KEY (src) REFERENCES person (id) DESTINATION KEY (dst) REFERENCES post (id) PROPERTIES (id, src, dst, num),
+        has_creator KEY (id) SOURCE KEY (src) REFERENCES post (id) DESTINATION KEY (dst) REFERENCES person (id) PROPERTIES (id, src, dst, num)
+    )";
+    assert_eq!(definition, expected);
+    let none = "SELECT pg_get_propgraphdef('main.person'::regclass) IS NULL";
+    assert_eq!(one(&client, none).await, "t");
     assert_eq!(
         code(client.simple_query("SELECT * FROM social").await),
         "42809"
@@ -421,4 +450,124 @@ async fn a_table_may_have_the_graphs_name() {
         assert_eq!(lines(&client, &sql).await, ["a"]);
     }
     assert_eq!(lines(&client, "SELECT name FROM company").await, ["a"]);
+}
+
+const SKEWED: &str = "
+node Person { name: String @key }
+node Company { name: String @key }
+node Post { name: String @key }
+edge WorksAt: Person -> Company
+edge Likes: Person -> Post
+";
+
+/// So many people and companies, and edges from and to them in turns.
+async fn skewed(people: u32, companies: u32, jobs: u32, likes: u32) -> (Server, Client) {
+    let server = Server::with(&[("skewed", SKEWED)]).await;
+    let client = server.client_of("skewed", "ada").await;
+    for (table, count) in [("person", people), ("company", companies), ("post", 10)] {
+        let insert = format!(
+            "INSERT INTO {table} (name) SELECT 'n' || i FROM generate_series(1, {count}) i"
+        );
+        run(&client, &insert).await;
+    }
+    for (table, count, to) in [("works_at", jobs, companies), ("likes", likes, 10)] {
+        let insert = format!(
+            "INSERT INTO {table} (src, dst) SELECT 'n' || (1 + i % {people}), 'n' || (1 + i % {to}) FROM generate_series(1, {count}) i"
+        );
+        run(&client, &insert).await;
+    }
+    (server, client)
+}
+
+/// The variable that matches begin at, and the steps.
+async fn explained(client: &Client, pattern: &str) -> (String, String) {
+    let sql = format!("EXPLAIN SELECT * FROM GRAPH_TABLE (skewed MATCH {pattern})");
+    let plan: Vec<String> = rows(client, &sql).await.concat();
+    let find = |what: &str| {
+        let line = plan.iter().find_map(|line| line.split_once(what));
+        line.unwrap_or_else(|| panic!("no {what} in {plan:#?}"))
+            .1
+            .to_owned()
+    };
+    let begins = find("Graph Match from ");
+    let begins = begins
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    (begins, find("Steps: "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_matches_begin_and_go_on_follows_from_the_numbers() {
+    let pattern =
+        "(p IS person)-[IS works_at]->(c IS company) COLUMNS (p.name, c.name AS works_at)";
+    let both = "(p IS person WHERE p.id = 'n1')-[IS works_at]->(c IS company), (p)-[IS likes]->(o IS post) COLUMNS (c.name, o.name AS post)";
+    // Few companies with many people each; many liked posts.
+    let (_server, client) = skewed(200, 4, 200, 1000).await;
+    let (begins, steps) = explained(&client, pattern).await;
+    assert_eq!(begins, "c", "{steps}");
+    assert!(
+        steps.starts_with("(c) rows=4, <-[works_at]-(p) rows=200"),
+        "{steps}"
+    );
+    let (begins, steps) = explained(&client, both).await;
+    assert_eq!(begins, "p", "{steps}");
+    assert!(steps.find("works_at") < steps.find("likes"), "{steps}");
+    // Few people with many jobs.
+    let (_server, client) = skewed(4, 200, 400, 8).await;
+    let (begins, steps) = explained(&client, pattern).await;
+    assert_eq!(begins, "p", "{steps}");
+    let (_, steps) = explained(&client, both).await;
+    assert!(steps.find("likes") < steps.find("works_at"), "{steps}");
+    // As many of both, and a condition at the far end.
+    let (_server, client) = skewed(50, 50, 100, 50).await;
+    let far = "(p IS person)-[IS works_at]->(c IS company WHERE c.id = 'n7') COLUMNS (p.name)";
+    let (begins, steps) = explained(&client, far).await;
+    assert_eq!(begins, "c", "{steps}");
+    let ends = "ANY SHORTEST (p IS person WHERE p.id = 'n3')-[IS works_at]-*(c IS company WHERE c.id = 'n7') COLUMNS (p.name)";
+    let (_, steps) = explained(&client, ends).await;
+    assert!(steps.contains("a shortest path from both ends"), "{steps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_match_did_is_told() {
+    let (_server, client) = skewed(20, 4, 40, 0).await;
+    let sql = "EXPLAIN (ANALYZE, COSTS off) SELECT * FROM GRAPH_TABLE (skewed MATCH (c IS company)<-[IS works_at]-(p IS person) COLUMNS (p.name))";
+    let told = async || rows(&client, sql).await.concat().join("\n");
+    let first = told().await;
+    for expected in [
+        "Frontier Sizes: 4, 40",
+        "Edges Scanned: 40",
+        "Topology: 0 cached, 1 built",
+    ] {
+        assert!(first.contains(expected), "{expected} in\n{first}");
+    }
+    let second = told().await;
+    assert!(second.contains("Topology: 1 cached, 0 built"), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pattern_has_more_than_the_memory_of_statements() {
+    let schema = "node Person { name: String @key }\nedge Knows: Person -> Person";
+    let server = Server::with_memory(&[("crowd", schema)], 8 << 20).await;
+    let client = server.client_of("crowd", "ada").await;
+    run(
+        &client,
+        "INSERT INTO person (name) SELECT 'p' || i FROM generate_series(1, 50) i",
+    )
+    .await;
+    let all = "INSERT INTO knows (src, dst) SELECT a.id, b.id FROM person a JOIN person b ON a.id <> b.id";
+    run(&client, all).await;
+    for pattern in [
+        "TRAIL (a)-[k IS knows]->*(b)",
+        "SHORTEST 1000000 (a)-[k IS knows]->*(b)",
+        "SHORTEST 1000000 GROUPS (a)-[k IS knows]->*(b)",
+    ] {
+        let sql = format!(
+            "SELECT count(*) FROM GRAPH_TABLE (crowd MATCH p = {pattern} WHERE a.id = 'p1' COLUMNS (path_length(p) AS n))"
+        );
+        assert_eq!(code(client.simple_query(&sql).await), "53200", "{pattern}");
+        assert_eq!(one(&client, "SELECT count(*) FROM knows").await, "2450");
+    }
 }

@@ -20,6 +20,7 @@ mod row_locks;
 mod schema;
 mod search;
 mod settings;
+mod social_network;
 mod sql_tool;
 mod sqllogictest;
 mod stored_queries;

@@ -91,6 +91,7 @@ const KNOWN: &[(&str, &[usize])] = &[
     ("pg_get_indexdef", &[1, 3]),
     ("pg_get_partition_constraintdef", &[1]),
     ("pg_get_partkeydef", &[1]),
+    ("pg_get_propgraphdef", &[1]),
     ("pg_get_replica_identity_index", &[1]),
     ("pg_get_ruledef", &[1, 2]),
     ("pg_get_serial_sequence", &[2]),

@@ -33,6 +33,7 @@ use super::place_blobs::place_blobs;
 use super::project_series::Series;
 use super::read_blobs::ReadBlobs;
 use super::row_limit::{RowLimit, RowLimitExec};
+use super::wanted_columns::WantedColumns;
 
 /// DataFusion's rules that are about its own subquery expressions, which the binder never makes.
 const LEFT_OUT: &[&str] = &[
@@ -55,9 +56,11 @@ pub fn session_state_with(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
     // This rule expects an order where there may be none.
     optimizer.enable_distinct_aggregation_soft_limit = false;
     let decorrelate: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(Decorrelate);
+    let wanted_columns: Arc<dyn OptimizerRule + Send + Sync> = Arc::new(WantedColumns);
     let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = std::iter::once(decorrelate)
         .chain(Optimizer::new().rules)
         .filter(|rule| !LEFT_OUT.contains(&rule.name()))
+        .chain(std::iter::once(wanted_columns))
         .collect();
     let in_order: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(InOrder);
     let nearest: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(NearestScan);
@@ -161,12 +164,7 @@ impl ExtensionPlanner for Nodes {
             return matched.physical(state).await.map(Some);
         }
         if let Some(scan) = node.as_any().downcast_ref::<FunctionScan>() {
-            let schema = Arc::clone(scan.schema.inner());
-            return Ok(Some(Arc::new(FunctionScanExec::new(
-                Arc::clone(&scan.function),
-                scan.args.clone(),
-                schema,
-            ))));
+            return Ok(Some(Arc::new(FunctionScanExec::new(scan))));
         }
         if let (Some(locks), [input]) = (node.as_any().downcast_ref::<LockRows>(), physical_inputs)
         {

@@ -2,6 +2,7 @@
 //! expressions. With constants it is a [`FunctionSource`](omnigraph_udfs::FunctionSource).
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct FunctionScan {
     pub(super) function: Arc<dyn TableFunction>,
     pub(super) args: Vec<Expr>,
     pub(super) schema: DFSchemaRef,
+    /// The only columns that are looked at; `None`: all may be.
+    pub(super) wanted: Option<Vec<usize>>,
 }
 
 impl FunctionScan {
@@ -46,7 +49,18 @@ impl FunctionScan {
             function,
             args,
             schema,
+            wanted: None,
         })
+    }
+
+    /// The same, of which only columns with these names are looked at.
+    pub(super) fn with_wanted(&self, names: &HashSet<String>) -> Self {
+        let fields = self.schema.fields().iter().enumerate();
+        let wanted = fields.filter_map(|(at, field)| names.contains(field.name()).then_some(at));
+        FunctionScan {
+            wanted: Some(wanted.collect()),
+            ..self.clone()
+        }
     }
 }
 
@@ -55,6 +69,7 @@ impl PartialEq for FunctionScan {
         self.function.name() == other.function.name()
             && self.args == other.args
             && self.schema == other.schema
+            && self.wanted == other.wanted
     }
 }
 
@@ -107,15 +122,13 @@ pub(super) struct FunctionScanExec {
     /// May still have placeholders, until [`fill`] puts values in.
     args: Vec<Expr>,
     schema: SchemaRef,
+    wanted: Option<Vec<usize>>,
     properties: Arc<PlanProperties>,
 }
 
 impl FunctionScanExec {
-    pub(super) fn new(
-        function: Arc<dyn TableFunction>,
-        args: Vec<Expr>,
-        schema: SchemaRef,
-    ) -> Self {
+    pub(super) fn new(scan: &FunctionScan) -> Self {
+        let schema = Arc::clone(scan.schema.inner());
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(1),
@@ -123,9 +136,10 @@ impl FunctionScanExec {
             Boundedness::Bounded,
         );
         FunctionScanExec {
-            function,
-            args,
+            function: Arc::clone(&scan.function),
+            args: scan.args.clone(),
             schema,
+            wanted: scan.wanted.clone(),
             properties: Arc::new(properties),
         }
     }
@@ -195,7 +209,7 @@ impl ExecutionPlan for FunctionScanExec {
             arguments,
             bounds: Vec::new(),
             limit: None,
-            wanted: None,
+            wanted: self.wanted.clone(),
             memory: Arc::clone(context.memory_pool()),
         };
         let stream = self.function.call(call)?;
@@ -273,6 +287,7 @@ pub fn fill(
             function: Arc::clone(&scan.function),
             args: args.collect::<DfResult<_>>()?,
             schema: Arc::clone(&scan.schema),
+            wanted: scan.wanted.clone(),
             properties: Arc::clone(&scan.properties),
         };
         Ok(Transformed::yes(Arc::new(scan) as Arc<dyn ExecutionPlan>))

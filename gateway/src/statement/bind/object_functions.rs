@@ -84,6 +84,7 @@ pub(super) fn body(name: &'static str, lookup: Lookup) -> Found {
                 _ => None,
             })
         })),
+        "pg_get_propgraphdef" => printed(|catalog, oid, path| catalog.graph_def(oid, path)),
         "pg_get_functiondef" => printed(|catalog, oid, _| catalog.function_def(oid)),
         "pg_get_function_arguments" => {
             printed(|catalog, oid, path| catalog.function_arguments(oid, path))

@@ -13,6 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, displayable};
 use omnigraph_catalog::provider::ScanExec;
 
 use super::expression::Names;
+use crate::statement::bind::GraphMatchExec;
 
 /// One step of a plan.
 #[derive(Debug, Clone)]
@@ -185,6 +186,10 @@ impl Node {
                 node.kind = "HashAggregate".to_owned();
                 node.properties.push(("Group Key", keys.join(", ")));
             }
+        } else if let Some(matching) = plan.downcast_ref::<GraphMatchExec>() {
+            node.kind = displayable(plan.as_ref()).one_line().to_string();
+            node.kind.truncate(node.kind.trim_end().len());
+            node.properties = matching.told();
         } else if plan.name() == "FunctionScanExec" || known.is_none() {
             // What the operator says of itself names the function or the table it reads.
             let line = displayable(plan.as_ref()).one_line().to_string();
@@ -288,6 +293,12 @@ impl Node {
     /// Takes the measured rows and times from the same plan after it ran.
     pub(super) fn measure(&mut self, ran: &Node) {
         self.actual = ran.actual;
+        // Some steps tell more of themselves when they have run.
+        for (name, value) in &ran.properties {
+            if !self.properties.iter().any(|(known, _)| known == name) {
+                self.properties.push((name, value.clone()));
+            }
+        }
         for (child, ran) in self.children.iter_mut().zip(&ran.children) {
             child.measure(ran);
         }

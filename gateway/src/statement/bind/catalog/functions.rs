@@ -578,6 +578,7 @@ pub(super) const FUNCTIONS: &[FunctionRow] = &[
     row(1686, "pg_get_keywords", 'f', true, 0, 0, 's', true, 2249, &[]),
     row(3408, "pg_get_partition_constraintdef", 'f', false, 0, 0, 's', true, 25, &[26]),
     row(3352, "pg_get_partkeydef", 'f', false, 0, 0, 's', true, 25, &[26]),
+    row(8302, "pg_get_propgraphdef", 'f', false, 0, 0, 's', true, 25, &[26]),
     row(6120, "pg_get_replica_identity_index", 'f', false, 0, 0, 's', true, 2205, &[2205]),
     row(1573, "pg_get_ruledef", 'f', false, 0, 0, 's', true, 25, &[26]),
     row(2504, "pg_get_ruledef", 'f', false, 0, 0, 's', true, 25, &[26, 16]),

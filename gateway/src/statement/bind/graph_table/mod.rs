@@ -2,6 +2,8 @@
 //! connected part of it becomes a [`GraphMatch`], and what stands around it (subqueries,
 //! aggregates over repeated elements, COLUMNS) is a plan like any other.
 
+mod condition;
+mod exec;
 mod exists;
 mod list_aggregate;
 mod lower;
@@ -19,6 +21,7 @@ use omnigraph_engine::schema::{Schema, TypeId};
 use sqlparser::ast;
 use sqlparser::tokenizer::Location;
 
+pub(crate) use self::exec::GraphMatchExec;
 use self::lower::Lowered;
 pub(super) use self::node::GraphMatch;
 use self::table::Table;

@@ -7,32 +7,25 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema as ArrowSchema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
     Column, DFSchema, DFSchemaRef, DataFusionError, Result as DfResult, ScalarValue,
 };
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, LogicalPlan, Operator, TableProviderFilterPushDown,
     UserDefinedLogicalNodeCore,
 };
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, create_physical_expr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-};
-use futures::StreamExt;
-use omnigraph_catalog::provider::{GraphTable, Snapshots, to_sql};
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_plan::ExecutionPlan;
+use omnigraph_catalog::provider::{GraphTable, Snapshots};
 use omnigraph_engine::blob::VALUE_TYPE;
 use omnigraph_engine::pattern::{
-    self, Candidate, Failure, Matching, Memory, Output, Pattern, Program, Property, PropertyKind,
-    Rows,
+    self, Candidate, Hints, Known, Output, Pattern, Program, Property, PropertyKind, Rows,
+    Statistics,
 };
 use omnigraph_engine::schema::TypeId;
 use omnigraph_engine::{Error, Snapshot};
@@ -40,6 +33,8 @@ use omnigraph_udfs::pg::blob;
 
 use super::super::{placeholder_of, planned};
 use super::GraphRef;
+use super::condition::SqlCondition;
+use super::exec::{Chosen, GraphMatchExec, Nodes};
 use crate::error::PgResult;
 
 /// A condition or a cost over properties, each of which is a [`hole`] in it.
@@ -56,9 +51,11 @@ pub(super) fn hole(at: usize, ty: DataType) -> Expr {
     placeholder_of(&format!("{HOLE}{at}"), ty)
 }
 
-const HOLE: &str = "$p";
+pub(super) const HOLE: &str = "$p";
+/// So few nodes at the end of a path that a search is made for each of them.
+const FEW: usize = 16;
 
-fn hole_of(expr: &Expr) -> Option<usize> {
+pub(super) fn hole_of(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Placeholder(placeholder) => placeholder.id.strip_prefix(HOLE)?.parse().ok(),
         _ => None,
@@ -74,13 +71,13 @@ pub(super) struct OutputColumn {
 
 #[derive(Debug, Clone)]
 pub(in super::super) struct GraphMatch {
-    graph: GraphRef,
-    pattern: Arc<Pattern>,
+    pub(super) graph: GraphRef,
+    pub(super) pattern: Arc<Pattern>,
     conditions: Vec<Condition>,
-    outputs: Vec<OutputColumn>,
-    rows: Rows,
+    pub(super) outputs: Vec<OutputColumn>,
+    pub(super) rows: Rows,
     tables: HashMap<TypeId, Arc<GraphTable>>,
-    schema: DFSchemaRef,
+    pub(super) schema: DFSchemaRef,
     /// Evaluated once before anything is matched, for the error it may be.
     guard: Option<Expr>,
 }
@@ -147,50 +144,81 @@ impl GraphMatch {
             let message = format!("no snapshot of branch \"{branch}\" was taken");
             engine_error(Error::internal(message))
         })?;
-        let mut best: Option<(usize, Candidate, Vec<Start>)> = None;
-        for mut candidate in pattern::candidates(&self.pattern).map_err(engine_error)? {
-            let starts = self.starts(state, &mut candidate).await?;
-            let rows = starts
-                .iter()
-                .map(|start| estimate(&start.plan))
-                .fold(0usize, usize::saturating_add);
-            if best.as_ref().is_none_or(|(least, _, _)| rows < *least) {
-                best = Some((rows, candidate, starts));
-            }
-        }
-        let (_, candidate, starts) =
-            best.ok_or_else(|| engine_error(Error::internal("a pattern that begins nowhere")))?;
         let conditions = self
             .conditions
             .iter()
             .map(|condition| SqlCondition::new(condition, state))
             .collect::<DfResult<Vec<_>>>()?;
-        let name = self.pattern.variables[candidate.variable].name.clone();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(self.schema.inner())),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        Ok(Arc::new(GraphMatchExec {
+        let chosen = self.choose(state, &snapshot).await?;
+        Ok(Arc::new(GraphMatchExec::new(
             snapshot,
-            node: Arc::new(self.clone()),
-            candidate,
-            begins_at: name.unwrap_or_else(|| "()".to_owned()),
+            Arc::new(self.clone()),
             conditions,
+            chosen,
+            state.config().target_partitions(),
+        )))
+    }
+
+    /// Finds out where matches begin best, and which nodes are better known before.
+    async fn choose(&self, state: &SessionState, snapshot: &Snapshot) -> DfResult<Chosen> {
+        let mut hints = Hints {
+            known: Vec::new(),
+            statistics: Statistics::of(snapshot, &self.pattern),
+        };
+        let mut vertices: Vec<(Candidate, Nodes)> = Vec::new();
+        for mut candidate in pattern::candidates(&self.pattern).map_err(engine_error)? {
+            let nodes = self.nodes(state, &mut candidate).await?;
+            let (variable, types) = (candidate.variable, &candidate.types);
+            hints
+                .statistics
+                .expect(variable, types, nodes.rows() as f64);
+            vertices.push((candidate, nodes));
+        }
+        let mut best: Option<(f64, usize)> = None;
+        for (at, (candidate, nodes)) in vertices.iter().enumerate() {
+            let program = Program::new(&self.pattern, candidate, &hints).map_err(engine_error)?;
+            let estimate = program.estimate(nodes.rows() as f64, &hints.statistics);
+            if best.is_none_or(|(least, _)| estimate.cost < least) {
+                best = Some((estimate.cost, at));
+            }
+        }
+        let (_, at) =
+            best.ok_or_else(|| engine_error(Error::internal("a pattern that begins nowhere")))?;
+        let (start, starts) = vertices.swap_remove(at);
+        let first = Program::new(&self.pattern, &start, &hints).map_err(engine_error)?;
+        let estimate = first.estimate(starts.rows() as f64, &hints.statistics);
+        let mut known = Vec::new();
+        for (candidate, nodes) in vertices {
+            let variable = candidate.variable;
+            let is_new = variable != start.variable
+                && hints.known.iter().all(|known| known.variable != variable);
+            // Asking all nodes costs less than asking each one that a match comes to.
+            let arrivals = first.arrivals(variable, &estimate, &hints.statistics);
+            let is_cheap = nodes.are_looked_up() || arrivals > nodes.read() as f64;
+            if is_new && is_cheap && !candidate.conditions.is_empty() {
+                hints.known.push(Known {
+                    variable,
+                    conditions: candidate.conditions,
+                    are_few: nodes.rows() <= FEW,
+                });
+                known.push((variable, nodes));
+            }
+        }
+        let program = Program::new(&self.pattern, &start, &hints).map_err(engine_error)?;
+        let estimate = program.estimate(starts.rows() as f64, &hints.statistics);
+        let name = self.pattern.variables[start.variable].name.clone();
+        Ok(Chosen {
+            program: Arc::new(program),
+            estimate,
+            begins_at: name.unwrap_or_else(|| "()".to_owned()),
             starts,
-            properties: Arc::new(properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
+            known,
+        })
     }
 
     /// Scans for the nodes that a match can begin with there. Conditions that a scan cannot
     /// take are taken off the candidate.
-    async fn starts(
-        &self,
-        state: &SessionState,
-        candidate: &mut Candidate,
-    ) -> DfResult<Vec<Start>> {
+    async fn nodes(&self, state: &SessionState, candidate: &mut Candidate) -> DfResult<Nodes> {
         let mut filters: HashMap<TypeId, Vec<Expr>> = HashMap::new();
         let mut taken = Vec::new();
         for &condition in &candidate.conditions {
@@ -216,7 +244,7 @@ impl GraphMatch {
             }
         }
         candidate.conditions = taken;
-        let mut starts = Vec::new();
+        let mut scans = Vec::new();
         for id in &candidate.types {
             let Some(table) = self.tables.get(id) else {
                 continue;
@@ -227,9 +255,9 @@ impl GraphMatch {
                 continue;
             }
             let plan = table.scan(state, Some(&vec![0]), &filters, None).await?;
-            starts.push(Start { id: *id, plan });
+            scans.push((*id, plan));
         }
-        Ok(starts)
+        Ok(Nodes(scans))
     }
 
     /// A condition on one node as a filter of its table.
@@ -294,14 +322,7 @@ impl GraphMatch {
     }
 }
 
-fn estimate(plan: &Arc<dyn ExecutionPlan>) -> usize {
-    let statistics = plan.partition_statistics(None).ok();
-    statistics
-        .and_then(|statistics| statistics.num_rows.get_value().copied())
-        .unwrap_or(usize::MAX)
-}
-
-fn engine_error(error: Error) -> DataFusionError {
+pub(super) fn engine_error(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
@@ -369,237 +390,5 @@ impl UserDefinedLogicalNodeCore for GraphMatch {
         }
         node.guard = exprs.next();
         Ok(node)
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Start {
-    id: TypeId,
-    plan: Arc<dyn ExecutionPlan>,
-}
-
-#[derive(Debug)]
-struct GraphMatchExec {
-    snapshot: Snapshot,
-    node: Arc<GraphMatch>,
-    candidate: Candidate,
-    /// The variable there.
-    begins_at: String,
-    conditions: Vec<SqlCondition>,
-    starts: Vec<Start>,
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
-}
-
-impl DisplayAs for GraphMatchExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Graph Match from {}", self.begins_at)
-    }
-}
-
-impl ExecutionPlan for GraphMatchExec {
-    fn name(&self) -> &str {
-        "GraphMatchExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.starts.iter().map(|start| &start.plan).collect()
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false; self.starts.len()]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let starts = self
-            .starts
-            .iter()
-            .zip(children)
-            .map(|(start, plan)| Start { id: start.id, plan })
-            .collect();
-        Ok(Arc::new(GraphMatchExec {
-            snapshot: self.snapshot.clone(),
-            node: Arc::clone(&self.node),
-            candidate: self.candidate.clone(),
-            begins_at: self.begins_at.clone(),
-            conditions: self.conditions.clone(),
-            starts,
-            properties: Arc::clone(&self.properties),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> DfResult<SendableRecordBatchStream> {
-        let node = &self.node;
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let reservation = MemoryConsumer::new("graph match").register(context.memory_pool());
-        let outputs: Vec<Output> = node
-            .outputs
-            .iter()
-            .map(|column| column.output.clone())
-            .collect();
-        let engine =
-            |output: &Output| pattern::output_type(&node.pattern, &node.graph.schema, output);
-        let fields = outputs
-            .iter()
-            .enumerate()
-            .map(|(at, output)| Field::new(at.to_string(), engine(output), true));
-        let matching = Matching {
-            program: Program::new(&node.pattern, &self.candidate).map_err(engine_error)?,
-            conditions: self
-                .conditions
-                .iter()
-                .map(|condition| Arc::new(condition.clone()) as Arc<dyn pattern::Condition>)
-                .collect(),
-            memory: Box::new(Reserved(reservation)),
-            schema: Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>())),
-            outputs,
-            rows: node.rows,
-        };
-        let mut scans = Vec::new();
-        for start in &self.starts {
-            for partition in 0..start
-                .plan
-                .properties()
-                .output_partitioning()
-                .partition_count()
-            {
-                let id = start.id;
-                let rows = start.plan.execute(partition, Arc::clone(&context))?;
-                scans.push(rows.map(move |batch| {
-                    let batch = batch.map_err(outside)?;
-                    let ids = batch.column(0).as_string_opt::<i32>().cloned();
-                    let ids =
-                        ids.ok_or_else(|| Error::internal("an id column that is not text"))?;
-                    Ok::<_, Failure>((id, ids))
-                }));
-            }
-        }
-        let starts = futures::stream::iter(scans).flatten().boxed();
-        let schema = Arc::clone(node.schema.inner());
-        let of = Arc::clone(&schema);
-        let rows = pattern::matches(self.snapshot.clone(), matching, starts).map(move |batch| {
-            let batch = batch.map_err(inside).and_then(|batch| as_sql(&batch, &of));
-            if let Ok(batch) = &batch {
-                metrics.record_output(batch.num_rows());
-            }
-            batch
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
-    }
-}
-
-fn as_sql(batch: &RecordBatch, schema: &SchemaRef) -> DfResult<RecordBatch> {
-    let arrays = batch.columns().iter().zip(schema.fields());
-    let arrays =
-        arrays.map(|(array, field)| to_sql(array, field.data_type()).map_err(engine_error));
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(
-        Arc::clone(schema),
-        arrays.collect::<DfResult<Vec<ArrayRef>>>()?,
-        &options,
-    )?)
-}
-
-fn outside(error: DataFusionError) -> Failure {
-    Failure::Outside(Box::new(error))
-}
-
-fn inside(failure: Failure) -> DataFusionError {
-    match failure {
-        Failure::Engine(error) => engine_error(error),
-        Failure::Outside(error) => match error.downcast::<DataFusionError>() {
-            Ok(error) => *error,
-            Err(error) => DataFusionError::External(error),
-        },
-    }
-}
-
-#[derive(Debug)]
-struct Reserved(MemoryReservation);
-
-impl Memory for Reserved {
-    fn resize(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.0.try_resize(bytes).map_err(outside)
-    }
-}
-
-/// A condition over properties as the engine fetches them.
-#[derive(Debug, Clone)]
-struct SqlCondition {
-    expr: Arc<dyn PhysicalExpr>,
-    schema: SchemaRef,
-}
-
-impl SqlCondition {
-    fn new(condition: &Condition, state: &SessionState) -> DfResult<Self> {
-        let fields = condition.types.iter().enumerate();
-        let fields = fields.map(|(at, ty)| Field::new(format!("{HOLE}{at}"), ty.clone(), true));
-        let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
-        let filled = condition.expr.clone().transform(|expr| {
-            Ok(match hole_of(&expr) {
-                Some(at) => {
-                    Transformed::yes(Expr::Column(Column::new_unqualified(format!("{HOLE}{at}"))))
-                }
-                None => Transformed::no(expr),
-            })
-        })?;
-        let resolved = DFSchema::try_from(Arc::clone(&schema))?;
-        let expr = create_physical_expr(&filled.data, &resolved, state.execution_props())?;
-        Ok(SqlCondition { expr, schema })
-    }
-
-    fn evaluate(&self, properties: &[ArrayRef], rows: usize) -> Result<ArrayRef, Failure> {
-        let arrays = properties.iter().zip(self.schema.fields());
-        let arrays = arrays
-            .map(|(array, field)| to_sql(array, field.data_type()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
-        let value = self.expr.evaluate(&batch).map_err(outside)?;
-        value.into_array(rows).map_err(outside)
-    }
-}
-
-impl pattern::Condition for SqlCondition {
-    fn holds(&self, properties: &[ArrayRef], rows: usize) -> Result<BooleanArray, Failure> {
-        let holds = self.evaluate(properties, rows)?;
-        Ok(holds.as_boolean().clone())
-    }
-
-    fn cost(&self, properties: &[ArrayRef], rows: usize) -> Result<Vec<f64>, Failure> {
-        let refuse = |message: &str| {
-            let error =
-                omnigraph_udfs::Error::value(crate::sqlstate::INVALID_PARAMETER_VALUE, message);
-            Err(outside(DataFusionError::from(error)))
-        };
-        let costs = self.evaluate(properties, rows)?;
-        let costs = costs.as_primitive::<Float64Type>();
-        if costs.null_count() > 0 {
-            return refuse("the COST of an edge must not be null");
-        }
-        if costs
-            .values()
-            .iter()
-            .any(|cost| cost.is_nan() || *cost < 0.0)
-        {
-            return refuse("the COST of an edge must not be negative");
-        }
-        Ok(costs.values().to_vec())
     }
 }

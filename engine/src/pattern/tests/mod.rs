@@ -1,5 +1,8 @@
 //! Random patterns over random graphs, against an executor that tries everything.
 
+mod budget;
+mod cycles;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,7 +76,7 @@ impl Test {
 }
 
 #[derive(Debug)]
-struct Unlimited;
+pub(crate) struct Unlimited;
 
 impl Memory for Unlimited {
     fn resize(&mut self, _bytes: usize) -> Result<(), Failure> {
@@ -271,7 +274,13 @@ impl Maker<'_> {
         })
     }
 
-    fn path(&mut self, selector: Selector, mode: Mode, begin: Option<VariableId>) {
+    fn path(
+        &mut self,
+        selector: Selector,
+        mode: Mode,
+        begin: Option<VariableId>,
+        end: Option<VariableId>,
+    ) {
         let costs = selector == Selector::Cheapest;
         let least = [
             Selector::Shortest(1),
@@ -281,7 +290,13 @@ impl Maker<'_> {
         let finite = mode != Mode::Walk || least.contains(&selector);
         let mut parts = vec![self.vertex(begin, false)];
         let is_plain = selector == Selector::All && mode == Mode::Walk;
-        for _ in 0..self.random.random_range(1..3) {
+        let is_cycle = is_plain && self.random.random_bool(0.25);
+        let first = match &parts[0] {
+            Part::Vertex(vertex) if is_cycle => Some(vertex.variable),
+            _ => None,
+        };
+        let steps = self.random.random_range(1..4);
+        for step in 0..steps {
             if is_plain && self.random.random_bool(0.3) {
                 parts.push(self.reach());
             } else if self.random.random_bool(0.5) {
@@ -313,7 +328,8 @@ impl Maker<'_> {
                     conditions,
                 }));
             }
-            parts.push(self.vertex(None, false));
+            let shared = end.or(first).filter(|_| step + 1 == steps);
+            parts.push(self.vertex(shared, false));
         }
         let mut conditions = Vec::new();
         let ends = (parts.first().cloned(), parts.last().cloned());
@@ -548,10 +564,15 @@ async fn run(
     pattern: &Arc<Pattern>,
     tests: &[Test],
     candidate: &Candidate,
+    hints: &Hints,
+    known: Vec<(VariableId, Starts)>,
 ) -> Vec<(Row, f64)> {
     let mut candidate = candidate.clone();
     candidate.conditions.clear();
-    let program = Program::new(pattern, &candidate).unwrap();
+    let program = Arc::new(Program::new(pattern, &candidate, hints).unwrap());
+    let opened = open(snapshot.clone(), program, known, Box::new(Unlimited))
+        .await
+        .unwrap_or_else(|failure| panic!("{failure}"));
     let inner = pattern.nested.first().map(|nested| nested.inner);
     let used: Vec<VariableId> = (0..inner.unwrap_or(pattern.variables.len())).collect();
     let mut outputs: Vec<Output> = used
@@ -595,7 +616,6 @@ async fn run(
         }
     }
     let matching = Matching {
-        program,
         conditions: tests
             .iter()
             .map(|test| Arc::new(*test) as Arc<dyn Condition>)
@@ -606,7 +626,7 @@ async fn run(
         schema: Arc::new(ArrowSchema::new(fields)),
     };
     let batches: Vec<RecordBatch> = matches(
-        snapshot.clone(),
+        Arc::new(opened),
         matching,
         futures::stream::iter(starts).boxed(),
     )
@@ -693,6 +713,50 @@ fn joined(paths: &[Vec<Binding>]) -> Vec<Row> {
     rows
 }
 
+/// Some of the vertices, with the nodes that the conditions on each alone leave.
+fn known(
+    random: &mut StdRng,
+    reference: &Reference<'_>,
+    candidates: &[Candidate],
+    start: &Candidate,
+) -> (Vec<Known>, Vec<(VariableId, Starts)>) {
+    let (mut known, mut nodes): (Vec<Known>, Vec<(VariableId, Starts)>) = Default::default();
+    for Candidate {
+        variable, types, ..
+    } in candidates
+    {
+        let is_known = known.iter().any(|known| known.variable == *variable);
+        if is_known || *variable == start.variable || random.random_bool(0.4) {
+            continue;
+        }
+        let conditions = conditions_on(reference.pattern, *variable);
+        let holds = |n: i32| {
+            conditions.iter().all(|condition| {
+                let uses = reference.pattern.conditions[*condition].len();
+                reference.tests[*condition].is_true(&vec![n; uses])
+            })
+        };
+        let ids: Vec<Result<(TypeId, StringArray), Failure>> = reference
+            .model
+            .nodes
+            .iter()
+            .filter(|(name, n)| reference.is_of(name, types) && holds(**n))
+            .map(|(name, _)| {
+                let (table, id) = name.split_once(':').unwrap();
+                let id = StringArray::from(vec![id.to_owned()]);
+                Ok((reference.schema.table(table).unwrap().id, id))
+            })
+            .collect();
+        known.push(Known {
+            variable: *variable,
+            conditions,
+            are_few: random.random_bool(0.6),
+        });
+        nodes.push((*variable, futures::stream::iter(ids).boxed()));
+    }
+    (known, nodes)
+}
+
 /// Patterns with more walks than this are left alone.
 const STEPS: usize = 800;
 
@@ -737,13 +801,19 @@ async fn check_random(seed: u64) -> usize {
             },
             tests: Vec::new(),
         };
-        maker.path(selector, mode, None);
+        maker.path(selector, mode, None, None);
         let second = maker.random.random_bool(0.4);
         if second {
             let parts = &maker.pattern.paths[0].parts;
             let ends = [parts.first().cloned(), parts.last().cloned()];
-            if let Some(Part::Vertex(end)) = &ends[maker.random.random_range(0..2)] {
-                maker.path(Selector::All, Mode::Walk, Some(end.variable));
+            let from = maker.random.random_range(0..2);
+            let to = maker.random.random_bool(0.5).then_some(&ends[1 - from]);
+            if let Some(Part::Vertex(begin)) = &ends[from] {
+                let end = match to {
+                    Some(Some(Part::Vertex(end))) => Some(end.variable),
+                    _ => None,
+                };
+                maker.path(Selector::All, Mode::Walk, Some(begin.variable), end);
             }
         }
         if maker.random.random_bool(0.3) {
@@ -751,7 +821,7 @@ async fn check_random(seed: u64) -> usize {
             let ends = [parts.first().cloned(), parts.last().cloned()];
             if let Some(Part::Vertex(end)) = &ends[maker.random.random_range(0..2)] {
                 let inner = maker.pattern.variables.len();
-                maker.path(Selector::All, Mode::Walk, Some(end.variable));
+                maker.path(Selector::All, Mode::Walk, Some(end.variable), None);
                 maker
                     .pattern
                     .nested
@@ -826,8 +896,14 @@ async fn check_random(seed: u64) -> usize {
                     .any(|length| *length == path.edges.len())
             });
         }
-        for candidate in &candidates {
-            let found = run(&snapshot, &pattern, &tests, candidate).await;
+        for (candidate, hinted) in candidates.iter().flat_map(|at| [(at, false), (at, true)]) {
+            let (mut hints, mut nodes) = (Hints::default(), Vec::new());
+            if hinted {
+                hints.statistics = Statistics::of(&snapshot, &pattern);
+                (hints.known, nodes) = known(&mut random, &reference, &candidates, candidate);
+            }
+            let found = run(&snapshot, &pattern, &tests, candidate, &hints, nodes).await;
+            let what = format!("{what} with {hints:?}");
             match selector {
                 Selector::All | Selector::ShortestGroups(_) => {
                     let found: Vec<Row> = found.into_iter().map(|(row, _)| row).collect();
@@ -887,7 +963,7 @@ async fn check_random(seed: u64) -> usize {
 #[tokio::test]
 async fn matches_agree_with_trying_everything_wherever_they_begin() {
     let mut checked = 0;
-    for seed in 0..8 {
+    for seed in 0..6 {
         checked += check_random(seed).await;
     }
     assert!(checked > 100, "{checked} patterns");
