@@ -26,7 +26,7 @@ pub fn is_implemented(name: &str) -> bool {
     Kind::named(name).is_some()
 }
 
-/// `has_any_word(text, words)`, `has_words(text, words)`, `has_near_words(text, words, edits)`.
+/// `has_any_word(text, words)`, `matches_text(text, words)`, `has_words(text, words)`, `has_near_words(text, words, edits)`.
 pub fn function(name: &str, analyzer: Analyzer, args: Vec<Expr>) -> Option<Expr> {
     let kind = Kind::named(name)?;
     let body = move |arrays: &[ArrayRef]| kind.fits(analyzer, arrays);
@@ -48,6 +48,7 @@ pub fn function(name: &str, analyzer: Analyzer, args: Vec<Expr>) -> Option<Expr>
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Any,
+    Match,
     All,
     Near,
 }
@@ -56,6 +57,7 @@ impl Kind {
     fn named(name: &str) -> Option<Kind> {
         Some(match name {
             "has_any_word" => Kind::Any,
+            "matches_text" => Kind::Match,
             "has_words" => Kind::All,
             "has_near_words" => Kind::Near,
             _ => return None,
@@ -66,6 +68,10 @@ impl Kind {
         Ok(match self {
             Kind::Any => TextQuery::any(analyzer, words),
             Kind::All => TextQuery::parse(analyzer, words),
+            Kind::Match => TextQuery {
+                all: false,
+                ..TextQuery::parse(analyzer, words)
+            },
             Kind::Near => {
                 let edits = edits(i64::from(near)).ok_or_else(|| {
                     Error::value("22023", "has_near_words(): edits must be 0, 1 or 2")
@@ -78,6 +84,7 @@ impl Kind {
     fn wanted(self) -> fn(Analyzer, &[ScalarValue]) -> Option<Candidates> {
         match self {
             Kind::Any => |analyzer, constants| Kind::Any.candidates(analyzer, constants),
+            Kind::Match => |analyzer, constants| Kind::Match.candidates(analyzer, constants),
             Kind::All => |analyzer, constants| Kind::All.candidates(analyzer, constants),
             Kind::Near => |analyzer, constants| Kind::Near.candidates(analyzer, constants),
         }

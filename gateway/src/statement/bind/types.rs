@@ -199,6 +199,8 @@ impl Binder<'_> {
             DataType::JSON => known(PgType::JSON),
             DataType::JSONB => known(PgType::JSONB),
             DataType::Uuid => known(PgType::UUID),
+            DataType::TsVector => known(PgType::TSVECTOR),
+            DataType::TsQuery => known(PgType::TSQUERY),
             DataType::Bit(length) => {
                 let length = i32::try_from(length.unwrap_or(1)).unwrap_or(i32::MAX);
                 if !(1..=LONGEST_BITS).contains(&length) {

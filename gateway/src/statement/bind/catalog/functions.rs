@@ -434,6 +434,8 @@ pub(super) const FUNCTIONS: &[FunctionRow] = &[
     row(3462, "make_timestamptz", 'f', false, 0, 0, 's', true, 1184, &[23, 23, 23, 23, 23, 701]),
     row(3463, "make_timestamptz", 'f', false, 0, 0, 's', true, 1184, &[23, 23, 23, 23, 23, 701, 25]),
     row(1365, "makeaclitem", 'f', false, 0, 0, 'i', true, 1033, &[26, 26, 25, 16]),
+    row(9011, "matches_text", 'f', false, 0, 0, 'i', true, 16, &[25, 25]),
+    row(9012, "matches_text", 'f', false, 0, 0, 'i', true, 16, &[25, 25, 25]),
     row(2050, "max", 'a', false, 0, 0, 'i', false, 2277, &[2277]),
     row(2115, "max", 'a', false, 0, 0, 'i', false, 20, &[20]),
     row(2116, "max", 'a', false, 0, 0, 'i', false, 23, &[23]),

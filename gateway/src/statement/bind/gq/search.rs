@@ -237,7 +237,7 @@ impl Binder<'_> {
     ) -> PgResult<ast::Expr> {
         let condition = match function {
             Search::Search => "has_any_word",
-            Search::MatchText => "has_words",
+            Search::MatchText => "matches_text",
             Search::Fuzzy => "has_near_words",
             Search::Bm25 | Search::Nearest | Search::Rrf => {
                 let Names::Columns(_, ranks) = names else {
