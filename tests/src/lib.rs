@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use omnigraph_catalog::access::Databases;
@@ -16,14 +16,25 @@ use omnigraph_engine::{
 };
 use omnigraph_gateway::config::{Args, Config};
 use omnigraph_gateway::execute::Limits;
+use omnigraph_gateway::serve::STACK_BYTES;
 use omnigraph_gateway::server::{self, Banner};
 use omnigraph_gateway::serving;
 use omnigraph_gateway::session::connect::Gateway;
 use omnigraph_gateway::session::registry::Registry;
 use omnigraph_gateway::session::shared::{Facts, Shared};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
+
+/// Where the servers of all tests run, with stacks like those of the program.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .expect("threads")
+});
 
 /// A few people who know each other: a keyed node type, an edge type, every kind of constraint.
 pub const PEOPLE: &str = r#"
@@ -151,7 +162,7 @@ impl Server {
             ..Facts::default()
         };
         let shared = Shared::new(databases, limits, facts).expect("an executor");
-        let task = tokio::spawn(async move {
+        let task = RUNTIME.spawn(async move {
             let registry = Arc::<Registry>::default();
             let served =
                 server::run(config, Gateway::new(shared), registry, Banner::default()).await;
