@@ -221,7 +221,7 @@ impl GraphAccess {
             None => Ok(snapshot),
             Some(part) => {
                 let restriction = self.guard.restriction(&part, snapshot.schema());
-                snapshot.restricted(&restriction).await
+                snapshot.restricted(&restriction).boxed().await
             }
         }
     }

@@ -110,7 +110,7 @@ impl Transaction {
 
     /// What of [`Transaction::snapshot`] may be shown.
     pub async fn shown(&self) -> Result<Snapshot> {
-        self.guard.shown(self.snapshot()).await
+        Box::pin(self.guard.shown(self.snapshot())).await
     }
 
     /// What of its schema may be shown.
@@ -385,7 +385,7 @@ impl Transaction {
         if !self.guard.is_open() {
             let view = self.view();
             let checked = self.guard.check_before(&view, &effects, &self.actor);
-            checked.await?;
+            Box::pin(checked).await?;
         }
         constraint::check(&self.view(), &effects, Moment::Statement).await?;
         // That an id is its key's text is asked last: a key that is taken is told as such.
@@ -410,7 +410,8 @@ impl Transaction {
             return Ok(());
         };
         let view = self.view();
-        let checked = self.guard.check_after(&view, &effects, &self.actor).await;
+        let checked = self.guard.check_after(&view, &effects, &self.actor);
+        let checked = Box::pin(checked).await;
         if checked.is_err() {
             self.changes = before;
         }

@@ -23,7 +23,7 @@ impl Session {
         self.refuse_block("CREATE DATABASE", place)?;
         let databases = &self.common.shared.databases;
         let made = databases.create(name, schema, policy, &self.common.actor);
-        made.await.map_err(told)?;
+        Box::pin(made).await.map_err(told)?;
         Ok(done("CREATE DATABASE"))
     }
 
@@ -52,7 +52,8 @@ impl Session {
                 "There are {others} other sessions using the database."
             )));
         }
-        let dropped = shared.databases.drop(name, &self.common.actor).await;
+        let dropped = shared.databases.drop(name, &self.common.actor);
+        let dropped = Box::pin(dropped).await;
         match dropped {
             Err(Error::Engine(EngineError::NotFound { .. })) if if_exists => {
                 let message = format!("database \"{name}\" does not exist, skipping");
