@@ -412,8 +412,8 @@ async fn the_graph_is_in_the_catalogs() {
     .await;
     let expected = "CREATE PROPERTY GRAPH main.social
     VERTEX TABLES (
-        person KEY (id) DEFAULT LABEL PROPERTIES (id, num, age, city, name) LABEL agent PROPERTIES (id, name),
-        company KEY (id) DEFAULT LABEL PROPERTIES (id, num, country, name) LABEL agent PROPERTIES (id, name),
+        person KEY (id) DEFAULT LABEL PROPERTIES (id, name, num, age, city) LABEL agent PROPERTIES (id, name),
+        company KEY (id) DEFAULT LABEL PROPERTIES (id, name, num, country) LABEL agent PROPERTIES (id, name),
         post KEY (id) PROPERTIES (id, num, title, score)
     )
     EDGE TABLES (

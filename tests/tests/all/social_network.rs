@@ -138,7 +138,7 @@ fn network() -> String {
             "",
         );
         all.edge(
-            "Contains",
+            "Holds",
             format!("forum{}", dice.below(8)),
             format!("post{post}"),
             "",
@@ -205,11 +205,11 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "tags that friends took up",
-        "SELECT tag, count(*) FROM (SELECT tag, post FROM GRAPH_TABLE (net MATCH (a IS person WHERE a.id = 'p0')-[IS knows]-(b)-[IS wrote]->(m WHERE m.created >= 500)-[IS has_tag]->(t) \
-         WHERE NOT EXISTS (MATCH (a)-[IS knows]-(x)-[IS wrote]->(o WHERE o.created < 500)-[IS has_tag]->(t)) COLUMNS (t.id AS tag, m.id AS post))) n GROUP BY tag",
+        "SELECT tag, count(*) FROM (SELECT tag, post FROM GRAPH_TABLE (net MATCH (a IS person WHERE a.id = 'p0')-[IS knows]-(b)-[IS wrote]->(m WHERE m.created >= 40)-[IS has_tag]->(t) \
+         WHERE NOT EXISTS (MATCH (a)-[IS knows]-(x)-[IS wrote]->(o WHERE o.created < 40)-[IS has_tag]->(t)) COLUMNS (t.id AS tag, m.id AS post))) n GROUP BY tag",
         "SELECT h.dst, count(*) FROM f JOIN wrote w ON w.src = f.b JOIN post m ON m.id = w.dst JOIN has_tag h ON h.src = m.id \
-         WHERE f.a = 'p0' AND m.created >= 500 AND h.dst NOT IN (SELECT i.dst FROM f g JOIN wrote v ON v.src = g.b JOIN post o ON o.id = v.dst JOIN has_tag i ON i.src = o.id \
-         WHERE g.a = 'p0' AND o.created < 500) GROUP BY h.dst",
+         WHERE f.a = 'p0' AND m.created >= 40 AND h.dst NOT IN (SELECT i.dst FROM f g JOIN wrote v ON v.src = g.b JOIN post o ON o.id = v.dst JOIN has_tag i ON i.src = o.id \
+         WHERE g.a = 'p0' AND o.created < 40) GROUP BY h.dst",
     ),
     (
         "forums that people near by joined, and wrote in",

@@ -162,6 +162,7 @@ async fn queries_are_relations_with_named_and_typed_parameters() {
         ("SELECT * FROM older('x')", "22P02"),
         ("SELECT * FROM older(true)", "42883"),
         ("SELECT * FROM person, add_person('x', 'X')", "0A000"),
+        ("SELECT * FROM nothing(a => 1)", "42883"),
         ("CALL nothing()", "42883"),
         ("CALL person", "42601"),
         ("CALL meet('ada', 'nobody')", "23503"),

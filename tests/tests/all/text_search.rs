@@ -105,7 +105,10 @@ async fn texts_and_queries_are_written_as_in_postgres() {
         ("to_tsquery('a b')", "42601"),
         ("'a:x'::tsvector", "42601"),
         ("to_tsvector('klingon', 'x')", "42704"),
-        ("ts_rank('{1}', 'a:1', 'a')", "2202E"),
+        (
+            "ts_rank('{1}'::float4[], 'a:1'::tsvector, 'a'::tsquery)",
+            "2202E",
+        ),
         ("ts_headline('a', 'a'::tsquery, 'MinWords=0')", "22023"),
         ("setweight('a:1', 'x')", "22023"),
     ] {

@@ -76,12 +76,16 @@ impl Binder<'_> {
             ));
         }
         self.check_notation(args)?;
+        let is_known = super::catalog::functions_named(&function_name)
+            .next()
+            .is_some();
         let mut values = Vec::new();
         for arg in args {
             match arg {
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
                     values.push(self.expr(&mut ctx, expr)?)
                 }
+                _ if !is_known => return Err(undefined(&function_name, &values, at)),
                 _ => {
                     return Err(unsupported(
                         &format!("this argument of {function_name}()"),
