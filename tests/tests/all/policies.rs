@@ -127,7 +127,7 @@ const LOOKS: &[&str] = &[
     "SELECT * FROM GRAPH_TABLE (people MATCH ANY SHORTEST (a IS person)-[IS knows]->*(b IS person) COLUMNS (a.slug, b.slug AS other)) ORDER BY 1, 2",
     "SELECT * FROM gq('query q() { match { $p: Person $p knows $f } return { $p.slug as p, $f.slug as f } order { $p.slug, $f.slug } }')",
     "SELECT * FROM gq('query q() { match { $p: Person not { $p knows $_ } } return { $p.slug as p } order { $p.slug } }')",
-    "SELECT slug FROM older(least => 20)",
+    "SELECT slug FROM older(20)",
     "SELECT id, depth FROM traverse('knows', 'ann', max_hops => 9) ORDER BY 2, 1",
     "SELECT id, depth FROM traverse('knows', 'old', min_hops => 0, max_hops => 9) ORDER BY 2, 1",
     "SELECT * FROM neighbors('knows', 'ann') ORDER BY 1, 2",
