@@ -11,8 +11,9 @@ What it does to a request, with its share of those that write (of those that rea
     conflict  409 ConditionalRequestConflict, not carried out                   2 %
     dropped   the connection is closed, not carried out                         1 %
 
-GET /chaos answers how many there were of each; GET /chaos?dark=SECONDS loses every answer for
-so long. It ends with whoever started it.
+GET /chaos answers how many there were of each; GET /chaos?dark=SECONDS loses every answer about
+entries of logs for so long: whoever is about to commit will not learn whether it did. The
+proxy ends with whoever started it.
 """
 
 import argparse
@@ -27,6 +28,8 @@ import time
 import urllib.parse
 
 SHARES = {"lost": 0.05, "refused": 0.05, "failed": 0.02, "conflict": 0.02, "dropped": 0.01}
+# In the keys of what says that something was committed.
+LOGS = "/_graph/branches/"
 # Of the connection, not of the message.
 HOPS = {"connection", "keep-alive", "transfer-encoding", "expect", "content-length"}
 
@@ -36,11 +39,12 @@ class Weather:
         self.random, self.lock = random.Random(seed), threading.Lock()
         self.counts, self.dark_until = collections.Counter(), 0.0
 
-    def harm(self, writes):
+    def harm(self, writes, path):
         with self.lock:
             self.counts["requests"] += 1
             drawn = self.random.random() * (1 if writes else 10)
-            kind = "lost" if time.monotonic() < self.dark_until else None
+            dark = time.monotonic() < self.dark_until and LOGS in path
+            kind = "lost" if dark else None
             for name, share in SHARES.items():
                 if kind is None and drawn < share:
                     kind = name
@@ -60,7 +64,7 @@ class Way(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/chaos"):
             return self.told()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = self.server.weather.harm(self.command in ("PUT", "POST", "DELETE"))
+        kind = self.server.weather.harm(self.command in ("PUT", "POST", "DELETE"), self.path)
         if kind == "dropped":
             return self.cut()
         if kind in ("refused", "conflict"):
