@@ -135,6 +135,8 @@ const LOOKS: &[&str] = &[
     "SELECT id, out_degree, in_degree FROM degree('knows') ORDER BY 1",
     "SELECT count(*) FROM pagerank('knows')",
     "SELECT id, score FROM search('person', 'name', 'young self', k => 10) ORDER BY 1",
+    "SELECT id, score FROM match_text('person', 'name', 'old OR self OR young', k => 10) ORDER BY 1",
+    "SELECT slug FROM person WHERE to_tsvector('simple', name) @@ to_tsquery('simple', 'old | self | young') ORDER BY 1",
     "WITH RECURSIVE r(id) AS (SELECT 'ann' UNION SELECT dst FROM knows JOIN r ON src = r.id) SELECT * FROM r ORDER BY 1",
 ];
 
